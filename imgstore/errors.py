@@ -1,0 +1,105 @@
+"""Every error and warning of imgstore.
+
+Each is also the built-in error that imgstore 0.x raised in its place, so that ``except ValueError`` and the like in
+existing pipelines go on working.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArgumentError",
+    "ChunkError",
+    "ChunkIndexError",
+    "CodecUnavailableError",
+    "EndOfStoreError",
+    "ExtraDataError",
+    "FormatError",
+    "FrameDecodeError",
+    "FrameIndexError",
+    "FrameNotFoundError",
+    "ImgStoreError",
+    "ImgStoreWarning",
+    "MetadataError",
+    "NotAStoreError",
+    "StaleIndexError",
+    "StoreClosedError",
+    "StoreExistsError",
+    "StoreLockedError",
+    "StoreWriteError",
+]
+
+
+class ImgStoreWarning(UserWarning):
+    """Something is missing, damaged or about to be converted, and the work goes on."""
+
+
+class ImgStoreError(Exception):
+    """Base of every error that imgstore raises by itself."""
+
+
+class ArgumentError(ImgStoreError, ValueError):
+    """A value given by the caller cannot be used."""
+
+
+class NotAStoreError(ImgStoreError, ValueError):
+    """There is no store at the path."""
+
+
+class MetadataError(ImgStoreError, ValueError):
+    """``metadata.yaml`` cannot be read or does not describe a store of version 2."""
+
+
+class FormatError(ImgStoreError, ValueError):
+    """The format is unknown, or cannot hold these frames."""
+
+
+class CodecUnavailableError(FormatError):
+    """The format is known, but something that it needs is missing on this machine."""
+
+
+class StoreExistsError(ImgStoreError, FileExistsError, ValueError):
+    """A store would be written where one is already."""
+
+
+class StoreLockedError(ImgStoreError, OSError):
+    """Another writer has the store open."""
+
+
+class StoreClosedError(ImgStoreError, ValueError):
+    """The store has been closed, or was opened for the other direction."""
+
+
+class StoreWriteError(ImgStoreError, OSError):
+    """The operating system refused to write: disk full, no permission, ..."""
+
+
+class ChunkError(ImgStoreError, OSError, ValueError):
+    """A chunk's file or directory is missing or damaged."""
+
+
+class ChunkIndexError(ChunkError):
+    """The index of a chunk cannot be read."""
+
+
+class FrameDecodeError(ChunkError):
+    """A frame that the index lists cannot be decoded."""
+
+
+class ExtraDataError(ImgStoreError, ValueError):
+    """A file with extra data cannot be read."""
+
+
+class FrameNotFoundError(ImgStoreError, ValueError):
+    """No frame has this number, time or index."""
+
+
+class FrameIndexError(ImgStoreError, IndexError):
+    """A position outside the store, in sequence access."""
+
+
+class EndOfStoreError(ImgStoreError, EOFError):
+    """There is no next frame."""
+
+
+class StaleIndexError(ImgStoreError):
+    """A cached index does not agree with the chunks any more; the chunks are right."""
