@@ -1,0 +1,132 @@
+"""Put a file in place whole, or not at all.
+
+The steps are those that every database relies on: write under another name in the same directory, flush and fsync the
+file, rename it over the old one, fsync the directory so that the rename itself survives a power cut. A reader sees
+the old file or the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["atomic_file", "replace_file", "sync_directory", "temporary_name"]
+
+Buffer = bytes | bytearray | memoryview
+
+
+def temporary_name(path: str | os.PathLike[str]) -> Path:
+    """Name under which `path` is written before it is renamed.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The name in the end.
+
+    Returns
+    -------
+    pathlib.Path
+        A hidden name in the same directory, ending in ``.tmp`` so that nothing that looks for chunks by their
+        extension (imgstore 0.x does) takes it for one.
+    """
+    path = Path(path)
+    return path.with_name(f".{path.name.lstrip('.')}.tmp")
+
+
+def sync_directory(path: str | os.PathLike[str]) -> None:
+    """Make the names in a directory durable.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A directory. Systems that cannot open or sync one (Windows, some network file systems) are left alone: there
+        is nothing more that could be done there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name only once the block has ended without an error.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The name in the end; what is there is replaced.
+    sync : bool
+        Wait until file and name are on the disk.
+
+    Yields
+    ------
+    file
+        Open for reading and writing in binary mode, so a header can be filled in last.
+
+    Raises
+    ------
+    OSError
+        The operating system refused; what was at `path` is untouched and the temporary file is removed.
+    """
+    path = Path(path)
+    temporary = temporary_name(path)
+    try:
+        with open(temporary, "w+b") as file:
+            yield file
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    if sync:
+        sync_directory(path.parent)
+
+
+def replace_file(
+    path: str | os.PathLike[str],
+    data: Buffer | Iterable[Buffer] | Callable[[BinaryIO], object],
+    *,
+    sync: bool = True,
+) -> Path:
+    """Replace a file, or make it, in one step.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file.
+    data : bytes, iterable of bytes, or callable
+        What is to be in it, at once or in pieces, or a function that writes it to the open file that it is given.
+    sync : bool
+        Wait until it is on the disk.
+
+    Returns
+    -------
+    pathlib.Path
+        `path`.
+
+    Raises
+    ------
+    OSError
+        The operating system refused; what was at `path` is untouched.
+    """
+    with atomic_file(path, sync=sync) as file:
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            file.write(data)
+        elif callable(data):
+            data(file)
+        else:
+            for piece in data:
+                file.write(piece)
+    return Path(path)
