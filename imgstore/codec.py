@@ -1,0 +1,284 @@
+"""What a codec is.
+
+A codec turns frames into bytes and back for one or more formats. There are two kinds:
+
+`FrameCodec`
+    one file per frame, in a directory per chunk (``png``, ``npy``, ...). It never touches a file: it is handed an
+    array and gives bytes, is handed bytes and gives an array. Files, names, crash safety, checksums and parallel work
+    are the store's business, and the same codec serves any storage.
+`ChunkCodec`
+    one file per chunk (video). It opens a `ChunkWriter` or a `ChunkReader` on the file's path.
+
+A codec reaches imgstore through the hook ``imgstore_codecs`` (see `imgstore.hookspecs`); the codecs that ship do so too.
+What a format cannot hold is said in its `Format`, and the store converts (with a warning) or refuses before the codec
+sees a frame. So a codec is only ever given C-contiguous frames of the one `FrameSpec` that it was opened for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Buffer",
+    "ChunkCodec",
+    "ChunkReader",
+    "ChunkWriter",
+    "Codec",
+    "Format",
+    "FrameCodec",
+    "FrameSpec",
+]
+
+Frame = npt.NDArray[Any]
+Buffer = Union[bytes, bytearray, memoryview, Frame]
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """What every frame of a chunk looks like.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        ``(h, w)`` for grayscale, ``(h, w, 3)`` for BGR colour; formats with ``any_shape`` see other shapes too.
+    dtype : numpy.dtype
+        Type of the samples, in native byte order.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def color(self) -> bool:
+        """Whether the frames have three channels."""
+        return len(self.shape) == 3 and self.shape[2] == 3
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format, and all that the store has to know about it.
+
+    Attributes
+    ----------
+    name : str
+        What users say and ``metadata.yaml`` holds: ``npy``, ``avc1/mp4``.
+    extension : str
+        Of its files, with the dot.
+    lossless : bool
+        Whether frames come back exactly as they were written with the codec's default options.
+    dtypes : tuple of str or None
+        Numpy names of the sample types that the format holds exactly; None: all of them.
+    any_shape : bool
+        Whether frames of any shape can be held; otherwise grayscale ``(h, w)`` and BGR ``(h, w, 3)``.
+    even_size : bool
+        Whether heights and widths must be even (chroma subsampling); the store cuts odd ones.
+    decoded_variant : bool
+        Whether ``NAME+color`` is a format too: frames with an encoding are decoded to BGR before they are written.
+    holds_color : bool
+        False where colour frames lose their colour in the file (``pgm``); the store warns.
+    aliases : tuple of str
+        Other names under which stores may call it.
+    """
+
+    name: str
+    extension: str
+    lossless: bool
+    dtypes: tuple[str, ...] | None = ("uint8",)
+    any_shape: bool = False
+    even_size: bool = False
+    decoded_variant: bool = False
+    holds_color: bool = True
+    aliases: tuple[str, ...] = ()
+
+
+class Codec(ABC):
+    """What both kinds have in common. Derive from `FrameCodec` or `ChunkCodec`.
+
+    Attributes
+    ----------
+    name : str
+        Names this implementation among others of the same format: ``pyav``, ``opencv``; what users give as ``backend=``.
+    formats : sequence of Format
+        All that it handles, in the order in which they are listed.
+    """
+
+    name: str
+    formats: Sequence[Format]
+
+    def missing(self, fmt: Format) -> str | None:
+        """Say what this machine lacks for `fmt`, and how to get it.
+
+        Parameters
+        ----------
+        fmt : Format
+            One of `formats`.
+
+        Returns
+        -------
+        str or None
+            None when frames can be written and read here. Called before anything of the codec is used, so imports
+            of optional packages belong behind it.
+        """
+        return None
+
+    def write_options(self, fmt: Format) -> Mapping[str, str]:
+        """Name the keywords that writing takes, each with one line of help. The store refuses all others."""
+        return {}
+
+    def check_options(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> None:
+        """Check the values of the given write options when a store is created.
+
+        Raises
+        ------
+        imgstore.errors.ArgumentError
+            Where a value cannot be used; it says which values can.
+        imgstore.errors.FormatError
+            Where frames of this `spec` cannot be written.
+        """
+        return None
+
+    def lossless(self, fmt: Format, options: Mapping[str, Any]) -> bool:
+        """Whether frames written with these options come back exactly as they were."""
+        return fmt.lossless
+
+
+class FrameCodec(Codec):
+    """A codec with a file per frame."""
+
+    @abstractmethod
+    def encoder(
+        self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]
+    ) -> Callable[[Frame], Sequence[Buffer]]:
+        """Give a function that turns a frame into the bytes of its file.
+
+        Returns
+        -------
+        callable
+            ``encode(img) -> buffers``: the file's content is the buffers one after the other, so that a header need not be
+            copied together with the samples. Must be safe to call from several threads.
+        """
+
+    @abstractmethod
+    def decoder(self, fmt: Format, spec: FrameSpec) -> Callable[[Frame], Frame]:
+        """Give a function that turns the content of a file into a frame.
+
+        Returns
+        -------
+        callable
+            ``decode(data) -> img``: `data` is a writable, C-contiguous uint8 array, owned by the frame from then on (the result
+            may be a view of it). The result has the shape and dtype of `spec` unless the file holds something else, which
+            is the store's to find out. Raises any exception for a file that is damaged. Must be safe to call from
+            several threads.
+        """
+
+
+class ChunkWriter(ABC):
+    """Writes the frames of one chunk to one file."""
+
+    @abstractmethod
+    def add(self, img: Frame) -> None:
+        """Append a frame; `img` belongs to the caller and may change afterwards."""
+
+    def flush(self) -> None:  # noqa: B027 - a file with nothing held back needs nothing here
+        """Hand all that can be handed to the operating system, so that a death of this process loses little."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the file. It is complete, and readable by any player, when this returns."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Release everything after an error, without finishing; what is in the file stays there."""
+
+
+class ChunkReader(ABC):
+    """Reads the frames of one chunk out of one file, by position in the chunk.
+
+    It is used by one thread at a time, not always the same.
+    """
+
+    @property
+    @abstractmethod
+    def frame_count(self) -> int:
+        """How many frames the file holds."""
+
+    @abstractmethod
+    def read(self, position: int) -> Frame:
+        """Return the frame at a position.
+
+        Parameters
+        ----------
+        position : int
+            From 0, in presentation order; below the chunk's number of index entries, and maybe not below `frame_count`.
+
+        Returns
+        -------
+        numpy.ndarray
+            A new array of the chunk's `FrameSpec`, owned by the caller.
+
+        Raises
+        ------
+        IndexError
+            The file holds no such frame.
+        Exception
+            Any other, when it cannot be decoded: a neighbouring frame is never returned in its place.
+        """
+
+    def read_many(self, positions: Sequence[int], out: Frame) -> None:
+        """Read frames into ``out[k]`` for each ``positions[k]``, in any order that is fast; positions may repeat."""
+        for k, position in enumerate(positions):
+            out[k] = self.read(position)
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether reading in order gains from decoding ahead in the background."""
+        return False
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that this reader keeps while it is open, in bytes, for the store's bounded cache of open chunks."""
+        return 0
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the file."""
+
+
+class ChunkCodec(Codec):
+    """A codec with a file per chunk."""
+
+    @abstractmethod
+    def open_writer(
+        self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]
+    ) -> ChunkWriter:
+        """Begin a chunk at `path`, whose extension is the format's."""
+
+    @abstractmethod
+    def open_reader(
+        self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]
+    ) -> ChunkReader:
+        """Open a chunk.
+
+        Parameters
+        ----------
+        path : str
+            The file; its format may be another than `fmt` where the store does not say (Motif names encoders).
+        fmt : Format
+            The format by which this codec was found.
+        spec : FrameSpec
+            What the frames shall be: `read` gives exactly this, or raises.
+        options : mapping
+            ``seek`` (bool): False when the file may only be decoded forward. ``threads`` (int): 0 for as many as there are
+            cores. ``cache_size`` (int): bytes that decoded frames may take.
+
+        Raises
+        ------
+        Exception
+            Any, when the file is missing, truncated or holds something else. The store names the file.
+        """
