@@ -1,0 +1,11 @@
+"""The compiled part of the build; everything else is in pyproject.toml."""
+
+from __future__ import annotations
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[Extension("imgstore._index", ["src_ext/_index.pyx"])],
+    # setuptools runs Cython by itself; the generated C stays in the build directory, out of the tree and of the sdist
+    options={"build_ext": {"cython_c_in_temp": True}},
+)
