@@ -1,8 +1,8 @@
 """Put a file in place whole, or not at all.
 
-The steps are those that every database relies on: write under another name in the same directory, flush and fsync the
-file, rename it over the old one, fsync the directory so that the rename itself survives a power cut. A reader sees
-the old file or the new one, never half of one.
+The steps are those that every database relies on: write under another name in the same directory, flush and
+fsync the file, rename it over the old one, fsync the directory so that the rename itself survives a power
+cut. A reader sees the old file or the new one, never half of one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from imgstore.errors import ImgStoreError, StoreWriteError
 
 __all__ = ["atomic_file", "replace_file", "sync_directory", "temporary_name"]
 
@@ -42,8 +44,8 @@ def sync_directory(path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     path : str or PathLike
-        A directory. Systems that cannot open or sync one (Windows, some network file systems) are left alone: there
-        is nothing more that could be done there.
+        A directory. Systems that cannot open or sync one (Windows, some network file systems) are left alone:
+        there is nothing more that could be done there.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -74,8 +76,9 @@ def atomic_file(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[
 
     Raises
     ------
-    OSError
-        The operating system refused; what was at `path` is untouched and the temporary file is removed.
+    StoreWriteError
+        The operating system refused (an `OSError`, with its ``errno``); what was at `path` is untouched and
+        the temporary file is removed. Any other error of the block passes through, with the same effect.
     """
     path = Path(path)
     temporary = temporary_name(path)
@@ -86,9 +89,12 @@ def atomic_file(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[
             if sync:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and not isinstance(error, ImgStoreError):
+            reason = f"cannot write: {error.strerror or error}"
+            raise StoreWriteError(error.errno, reason, str(path)) from error
         raise
     if sync:
         sync_directory(path.parent)
@@ -107,7 +113,8 @@ def replace_file(
     path : str or PathLike
         The file.
     data : bytes, iterable of bytes, or callable
-        What is to be in it, at once or in pieces, or a function that writes it to the open file that it is given.
+        What is to be in it, at once or in pieces, or a function that writes it to the open file that it is
+        given.
     sync : bool
         Wait until it is on the disk.
 
@@ -118,7 +125,7 @@ def replace_file(
 
     Raises
     ------
-    OSError
+    StoreWriteError
         The operating system refused; what was at `path` is untouched.
     """
     with atomic_file(path, sync=sync) as file:
