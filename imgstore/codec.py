@@ -230,10 +230,13 @@ class ChunkReader(ABC):
             Any other, when it cannot be decoded: a neighbouring frame is never returned in its place.
         """
 
-    def read_many(self, positions: Sequence[int], out: Frame) -> None:
-        """Read frames into ``out[k]`` for each ``positions[k]``, in any order that is fast; positions may repeat."""
+    def read_many(self, positions: Sequence[int], out: Sequence[Frame]) -> None:
+        """Read frames into the arrays ``out[k]``, one for each ``positions[k]``, in any order that is fast.
+
+        Positions may repeat. Each ``out[k]`` is a writable array of the chunk's `FrameSpec`, not always contiguous.
+        """
         for k, position in enumerate(positions):
-            out[k] = self.read(position)
+            out[k][...] = self.read(position)
 
     @property
     def reads_ahead(self) -> bool:

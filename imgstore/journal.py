@@ -1,0 +1,141 @@
+"""What makes an unfinished chunk readable: numbers and times of its frames, and its extra data, as they come.
+
+While chunk 2 is written, two hidden files stand in the store: ``.000002.journal``, a fixed-size record per frame, and
+``.000002.records``, a line of JSON per record of extra data. Each is written straight to the operating system with every
+frame, so a killed process loses none of them. Both go when the chunk's own index is in place. imgstore 0.x does not
+see them.
+
+A journal is a header of 16 bytes, then records of 32: frame number (int64), frame time (float64), size of the frame's
+file in bytes (uint64, 0 where the chunk is one file) and CRC-32 of that file's content (uint32), CRC-32 of the record's
+first 28 bytes (uint32); all little-endian. What stands behind the first record that is torn does not count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.errors import ChunkError
+from imgstore.layout import journal_path
+
+__all__ = ["Journal", "read_journal", "read_records", "remove_journal"]
+
+_HEADER = b"imgstore journal\x01"[:16]
+_RECORD = struct.Struct("<qdQL")
+_CHECK = struct.Struct("<L")
+RECORD_DTYPE = np.dtype(
+    [("frame_number", "<i8"), ("frame_time", "<f8"), ("size", "<u8"), ("content_crc", "<u4"), ("crc", "<u4")]
+)
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class Journal:
+    """Keeps the journal of one chunk while it is written."""
+
+    def __init__(self, root: str, chunk: int):
+        self._records_path = journal_path(root, chunk, "records")
+        self._frames = os.open(journal_path(root, chunk), _FLAGS, 0o666)
+        self._records: int | None = None
+        _write(self._frames, _HEADER)
+
+    def add_frame(self, frame_number: int, frame_time: float, size: int = 0, content_crc: int = 0) -> None:
+        """Note a frame that the chunk's file or directory has taken."""
+        record = _RECORD.pack(frame_number, frame_time, size, content_crc)
+        _write(self._frames, record + _CHECK.pack(zlib.crc32(record)))
+
+    def add_record(self, line: str) -> None:
+        """Note a record of extra data, as one line of JSON."""
+        if self._records is None:
+            self._records = os.open(self._records_path, _FLAGS, 0o666)
+        _write(self._records, line.encode("utf-8") + b"\n")
+
+    def sync(self) -> None:
+        """Wait until all that was noted is on the disk."""
+        os.fsync(self._frames)
+        if self._records is not None:
+            os.fsync(self._records)
+
+    def close(self) -> None:
+        """Close the files; they stay until `remove_journal`."""
+        os.close(self._frames)
+        if self._records is not None:
+            os.close(self._records)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Write all of `data`; where the disk is full, leave no part of it behind that a later record would follow."""
+    done = os.write(descriptor, data)
+    while done < len(data):
+        try:
+            done += os.write(descriptor, data[done:])
+        except OSError:
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - done)
+            raise
+
+
+def read_journal(root: str, chunk: int) -> npt.NDArray[Any]:
+    """Read what was noted of a chunk's frames.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory.
+    chunk : int
+        Number of the chunk.
+
+    Returns
+    -------
+    numpy.ndarray
+        Structured, one entry per frame in the order in the chunk: ``frame_number``, ``frame_time``, ``size``,
+        ``content_crc``.
+
+    Raises
+    ------
+    ChunkError
+        The file cannot be read, or is no journal.
+    """
+    path = journal_path(root, chunk)
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise ChunkError(f"{path}: the journal cannot be read: {error.strerror or error}") from error
+    if not data.startswith(_HEADER):
+        if _HEADER.startswith(data):  # killed before the header was out
+            return np.empty(0, RECORD_DTYPE)
+        raise ChunkError(f"{path}: is not the journal of a chunk")
+    size = RECORD_DTYPE.itemsize
+    count = (len(data) - len(_HEADER)) // size
+    records = np.frombuffer(data, RECORD_DTYPE, count, len(_HEADER))
+    view = memoryview(data)[len(_HEADER) :]
+    for k, crc in enumerate(records["crc"].tolist()):
+        if zlib.crc32(view[k * size : k * size + _RECORD.size]) != crc:
+            return records[:k]
+    return records
+
+
+def read_records(root: str, chunk: int) -> list[dict[str, Any]]:
+    """Read the extra data of an unfinished chunk; lines that are torn or no records do not count."""
+    records = []
+    with contextlib.suppress(FileNotFoundError), open(journal_path(root, chunk, "records"), "rb") as file:
+        for line in file:
+            with contextlib.suppress(ValueError):
+                record = json.loads(line)
+                if line.endswith(b"\n") and isinstance(record, dict):
+                    records.append(record)
+    return records
+
+
+def remove_journal(root: str, chunk: int) -> None:
+    """Remove the journal of a chunk whose own files are complete."""
+    for kind in ("records", "journal"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(journal_path(root, chunk, kind))
