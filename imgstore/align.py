@@ -1,0 +1,149 @@
+"""Several cameras in step: the frames of several stores side by side, by frame number."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.errors import ArgumentError
+
+__all__ = ["StoreAligner"]
+
+_log = logging.getLogger(__name__)
+
+Image = npt.NDArray[Any]
+
+
+class StoreAligner:
+    """Yields the frames that stores have under the same number together.
+
+    Parameters
+    ----------
+    *stores : stores
+        Open for reading, of one image shape. Where a store has a number several times, its first frame
+        counts.
+
+    Raises
+    ------
+    ArgumentError
+        No stores, or of different image shapes.
+
+    Examples
+    --------
+    >>> aligner = StoreAligner(left, right)  # doctest: +SKIP
+    >>> aligner.extract_common_frames(StoreAligner.MISSING_POLICY_DROP)  # doctest: +SKIP
+    >>> for frame_number, (img_left, img_right) in aligner.iter_imgs():  # doctest: +SKIP
+    ...     pass
+    """
+
+    MISSING_POLICY_DROP = "drop"
+    """Only numbers that all stores have."""
+    MISSING_POLICY_HOLD = "zoh"
+    """Where a store lacks a number, its frame before that again (zero-order hold); black before its first."""
+    MISSING_POLICY_BLACK = "black"
+    """Where a store lacks a number, a black image."""
+
+    def __init__(self, *stores: Any) -> None:
+        if not stores:
+            raise ArgumentError("there are no stores to align")
+        shapes = [tuple(store.image_shape) for store in stores]
+        if len(set(shapes)) > 1:
+            raise ArgumentError(f"stores of different image shapes cannot be aligned: {shapes}")
+        self._stores = stores
+        self._policy: str | None = None
+        self._numbers: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._present: list[npt.NDArray[np.bool_]] = []
+
+    def extract_common_frames(self, policy: str) -> npt.NDArray[np.int64]:
+        """Find out which store has which numbers, and choose what to do where one is missing.
+
+        Parameters
+        ----------
+        policy : str
+            One of the ``MISSING_POLICY_...``.
+
+        Returns
+        -------
+        ndarray of int64
+            All numbers that any store has, ascending, whatever the policy.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such policy.
+        """
+        policies = (self.MISSING_POLICY_DROP, self.MISSING_POLICY_HOLD, self.MISSING_POLICY_BLACK)
+        if policy not in policies:
+            raise ArgumentError(
+                f"unknown policy {policy!r} for missing frames; there are {', '.join(policies)}"
+            )
+        numbers: list[npt.NDArray[np.int64]] = [
+            np.unique(np.asarray(store.frame_numbers, dtype=np.int64)) for store in self._stores
+        ]
+        union: npt.NDArray[np.int64] = np.unique(np.concatenate(numbers))
+        self._numbers = union
+        self._present = [np.isin(self._numbers, having, assume_unique=True) for having in numbers]
+        self._policy = policy
+        return np.array(union)
+
+    def iter_imgs(self, return_times: bool = False) -> Iterator[tuple[Any, ...]]:
+        """Iterate over the frames, by ascending number, as `extract_common_frames` settled.
+
+        Parameters
+        ----------
+        return_times : bool
+            Yield the frame times too.
+
+        Yields
+        ------
+        frame_number : numpy.int64
+            The number.
+        images : list of ndarray
+            An image per store. A held image is the same array again: do not write into it.
+        times : list of float
+            With `return_times`: the frame time in each store, in seconds, NaN where it lacks the frame.
+
+        Raises
+        ------
+        ArgumentError
+            `extract_common_frames` was not called before.
+        """
+        if self._policy is None:
+            raise ArgumentError("call extract_common_frames(policy) first")
+        return self._iter_imgs(self._policy, self._numbers, np.array(self._present), return_times)
+
+    def _iter_imgs(
+        self, policy: str, numbers: npt.NDArray[np.int64], present: npt.NDArray[np.bool_], return_times: bool
+    ) -> Iterator[tuple[Any, ...]]:
+        if policy == self.MISSING_POLICY_DROP:
+            common = present.all(axis=0)
+            numbers, present = numbers[common], present[:, common]
+        black: list[Image | None] = [None] * len(self._stores)
+        held: list[Image | None] = [None] * len(self._stores)
+        for column, number in enumerate(numbers):
+            images: list[Image] = []
+            times: list[float] = []
+            for i, store in enumerate(self._stores):
+                if present[i, column]:
+                    image, (_, time) = store.get_image(int(number))
+                    held[i] = image
+                else:
+                    _log.debug("store %d has no frame %d", i, number)
+                    image, time = held[i] if policy == self.MISSING_POLICY_HOLD else None, float("nan")
+                    if image is None:
+                        image = black[i] = _black_like(store) if black[i] is None else black[i]
+                images.append(image)
+                times.append(time)
+            yield (number, images, times) if return_times else (number, images)
+
+
+def _black_like(store: Any) -> Image:
+    """Return a black image such as the store's own: as it is decoded, where there is one to look at."""
+    if not len(store):
+        return np.zeros(store.image_shape, np.uint8)
+    image, _ = store.get_image(None, frame_index=0)
+    return np.zeros_like(image)

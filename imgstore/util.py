@@ -1,0 +1,57 @@
+"""Names that imgstore 0.x had here; pipelines import them, nothing inside the package does."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from imgstore import motif
+from imgstore.color import ensure_color, ensure_grayscale
+from imgstore.encodings import ImageCodecProcessor
+from imgstore.errors import ArgumentError
+from imgstore.extra_data import JsonCustomEncoder
+from imgstore.motif import extra_data_h5_attrs as motif_extra_data_h5_attrs
+from imgstore.motif import get_parse_true_fps as motif_get_parse_true_fps
+from imgstore.motif import get_recording_timezone as motif_get_recording_timezone
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "FourCC",
+    "ImageCodecProcessor",
+    "JsonCustomEncoder",
+    "ensure_color",
+    "ensure_grayscale",
+    "motif_extra_data_h5_attrs",
+    "motif_extra_data_h5_to_df",
+    "motif_extra_data_json_to_df",
+    "motif_get_parse_true_fps",
+    "motif_get_recording_timezone",
+]
+
+
+def FourCC(c1: str, c2: str, c3: str, c4: str) -> int:
+    """Return the number of a four-character code, as ``cv2.VideoWriter_fourcc`` does.
+
+    Raises
+    ------
+    ArgumentError
+        One of them is no single ASCII character.
+    """
+    code = 0
+    for shift, character in zip((0, 8, 16, 24), (c1, c2, c3, c4), strict=True):
+        if not (isinstance(character, str) and len(character) == 1 and character.isascii()):
+            raise ArgumentError(f"{character!r} is no character of a four-character code")
+        code |= ord(character) << shift
+    return code
+
+
+def motif_extra_data_h5_to_df(store: Any, path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read Motif's extra data from HDF5, see `imgstore.motif.extra_data_h5_to_df`; `store` is not used."""
+    return motif.extra_data_h5_to_df(path)
+
+
+def motif_extra_data_json_to_df(store: Any, path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read Motif's extra data from JSON, see `imgstore.motif.extra_data_json_to_df`; `store` is not used."""
+    return motif.extra_data_json_to_df(path)
