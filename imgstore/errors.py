@@ -26,6 +26,7 @@ __all__ = [
     "StoreExistsError",
     "StoreLockedError",
     "StoreWriteError",
+    "UnknownOptionError",
 ]
 
 
@@ -39,6 +40,10 @@ class ImgStoreError(Exception):
 
 class ArgumentError(ImgStoreError, ValueError):
     """A value given by the caller cannot be used."""
+
+
+class UnknownOptionError(ArgumentError, TypeError):
+    """A keyword is not among those that opening a store takes."""
 
 
 class NotAStoreError(ImgStoreError, ValueError):

@@ -250,6 +250,7 @@ def new_metadata(
     imgdtype: np.dtype[Any],
     chunksize: int,
     encoding: str | None,
+    fps: float | None,
     user: Mapping[str, Any] | None,
 ) -> StoreMetadata:
     """Describe a store that is about to be written.
@@ -271,6 +272,8 @@ def new_metadata(
         "created_utc": datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat(),
         "timezone_local": local_zone_name(),
     }
+    if fps is not None:
+        values["fps"] = fps
     if extension is not None:
         values["extension"] = extension
     plain = _plain(dict(user or {}))

@@ -1,0 +1,244 @@
+"""The frames of the chunks of one store, by chunk and position in the chunk, whatever the codec."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
+from imgstore.errors import ChunkError, FrameDecodeError
+from imgstore.layout import chunk_path
+from imgstore.plugins import RegisteredCodec
+
+__all__ = ["DEFAULT_CACHE_SIZE", "ChunkFrames"]
+
+Frame = npt.NDArray[Any]
+DEFAULT_CACHE_SIZE = 256 * 2**20
+_MAX_OPEN_CHUNKS = 8
+
+
+class _DirectoryReader(ChunkReader):
+    """A chunk that is a directory with a file per frame."""
+
+    def __init__(self, path: str, extension: str, decode: Callable[[Frame], Frame]):
+        self._path = path
+        self._extension = extension
+        self._decode = decode
+
+    @property
+    def frame_count(self) -> int:
+        count = 0
+        while os.path.exists(self._file(count)):
+            count += 1
+        return count
+
+    def _file(self, position: int) -> str:
+        return f"{self._path}{os.sep}{position:06d}{self._extension}"
+
+    def read(self, position: int) -> Frame:
+        path = self._file(position)
+        try:
+            return self._decode(read_bytes(path))
+        except FileNotFoundError:
+            raise FrameDecodeError(f"{path}: the file of this frame is missing") from None
+        except Exception as error:
+            raise FrameDecodeError(f"{path}: cannot be decoded: {error}") from error
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def read_bytes(path: str) -> Frame:
+    """Read a whole file into a new uint8 array."""
+    with open(path, "rb", buffering=0) as file:
+        data = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
+        done, view = 0, memoryview(data)
+        while done < len(data):
+            count = file.readinto(view[done:])
+            if not count:
+                raise EOFError(f"the file was cut to {done} bytes while it was read")
+            done += count
+    return data
+
+
+class ChunkFrames:
+    """Opens chunks through the codec and keeps a bounded number of them open. Used by one thread at a time.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory.
+    entry : RegisteredCodec
+        The codec that reads it.
+    extension : str or None
+        Of video files; None where chunks are directories.
+    spec : FrameSpec
+        What every frame must look like.
+    options : mapping
+        For the codec: ``seek``, ``threads``, ``cache_size``.
+    """
+
+    def __init__(
+        self, root: str, entry: RegisteredCodec, extension: str | None, spec: FrameSpec, options: Mapping[str, Any]
+    ):
+        self._root = root
+        self._entry = entry
+        self._extension = extension
+        self._spec = spec
+        self._options = options
+        self._open: OrderedDict[int, ChunkReader] = OrderedDict()
+        self._pid = os.getpid()
+        self._decode: Callable[[Frame], Frame] | None = None
+        if isinstance(entry.codec, FrameCodec):
+            self._decode = entry.codec.decoder(entry.format, spec)
+
+    def reader(self, chunk: int) -> ChunkReader:
+        """Return the open reader of a chunk, opening it where needed.
+
+        Raises
+        ------
+        ChunkError
+            The chunk's file cannot be opened.
+        """
+        if os.getpid() != self._pid:
+            # After a fork the files' positions are shared with the parent, so nothing that is open may be used here.
+            self._open.clear()
+            self._pid = os.getpid()
+        reader = self._open.get(chunk)
+        if reader is None:
+            reader = self._open_chunk(chunk)
+            self._open[chunk] = reader
+            self._drop_oldest()
+        else:
+            self._open.move_to_end(chunk)
+        return reader
+
+    def _open_chunk(self, chunk: int) -> ChunkReader:
+        path = chunk_path(self._root, chunk, self._extension)
+        if self._decode is not None:
+            return _DirectoryReader(path, self._entry.format.extension, self._decode)
+        assert isinstance(self._entry.codec, ChunkCodec)
+        try:
+            return self._entry.codec.open_reader(path, self._entry.format, self._spec, self._options)
+        except Exception as error:
+            raise ChunkError(f"{path}: this chunk cannot be opened: {error}") from error
+
+    def _drop_oldest(self) -> None:
+        limit = self._options["cache_size"]
+        while len(self._open) > 1 and (
+            len(self._open) > _MAX_OPEN_CHUNKS or sum(r.nbytes for r in self._open.values()) > limit
+        ):
+            self._open.popitem(last=False)[1].close()
+
+    def read(self, chunk: int, position: int) -> Frame:
+        """Read one frame.
+
+        Raises
+        ------
+        FrameDecodeError
+            It is not there or cannot be decoded, or is not what the store says its frames are. Names chunk and frame.
+        """
+        reader = self.reader(chunk)
+        try:
+            img = reader.read(position)
+        except FrameDecodeError:
+            raise
+        except IndexError:
+            raise self._missing(chunk, position, reader) from None
+        except Exception as error:
+            path = chunk_path(self._root, chunk, self._extension)
+            raise FrameDecodeError(f"{path}: frame {position} of chunk {chunk} cannot be decoded: {error}") from error
+        if img.shape != self._spec.shape or img.dtype != self._spec.dtype:
+            path = chunk_path(self._root, chunk, self._extension)
+            raise FrameDecodeError(
+                f"{path}: frame {position} of chunk {chunk} is {img.dtype} {img.shape}, "
+                f"but the store says {self._spec.dtype} {self._spec.shape}"
+            )
+        return img
+
+    def _missing(self, chunk: int, position: int, reader: ChunkReader) -> FrameDecodeError:
+        path = chunk_path(self._root, chunk, self._extension)
+        return FrameDecodeError(
+            f"{path}: has no frame {position}: it holds {reader.frame_count} frames, fewer than its index lists"
+        )
+
+    def readable(self, chunk: int, sizes: Sequence[int]) -> int:
+        """Count the frames of an unfinished chunk that are whole, out of those that its journal knows.
+
+        Parameters
+        ----------
+        chunk : int
+            Number of the chunk.
+        sizes : sequence of int
+            Of each frame's file in bytes, as the journal has them.
+        """
+        if self._decode is None:
+            try:
+                return min(self.reader(chunk).frame_count, len(sizes))
+            except ChunkError:  # nothing of it has reached the file yet
+                return 0
+        path = chunk_path(self._root, chunk, None)
+        for position, size in enumerate(sizes):
+            try:
+                whole = os.stat(os.path.join(path, f"{position:06d}{self._entry.format.extension}")).st_size == size
+            except OSError:
+                whole = False
+            if not whole:
+                return position
+        return len(sizes)
+
+    def read_many(self, wanted: Mapping[int, tuple[Sequence[int], Sequence[Frame]]]) -> None:
+        """Read frames of several chunks, each chunk's in one go, on all cores.
+
+        Parameters
+        ----------
+        wanted : mapping
+            From chunk number to positions in the chunk and the arrays to fill.
+        """
+        if self._decode is not None or len(wanted) == 1:
+            for chunk, (positions, out) in wanted.items():
+                self._read_chunk(chunk, self.reader(chunk), positions, out)
+            return
+        # A reader for each worker: an open one may be kept, others are closed when their frames are read.
+        readers = {chunk: self._open.get(chunk) for chunk in wanted}
+
+        def work(chunk: int) -> None:
+            kept = readers[chunk]
+            reader = kept or self._open_chunk(chunk)
+            try:
+                self._read_chunk(chunk, reader, *wanted[chunk])
+            finally:
+                if kept is None:
+                    reader.close()
+
+        with ThreadPoolExecutor(min(len(wanted), os.cpu_count() or 1), "imgstore-batch") as pool:
+            for _ in pool.map(work, wanted):
+                pass
+
+    def _read_chunk(self, chunk: int, reader: ChunkReader, positions: Sequence[int], out: Sequence[Frame]) -> None:
+        if self._decode is not None:
+            for position, target in zip(positions, out, strict=True):
+                target[...] = self.read(chunk, position)
+            return
+        try:
+            reader.read_many(positions, out)
+        except FrameDecodeError:
+            raise
+        except IndexError:
+            raise self._missing(chunk, max(positions), reader) from None
+        except Exception as error:
+            path = chunk_path(self._root, chunk, self._extension)
+            raise FrameDecodeError(f"{path}: a frame of chunk {chunk} cannot be decoded: {error}") from error
+
+    def close(self) -> None:
+        """Close every chunk."""
+        while self._open:
+            reader = self._open.popitem()[1]
+            if os.getpid() == self._pid:
+                reader.close()

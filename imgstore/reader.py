@@ -1,0 +1,367 @@
+"""The way out: index -> chunk and position -> codec -> frame."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.chunk_frames import ChunkFrames
+from imgstore.encodings import decode_to_bgr
+from imgstore.errors import (
+    ArgumentError,
+    ChunkError,
+    EndOfStoreError,
+    FrameIndexError,
+    FrameNotFoundError,
+    ImgStoreWarning,
+    StaleIndexError,
+)
+from imgstore.index import ImgStoreIndex
+from imgstore.journal import read_journal
+from imgstore.layout import Listing, chunk_base, chunk_path, list_store
+from imgstore.read_ahead import ReadAhead
+
+__all__ = ["Reader", "open_index"]
+
+Frame = npt.NDArray[Any]
+T = TypeVar("T")
+
+_READ_AHEAD_BYTES = 64 * 2**20
+_READ_AHEAD_FRAMES = (2, 16)  # at least, at most
+_IN_ORDER = 3  # reads in order after which decoding runs ahead
+
+
+def finished_chunks(root: str, extension: str | None, listing: Listing) -> list[int]:
+    """Return the chunks that have an index; a journal beside a directory without one says that it is not finished."""
+    return [
+        n
+        for n in listing.chunks
+        if n not in listing.journals
+        or extension is not None
+        or os.path.exists(chunk_base(root, n, extension) + ".npz")
+    ]
+
+
+def open_index(root: str, extension: str | None, frames: ChunkFrames, *, cached: bool = True) -> ImgStoreIndex:
+    """Find all frames of a store, those of a chunk that is being written too.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory.
+    extension : str or None
+        Of its video files; None where chunks are directories.
+    frames : ChunkFrames
+        Tells how many frames of an unfinished chunk are whole.
+    cached : bool
+        Whether the cached index may be used.
+    """
+    listing = list_store(root, extension)
+    chunks = finished_chunks(root, extension, listing)
+    places = [(n, chunk_base(root, n, extension)) for n in chunks]
+    index = ImgStoreIndex.open_cached(root, places) if cached else None
+    if index is None:
+        index = ImgStoreIndex.new_from_chunks(places)
+    return _with_unfinished(root, extension, frames, index, listing, set(chunks))
+
+
+def _with_unfinished(
+    root: str,
+    extension: str | None,
+    frames: ChunkFrames,
+    index: ImgStoreIndex,
+    listing: Listing,
+    finished: set[int],
+) -> ImgStoreIndex:
+    """Add the chunks whose frames are known from their journals."""
+    unfinished = []
+    for n in sorted(listing.journals - finished):
+        try:
+            records = read_journal(root, n)
+        except ChunkError as error:
+            warnings.warn(f"{error}; chunk {n} is left out", ImgStoreWarning, stacklevel=2)
+            continue
+        records = records[: frames.readable(n, records["size"].tolist())]
+        if len(records):
+            unfinished.append((n, records["frame_number"].astype(np.int64), records["frame_time"].astype(np.float64)))
+    for n in listing.without_index:
+        if n not in listing.journals:
+            path = chunk_path(root, n, extension)
+            warnings.warn(
+                f"{path}: has no index, so its frames are not known; its recording was interrupted or goes on",
+                ImgStoreWarning,
+                stacklevel=2,
+            )
+    for n in listing.without_frames:
+        path = chunk_path(root, n, extension)
+        warnings.warn(f"{path}: is missing, its index is still there; reading goes on across the gap", ImgStoreWarning, stacklevel=2)
+    return index.extended(unfinished) if unfinished else index
+
+
+def _read_raw(index: ImgStoreIndex, frames: ChunkFrames, position: int) -> tuple[Frame, int, float]:
+    """Read one frame as it is stored, with its number and time."""
+    chunk, k = index.locate(position)
+    index.verify(chunk)
+    number, time = index.frame(position)
+    return frames.read(chunk, k), number, time
+
+
+class Reader:
+    """Reads the frames of one store by position, number or time, and keeps the place where reading goes on.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory.
+    extension : str or None
+        Of its video files; None where chunks are directories.
+    frames : ChunkFrames
+        Opens the chunks.
+    encoding : str or None
+        How raw frames are turned into BGR.
+    index : ImgStoreIndex, optional
+        Given by the user; default the store's own.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        extension: str | None,
+        frames: ChunkFrames,
+        encoding: str | None,
+        frame_bytes: int,
+        index: ImgStoreIndex | None = None,
+    ):
+        self._root = root
+        self._extension = extension
+        self._frames = frames
+        self.encoding = encoding
+        low, high = _READ_AHEAD_FRAMES
+        self._depth = max(low, min(high, _READ_AHEAD_BYTES // max(1, frame_bytes)))
+        self.index = index if index is not None else open_index(root, extension, frames)
+        self.position = -1
+        self.frame_number: float = float("nan")
+        self.frame_time: float = float("nan")
+        self._lock = threading.RLock()
+        self._ahead: ReadAhead | None = None
+        self._in_order = 0
+        self._pid = os.getpid()
+
+    # -- looking up ----------------------------------------------------------------------------------------------
+
+    def _retry_with_fresh_index(self, look_up: Callable[[], T]) -> T:
+        """Run a look-up, a second time with an index made anew where the cached one turns out to be stale."""
+        try:
+            return look_up()
+        except StaleIndexError as error:
+            warnings.warn(f"{error}; the chunks are read again", ImgStoreWarning, stacklevel=4)
+        self._stop_ahead()
+        self._frames.close()
+        self.index.close()
+        self.index = open_index(self._root, self._extension, self._frames, cached=False)
+        return look_up()
+
+    def whole_index(self) -> ImgStoreIndex:
+        """Return the index after every chunk has been compared with it."""
+
+        def verified() -> ImgStoreIndex:
+            self.index.verify_all()
+            return self.index
+
+        with self._lock:
+            return self._retry_with_fresh_index(verified)
+
+    def position_of(self, frame_number: Any, exact_only: bool) -> int:
+        """Return the position of the first frame with a number, or of the one nearest to it.
+
+        Raises
+        ------
+        FrameNotFoundError
+            There is none.
+        """
+
+        def look_up() -> int:
+            return self._find("frame_number", frame_number, exact_only)
+
+        position = self._retry_with_fresh_index(look_up)
+        if position < 0:
+            raise FrameNotFoundError(f"{self._root}: no frame has the number {frame_number!r}")
+        return position
+
+    def position_nearest_time(self, frame_time: Any) -> int:
+        """Return the position of the frame nearest to a time."""
+
+        def look_up() -> int:
+            return self._find("frame_time", frame_time, False)
+
+        position = self._retry_with_fresh_index(look_up)
+        if position < 0:
+            raise FrameNotFoundError(f"{self._root}: no frame is near the time {frame_time!r}, the store is empty")
+        return position
+
+    def _find(self, what: str, value: Any, exact_only: bool) -> int:
+        position = self.index.find(what, value) if exact_only else self.index.find_nearest(what, value)
+        if position < 0:
+            self.index.verify_all()  # before it is said that there is none
+        else:
+            self.index.verify(self.index.locate(position)[0])
+        return position
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def read(self, position: int) -> tuple[Frame, tuple[int, float]]:
+        """Read the frame at a position, and go on from there.
+
+        Parameters
+        ----------
+        position : int
+            From 0 to the number of frames - 1.
+
+        Returns
+        -------
+        tuple
+            ``(img, (frame_number, frame_time))``
+        """
+        with self._lock:
+            self._after_fork()
+            raw, number, time = self._retry_with_fresh_index(lambda: self._read_in_order_or_not(position))
+            self.position, self.frame_number, self.frame_time = position, number, time
+            img = decode_to_bgr(raw, self.encoding) if self.encoding else raw
+            return img, (number, time)
+
+    def _read_in_order_or_not(self, position: int) -> tuple[Frame, int, float]:
+        self._check(position)
+        if self._ahead is not None and self._ahead.next_position != position:
+            self._stop_ahead()
+        self._in_order = self._in_order + 1 if position == self.position + 1 else 0
+        if self._ahead is None and self._in_order >= _IN_ORDER and self._worth_reading_ahead(position):
+            self._start_ahead(position)
+        if self._ahead is None:
+            return _read_raw(self.index, self._frames, position)
+        result: tuple[Frame, int, float] = self._ahead.get()
+        return result
+
+    def _worth_reading_ahead(self, position: int) -> bool:
+        if position + 1 >= self.index.frame_count:
+            return False
+        return self._frames.reader(self.index.locate(position)[0]).reads_ahead
+
+    def _start_ahead(self, position: int) -> None:
+        read = partial(_read_raw, self.index, self._frames)  # refers to no reader, so that it can be collected
+        self._ahead = ReadAhead(read, position, self.index.frame_count, self._depth)
+        self._ahead_finalizer = weakref.finalize(self, self._ahead.request_stop)
+
+    def _stop_ahead(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        self._in_order = 0
+        if ahead is not None:
+            self._ahead_finalizer.detach()
+            ahead.stop()
+
+    def _after_fork(self) -> None:
+        if os.getpid() != self._pid:
+            self._ahead = None  # its thread stayed in the parent
+            self._in_order = 0
+            self._pid = os.getpid()
+
+    def _check(self, position: int) -> None:
+        if not 0 <= position < self.index.frame_count:
+            raise FrameIndexError(f"{self._root}: no frame at position {position}, there are {self.index.frame_count}")
+
+    def read_next(self) -> tuple[Frame, tuple[int, float]]:
+        """Read the frame after the one that was read last.
+
+        Raises
+        ------
+        EndOfStoreError
+            There is none; the place stays where it was.
+        """
+        with self._lock:
+            if self.position + 1 >= self.index.frame_count:
+                raise EndOfStoreError(f"{self._root}: there is no frame after the last one")
+            return self.read(self.position + 1)
+
+    def next_frame_number(self) -> int:
+        """Return the number of the frame that `read_next` would read."""
+        with self._lock:
+            if self.position + 1 >= self.index.frame_count:
+                raise EndOfStoreError(f"{self._root}: there is no frame after the last one")
+            return self.index.frame(self.position + 1)[0]
+
+    def read_many(self, positions: Sequence[int], out: Frame | None, empty_shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Frame, tuple[Frame, Frame]]:
+        """Read frames in one go, in whatever order is fast. See `ImgStore.get_images`."""
+        with self._lock:
+            self._after_fork()
+            self._stop_ahead()
+            return self._retry_with_fresh_index(lambda: self._read_batch(positions, out, empty_shape, dtype))
+
+    def _read_batch(
+        self, positions: Sequence[int], out: Frame | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> tuple[Frame, tuple[Frame, Frame]]:
+        count = len(positions)
+        numbers, times = np.empty(count, np.int64), np.empty(count, np.float64)
+        wanted: dict[int, tuple[list[int], list[int]]] = {}
+        for k, position in enumerate(positions):
+            self._check(position)
+            chunk, in_chunk = self.index.locate(position)
+            if chunk not in wanted:
+                self.index.verify(chunk)
+                wanted[chunk] = ([], [])
+            wanted[chunk][0].append(in_chunk)
+            wanted[chunk][1].append(k)
+            numbers[k], times[k] = self.index.frame(position)
+        full = (count, *shape)
+        if out is None:
+            out = np.empty(full, dtype)
+        elif out.shape != full or out.dtype != dtype:
+            raise ArgumentError(f"out must be {dtype} {full}, not {out.dtype} {out.shape}")
+        if not self.encoding:
+            self._frames.read_many({c: (p, [out[k] for k in ks]) for c, (p, ks) in wanted.items()})
+        else:
+            for chunk, (in_chunk_positions, ks) in wanted.items():
+                for in_chunk, k in zip(in_chunk_positions, ks, strict=True):
+                    out[k] = decode_to_bgr(self._frames.read(chunk, in_chunk), self.encoding)
+        return out, (numbers, times)
+
+    def refresh(self) -> None:
+        """Bring in the frames that have been written since the store was opened."""
+        with self._lock:
+            self._after_fork()
+            self._stop_ahead()
+            self._frames.close()  # an unfinished chunk holds more frames now
+            self.index = open_index(self._root, self._extension, self._frames, cached=False)
+
+    def close(self) -> None:
+        """Stop reading ahead and close every file."""
+        with self._lock:
+            self._after_fork()
+            self._stop_ahead()
+            self._frames.close()
+            self.index.close()
+
+
+def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the keywords that reading takes.
+
+    Raises
+    ------
+    ArgumentError
+        Where a value cannot be used.
+    """
+    checked = dict(options)
+    if checked["threads"] is None:
+        checked["threads"] = 0
+    for name in ("threads", "cache_size"):
+        if not isinstance(checked[name], (int, np.integer)) or isinstance(checked[name], bool) or checked[name] < 0:
+            raise ArgumentError(f"{name} must be a whole number from 0, not {checked[name]!r}")
+        checked[name] = int(checked[name])
+    checked["seek"] = bool(checked["seek"])
+    return checked

@@ -1,0 +1,839 @@
+"""`ImgStore`: what reading and writing share, and the two classes that 0.x had for the two layouts on disk."""
+
+from __future__ import annotations
+
+import datetime
+import html
+import math
+import os
+import statistics
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore import lock, plugins
+from imgstore.chunk_frames import DEFAULT_CACHE_SIZE, ChunkFrames
+from imgstore.codec import ChunkCodec, Codec, FrameCodec, FrameSpec
+from imgstore.conform import conform
+from imgstore.encodings import check_encoding, decode_to_bgr
+from imgstore.errors import (
+    ArgumentError,
+    FormatError,
+    FrameIndexError,
+    FrameNotFoundError,
+    ImgStoreWarning,
+    MetadataError,
+    StoreClosedError,
+    StoreExistsError,
+    StoreWriteError,
+    UnknownOptionError,
+)
+from imgstore.index import ImgStoreIndex
+from imgstore.journal import read_records
+from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_base, holds_chunks, list_store
+from imgstore.legacy import LegacyNames
+from imgstore.metadata import StoreMetadata, new_metadata, read_metadata, store_directory, write_metadata
+from imgstore.reader import Reader, finished_chunks, read_options
+from imgstore.writer import Writer, remove_chunks
+
+__all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
+
+Frame = npt.NDArray[Any]
+FrameAndMetadata = tuple[Frame, tuple[int, float]]
+Path = str | os.PathLike[str]
+
+_DEFAULT_CHUNKSIZE = {True: 10000, False: 200}  # by whether chunks are video files
+_READ_DEFAULTS: dict[str, Any] = {"seek": True, "threads": None, "cache_size": DEFAULT_CACHE_SIZE}
+# 0.x took one set of keywords for both directions.
+_ONLY_FOR_WRITING = ("imgshape", "imgdtype", "chunksize", "metadata", "encoding", "fps", "overwrite", "format")
+_ONLY_FOR_READING = ("seek", "index", "gpu_id", "videosize")
+
+
+class ImgStore(LegacyNames):
+    """A store of frames, opened for reading or for writing.
+
+    Use `imgstore.new_for_filename` to read one and `imgstore.new_for_format` to write one.
+
+    Parameters
+    ----------
+    path : path-like, optional
+        The store's directory or its ``metadata.yaml``.
+    basedir : path-like, optional
+        The directory, in place of `path`.
+    mode : {'r', 'w'}
+        Read or write.
+    **options
+        As in `imgstore.new_for_filename` and `imgstore.new_for_format`.
+
+    Raises
+    ------
+    NotAStoreError, MetadataError
+        There is no store at the path, or its metadata does not describe one.
+    FormatError
+        The format is not known, not usable on this machine, or cannot hold the frames.
+    StoreExistsError, StoreLockedError, StoreWriteError
+        The store cannot be written there.
+    ArgumentError
+        A keyword's value cannot be used.
+    """
+
+    _codec_kind: ClassVar[type[Codec]] = Codec
+
+    def __init__(self, path: Path | None = None, *, basedir: Path | None = None, mode: str = "r", **options: Any):
+        if mode not in ("r", "w"):
+            raise ArgumentError(f"mode must be 'r' or 'w', not {mode!r}")
+        self._mode = mode
+        self._root = store_directory(path, basedir)
+        self._reader: Reader | None = None
+        self._writer: Writer | None = None
+        if mode == "r":
+            self._open_for_reading(dict(options))
+        else:
+            self._open_for_writing(dict(options))
+        plugins.notify("imgstore_store_opened", store=self)
+
+    def __init_subclass__(cls, codec_kind: type[Codec] = Codec, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        cls._codec_kind = codec_kind
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def _open_for_reading(self, options: dict[str, Any]) -> None:
+        self._open_options = dict(options)
+        index = options.pop("index", None)
+        backend = options.pop("backend", None)
+        for name in (*_ONLY_FOR_WRITING, "gpu_id", "videosize"):
+            options.pop(name, None)
+        unknown = options.keys() - _READ_DEFAULTS.keys()
+        if unknown:
+            raise UnknownOptionError(
+                f"reading takes no keyword {sorted(unknown)[0]!r}, only index, backend, {', '.join(_READ_DEFAULTS)}"
+            )
+        meta = self._meta = read_metadata(self._root)
+        if self._codec_kind is not Codec and meta.is_video != issubclass(self._codec_kind, ChunkCodec):
+            raise MetadataError(
+                f"{self.full_path}: this is a {meta.values['class']}, which {type(self).__name__} does not read"
+            )
+        if index is not None and not isinstance(index, ImgStoreIndex):
+            raise ArgumentError(f"index must be an ImgStoreIndex, not {type(index).__name__}")
+        if meta.encoding is not None:
+            check_encoding(meta.encoding)
+        self._entry = plugins.codec_for_stored(meta.format, meta.extension, backend)
+        spec = FrameSpec(meta.imgshape, meta.imgdtype)
+        read = read_options({**_READ_DEFAULTS, **options})
+        frames = ChunkFrames(self._root, self._entry, meta.extension, spec, read)
+        frame_bytes = math.prod(spec.shape) * spec.dtype.itemsize
+        self._index_given = index is not None
+        self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, index)
+
+    def _open_for_writing(self, options: dict[str, Any]) -> None:
+        for name in _ONLY_FOR_READING:
+            options.pop(name, None)
+        imgshape, name = options.pop("imgshape", None), options.pop("format", None)
+        if imgshape is None or name is None:
+            raise ArgumentError("writing needs imgshape (the shape of the frames) and format")
+        overwrite = bool(options.pop("overwrite", False))
+        user, fps = options.pop("metadata", None), options.pop("fps", None)
+        if user is not None and not isinstance(user, Mapping):
+            raise ArgumentError(f"metadata must be a mapping, not {type(user).__name__}")
+        encoding, chunksize = options.pop("encoding", None), options.pop("chunksize", None)
+        entry = self._entry = plugins.codec_for_format(name, options.pop("backend", None), self._codec_kind)
+        extension = entry.format.extension if isinstance(entry.codec, ChunkCodec) else None
+        if chunksize is None:
+            chunksize = _DEFAULT_CHUNKSIZE[extension is not None]
+        if not isinstance(chunksize, (int, np.integer)) or isinstance(chunksize, bool) or chunksize < 1:
+            raise ArgumentError(f"chunksize must be a whole number of frames from 1, not {chunksize!r}")
+        decoded = name.endswith(plugins.DECODED_SUFFIX)
+        conformer = conform(entry.format, imgshape, options.pop("imgdtype", np.uint8), encoding, decoded)
+        if fps is not None:
+            if isinstance(fps, bool) or not isinstance(fps, (int, float, np.number)) or not 0 < fps < math.inf:
+                raise ArgumentError(f"fps must be a positive number of frames per second, not {fps!r}")
+            fps = float(fps)
+        known = entry.codec.write_options(entry.format)
+        for given in options:
+            if given not in known:
+                raise UnknownOptionError(
+                    f"writing {entry.format.name!r} takes no keyword {given!r}; its options are: {', '.join(known) or 'none'}"
+                )
+        if fps is not None and "fps" in known:
+            options["fps"] = fps
+        entry.codec.check_options(entry.format, conformer.stored, options)
+        self._lossless = entry.codec.lossless(entry.format, options)
+        self._given_shape = conformer.given.shape
+        self._meta = meta = new_metadata(
+            self._root,
+            format=entry.format.name,
+            extension=extension,
+            imgshape=conformer.stored.shape,
+            imgdtype=conformer.stored.dtype,
+            chunksize=int(chunksize),
+            encoding=conformer.encoding,
+            fps=fps,
+            user=user,
+        )
+        _claim_directory(self._root, overwrite)
+        try:
+            for loss in conformer.losses:
+                warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=5)
+            write_metadata(self._root, meta)
+            self._writer = Writer(
+                self._root, entry, conformer, int(chunksize), options,
+                opened=_ChunkNotifier(self, "imgstore_chunk_opened"),
+                closed=_ChunkNotifier(self, "imgstore_chunk_closed"),
+            )  # fmt: skip
+        except BaseException:
+            lock.release(self._root)
+            raise
+        self._finalizer = weakref.finalize(self, _close_writer, self._writer, self._root, extension)
+
+    # -- what it is ----------------------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> str:
+        """``'r'`` or ``'w'``."""
+        return self._mode
+
+    @property
+    def filename(self) -> str:
+        """The store's directory, absolute."""
+        return self._root
+
+    @property
+    def full_path(self) -> str:
+        """Path of its ``metadata.yaml``."""
+        return os.path.join(self._root, METADATA_FILENAME)
+
+    @property
+    def format(self) -> str:
+        """Name of the format, as in ``metadata.yaml``."""
+        return self._meta.format
+
+    @property
+    def lossless(self) -> bool:
+        """Whether frames come back exactly as they were written."""
+        return self._lossless if self._mode == "w" else self._entry.format.lossless
+
+    @property
+    def uuid(self) -> str | None:
+        """Identity of the recording, 32 hex digits; None in stores that are too old to have one."""
+        return self._meta.uuid
+
+    @property
+    def created(self) -> tuple[datetime.datetime, datetime.tzinfo]:
+        """When the store was made, in UTC, and the time zone of the recording."""
+        return self._meta.created, self._meta.timezone
+
+    @property
+    def user_metadata(self) -> dict[str, Any]:
+        """What was given as ``metadata`` when the store was written."""
+        return self._meta.user
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of the frames: ``(h, w)`` or ``(h, w, 3)``; of decoded frames where they are decoded when read."""
+        if self._reader is None:
+            return self._given_shape
+        if self._reader.encoding:
+            return decode_to_bgr(np.zeros(self._meta.imgshape, self._meta.imgdtype), self._reader.encoding).shape
+        return self._meta.imgshape
+
+    @property
+    def image_dtype(self) -> np.dtype[Any]:
+        """Type of the samples of stored frames."""
+        return self._meta.imgdtype
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, from the metadata (the store's, then Motif's), else from the median of the times; NaN if unknown."""
+        from imgstore.motif import get_parse_true_fps
+
+        stored = self._meta.values.get("fps")
+        if not isinstance(stored, (int, float)):
+            try:
+                stored = get_parse_true_fps(self, math.nan)
+            except ArgumentError:  # what is noted is no number
+                stored = math.nan
+        if stored > 0:
+            return float(stored)
+        if self._reader is None or self.frame_count < 2:
+            return math.nan
+        intervals = np.diff(self.frame_times[:10000])
+        interval = statistics.median(intervals[intervals > 0].tolist() or [math.nan])
+        return 1 / interval
+
+    # -- what it holds -------------------------------------------------------------------------------------------
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames."""
+        return self._writer.span.count if self._writer is not None else self._readable.index.frame_count
+
+    def __len__(self) -> int:
+        return self.frame_count
+
+    def __bool__(self) -> bool:
+        return True  # an empty store is a store
+
+    @property
+    def frame_min(self) -> float:
+        """Lowest frame number; NaN when empty."""
+        return self._writer.span.number_min if self._writer is not None else self._readable.index.frame_min
+
+    @property
+    def frame_max(self) -> float:
+        """Highest frame number; NaN when empty."""
+        return self._writer.span.number_max if self._writer is not None else self._readable.index.frame_max
+
+    @property
+    def frame_time_min(self) -> float:
+        """Earliest frame time in seconds; NaN when empty."""
+        return self._writer.span.time_min if self._writer is not None else self._readable.index.frame_time_min
+
+    @property
+    def frame_time_max(self) -> float:
+        """Latest frame time in seconds; NaN when empty."""
+        return self._writer.span.time_max if self._writer is not None else self._readable.index.frame_time_max
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the earliest to the latest frame; 0 when empty."""
+        return self.frame_time_max - self.frame_time_min if self.frame_count else 0.0
+
+    @property
+    def frame_number(self) -> float:
+        """Number of the frame that was read or written last; NaN before."""
+        return self._writer.frame_number if self._writer is not None else self._readable.frame_number
+
+    @property
+    def frame_time(self) -> float:
+        """Time in seconds of the frame that was read or written last; NaN before."""
+        return self._writer.frame_time if self._writer is not None else self._readable.frame_time
+
+    @property
+    def chunks(self) -> list[int]:
+        """Numbers of the chunks that hold frames; when writing, of those that are complete."""
+        return list(self._writer.chunks if self._writer is not None else self._readable.index.chunks)
+
+    @property
+    def frame_numbers(self) -> npt.NDArray[np.int64]:
+        """The numbers of all frames in store order, int64 ``(n,)``, read-only."""
+        return self._readable.whole_index().frame_numbers
+
+    @property
+    def frame_times(self) -> npt.NDArray[np.float64]:
+        """The times of all frames in store order, in seconds, float64 ``(n,)``, read-only."""
+        return self._readable.whole_index().frame_times
+
+    def get_frame_metadata(self) -> dict[str, list[Any]]:
+        """Return ``{'frame_number': [...], 'frame_time': [...]}`` of all frames in store order."""
+        return self._readable.whole_index().get_all_metadata()
+
+    def convert_frame_time_to_datetime(self, t: float, tz: datetime.tzinfo | None = None) -> datetime.datetime:
+        """Turn a frame time into a date and time.
+
+        Parameters
+        ----------
+        t : float
+            Seconds since the epoch.
+        tz : datetime.tzinfo, optional
+            Zone of the result; default that of the recording.
+        """
+        return datetime.datetime.fromtimestamp(t, tz if tz is not None else self._meta.timezone)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def _readable(self) -> Reader:
+        if self._reader is None:
+            state = "is open for writing" if self._writer is not None else "is closed"
+            raise StoreClosedError(f"{self._root}: the store {state}, it cannot be read from")
+        return self._reader
+
+    def get_next_image(self) -> FrameAndMetadata:
+        """Read the frame after the one that was read last, at first the first one.
+
+        Returns
+        -------
+        tuple
+            ``(img, (frame_number, frame_time))``
+
+        Raises
+        ------
+        EndOfStoreError
+            After the last frame; also an EOFError. The place stays where it was.
+        FrameDecodeError
+            The frame is damaged; the next call goes on with the next one.
+        """
+        reader = self._reader  # the shortest way: this is called for every frame of a week
+        return reader.read_next() if reader is not None else self._after_close()
+
+    def _after_close(self) -> Any:
+        return self._readable
+
+    def get_image(self, frame_number: Any, exact_only: bool = True, frame_index: Any = None) -> FrameAndMetadata:
+        """Read the first frame with a number, or the frame at a position, and go on from there.
+
+        Parameters
+        ----------
+        frame_number : int
+            Number of the frame; ignored when `frame_index` is given.
+        exact_only : bool
+            False: the frame whose number is nearest will do.
+        frame_index : int, optional
+            Position in the store, from 0.
+
+        Returns
+        -------
+        tuple
+            ``(img, (frame_number, frame_time))``
+
+        Raises
+        ------
+        FrameNotFoundError
+            No such frame; also a ValueError.
+        FrameDecodeError
+            The frame is damaged.
+        """
+        reader = self._readable
+        if frame_index is None:
+            return reader.read(reader.position_of(frame_number, exact_only))
+        position = _whole(frame_index, "frame_index")
+        if not 0 <= position < reader.index.frame_count:
+            raise FrameNotFoundError(
+                f"{self._root}: no frame at index {position}, there are {reader.index.frame_count}, from 0"
+            )
+        return reader.read(position)
+
+    def get_nearest_image(self, frame_time: float) -> FrameAndMetadata:
+        """Read the frame whose time, in seconds, is nearest, and go on from there. Returns and raises as `get_image`."""
+        reader = self._readable
+        return reader.read(reader.position_nearest_time(frame_time))
+
+    def get_next_framenumber(self) -> int:
+        """Return the number of the frame that `get_next_image` will read; EndOfStoreError after the last."""
+        return self._readable.next_frame_number()
+
+    def get_images(
+        self, frame_numbers: Any = None, *, frame_indices: Any = None, out: Frame | None = None
+    ) -> tuple[Frame, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+        """Read many frames at once, each group of pictures of a video decoded once.
+
+        Where `get_next_image` goes on is not changed.
+
+        Parameters
+        ----------
+        frame_numbers : sequence of int, optional
+            Numbers of the frames, in any order, repeats included.
+        frame_indices : sequence of int or slice, optional
+            Their positions in the store instead; negative ones count from the end.
+        out : numpy.ndarray, optional
+            An array to fill, ``(n, *image_shape)`` of the store's dtype.
+
+        Returns
+        -------
+        images : numpy.ndarray
+            ``(n, h, w)`` or ``(n, h, w, 3)``, in the order asked for.
+        metadata : tuple of numpy.ndarray
+            Frame numbers, int64 ``(n,)``, and frame times in seconds, float64 ``(n,)``.
+
+        Raises
+        ------
+        FrameNotFoundError
+            A frame number that is not there.
+        FrameIndexError
+            A position outside the store.
+        FrameDecodeError
+            A frame is damaged; it is named.
+        """
+        reader = self._readable
+        if (frame_numbers is None) == (frame_indices is None):
+            raise ArgumentError("give either frame_numbers or frame_indices")
+        if frame_indices is not None:
+            positions = self._positions(frame_indices)
+        else:
+            positions = [reader.position_of(n, True) for n in np.asarray(frame_numbers).ravel().tolist()]
+        return reader.read_many(positions, out, self.image_shape, self._meta.imgdtype)
+
+    def _positions(self, wanted: Any) -> list[int]:
+        """Turn a slice or a sequence of positions, negative ones from the end, into positions from 0."""
+        if isinstance(wanted, slice):
+            return list(range(*wanted.indices(self.frame_count)))
+        array = np.asarray(wanted)
+        if array.dtype == bool:
+            if array.shape != (self.frame_count,):
+                raise FrameIndexError(f"a mask must have one entry for each of the {self.frame_count} frames")
+            return list(np.flatnonzero(array).tolist())
+        return [self._position(i) for i in array.ravel().tolist()]
+
+    def _position(self, i: Any) -> int:
+        position = _whole(i, "a position")
+        if not -self.frame_count <= position < self.frame_count:
+            raise FrameIndexError(f"{self._root}: no frame at position {position}, there are {self.frame_count}")
+        return position % self.frame_count
+
+    def __getitem__(self, key: Any) -> Frame:
+        """Return frames by position: one for an integer, ``(n, h, w[, 3])`` for a slice or a sequence of positions."""
+        if isinstance(key, (slice, list, tuple, np.ndarray, range)):
+            return self.get_images(frame_indices=key)[0]
+        return self.get_images(frame_indices=[self._position(key)])[0][0]
+
+    def __iter__(self) -> Iterator[FrameAndMetadata]:
+        """Go through all frames from the first; see `iter_images`."""
+        return self.iter_images()
+
+    def iter_images(self, start: int | None = None, stop: int | None = None, step: int | None = None) -> Iterator[FrameAndMetadata]:
+        """Go through frames by position, as a slice counts them, yielding ``(img, (frame_number, frame_time))``.
+
+        Moves the place where `get_next_image` goes on.
+        """
+        reader = self._readable
+        for position in range(*slice(start, stop, step).indices(self.frame_count)):
+            yield reader.read(position)
+
+    def disable_decoding(self) -> None:
+        """From now on return frames as they are stored, raw where the store has an encoding."""
+        self._readable.encoding = None
+
+    def refresh(self) -> int:
+        """Bring in the frames that a writer has added since the store was opened; return how many there are now."""
+        self._readable.refresh()
+        return self.frame_count
+
+    # -- extra data ----------------------------------------------------------------------------------------------
+
+    def _extra_bases(self) -> list[tuple[int, str]]:
+        listing = list_store(self._root, self._meta.extension)
+        return [(n, chunk_base(self._root, n, self._meta.extension)) for n in listing.extra]
+
+    @property
+    def has_extra_data(self) -> bool:
+        """Whether data was recorded beside the video."""
+        from imgstore.extra_data import iter_extra_data_files
+
+        found = next(iter_extra_data_files(self._root, self._extra_bases()), None)
+        return found is not None or bool(self._unfinished_records())
+
+    def _unfinished_records(self) -> list[dict[str, Any]]:
+        """Return the extra data of chunks that are being written, or were when their writer died."""
+        listing = list_store(self._root, self._meta.extension)
+        finished = finished_chunks(self._root, self._meta.extension, listing)
+        return [r for n in sorted(listing.journals.difference(finished)) for r in read_records(self._root, n)]
+
+    def find_extra_data_files(self, extensions: Sequence[str] | None = None) -> list[str]:
+        """Return the paths of the files with extra data, in order of chunks.
+
+        Parameters
+        ----------
+        extensions : sequence of str, optional
+            What their names end in; default every kind.
+        """
+        from imgstore.extra_data import EXTENSIONS, find_extra_data_files
+
+        return find_extra_data_files(self._root, self._extra_bases(), EXTENSIONS if extensions is None else extensions)
+
+    def get_extra_data(self, ignore_corrupt_chunks: bool = False) -> Any:
+        """Return the data recorded beside the video.
+
+        Parameters
+        ----------
+        ignore_corrupt_chunks : bool
+            Leave out files that cannot be read, with a warning.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            One row per record with ``frame_number``, ``frame_time`` and ``frame_index``; None when there is none.
+
+        Raises
+        ------
+        ExtraDataError
+            A file cannot be read; it is named.
+        """
+        from imgstore.extra_data import read_extra_data
+
+        return read_extra_data(
+            self.find_extra_data_files(), ignore_corrupt_chunks, unfinished=self._unfinished_records()
+        )
+
+    def get_extra_data_samplerate(self) -> float:
+        """Return the sample rate in Hz that Motif has noted for its extra data."""
+        from imgstore.extra_data import extra_data_samplerate
+
+        return extra_data_samplerate(self.find_extra_data_files())
+
+    # -- indexes -------------------------------------------------------------------------------------------------
+
+    def save_index(self, path: Path | None = None) -> None:
+        """Write the index as 0.x does, an SQLite file.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            Where; default ``.index.sqlite`` in the store.
+        """
+        target = os.fspath(path) if path is not None else os.path.join(self._root, SQLITE_INDEX_FILENAME)
+        self._readable.whole_index().to_file(target)
+
+    def cache_index(self) -> str:
+        """Leave a cached index in the store, with which it opens in milliseconds whatever its length; return its path.
+
+        It is never needed, checked whenever it is used, and not seen by 0.x.
+        """
+        self._readable.whole_index()
+        return _write_cache(self._root, self._meta.extension)
+
+    def reindex(self) -> None:
+        """Make the frames before the only frame number 0 negative, in the indexes and in the extra data.
+
+        The old numbers are kept as ``_frame_number_before_reindex``.
+
+        Raises
+        ------
+        FrameNotFoundError
+            There is no frame number 0, or several; nothing is changed. Also a ValueError.
+        """
+        from imgstore.reindex import reindex
+
+        reader = self._readable
+        chunks = finished_chunks(self._root, self._meta.extension, list_store(self._root, self._meta.extension))
+        reader.whole_index()
+        reindex(self._root, [(n, chunk_base(self._root, n, self._meta.extension)) for n in chunks])
+        reader.refresh()
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    @property
+    def _writable(self) -> Writer:
+        if self._writer is None or not self._finalizer.alive:
+            state = "is open for reading" if self._reader is not None else "is closed"
+            raise StoreClosedError(f"{self._root}: the store {state}, it cannot be written to")
+        return self._writer
+
+    def add_image(self, img: Frame, frame_number: Any, frame_time: Any) -> None:
+        """Append a frame.
+
+        Parameters
+        ----------
+        img : numpy.ndarray
+            Of the store's shape and dtype; colour is BGR.
+        frame_number : int
+            Any integer of 64 bits; numbers may skip, repeat or go backwards.
+        frame_time : float
+            Seconds, usually since the epoch.
+
+        Raises
+        ------
+        ArgumentError
+            Shape, dtype, number or time cannot be used. Nothing is written.
+        StoreWriteError
+            The operating system refused; the frame is not in the store, those before it are.
+        """
+        self._writable.add(img, frame_number, frame_time)
+
+    def add_extra_data(self, **values: Any) -> None:
+        """Record values beside the frame that was added last.
+
+        Parameters
+        ----------
+        **values
+            Anything that JSON holds, and numpy values, bytes, sets, complex numbers and datetimes.
+        """
+        self._writable.add_record(values)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def close(self, save_index: bool = False) -> None:
+        """Finish what is being written and release every file. Closing twice does nothing.
+
+        Parameters
+        ----------
+        save_index : bool
+            Also write ``.index.sqlite``.
+        """
+        if self._writer is not None and self._finalizer.alive:
+            try:
+                self._finalizer()
+            finally:
+                plugins.notify("imgstore_store_closed", store=self)
+            if save_index:
+                index = ImgStoreIndex.new_from_chunks(
+                    [(n, chunk_base(self._root, n, self._meta.extension)) for n in self._writer.chunks]
+                )
+                index.to_file(os.path.join(self._root, SQLITE_INDEX_FILENAME))
+        elif self._reader is not None:
+            if save_index:
+                self.save_index()
+            reader, self._reader = self._reader, None
+            reader.close()
+            plugins.notify("imgstore_store_closed", store=self)
+
+    def __enter__(self) -> ImgStore:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickled reader opens again at the same place, in whatever process."""
+        if self._mode != "r":
+            raise StoreClosedError(f"{self._root}: a store that is open for writing cannot be pickled")
+        reader = self._readable
+        options = {name: value for name, value in self._open_options.items() if name != "index"}
+        return _reopen, (type(self), self._root, options, reader.position, reader.encoding)
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """What a person wants to know at a glance."""
+        shape = " x ".join(map(str, self.image_shape))
+        facts = [("format", f"{self.format}, {self.image_dtype} {shape}")]
+        if self._reader is None and self._writer is None:
+            return [*facts, ("state", "closed")]
+        facts.append(("frames", f"{self.frame_count} in {len(self.chunks)} chunks"))
+        if self.frame_count:
+            facts.append(("numbers", f"{self.frame_min} to {self.frame_max}"))
+            facts.append(("span", f"{self.duration:.3f} s"))
+        return [*facts, ("state", "open for reading" if self._mode == "r" else "open for writing")]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._root!r}: {'; '.join(f'{k} {v}' for k, v in self._facts())}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in self._facts())
+        return f"<table><caption>{html.escape(self._root)}</caption>{rows}</table>"
+
+    # -- classes -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def supported_formats(cls) -> list[str]:
+        """Return the names of the formats of this kind of store that work on this machine."""
+        return plugins.supported_formats(cls._codec_kind)
+
+    @classmethod
+    def supports_format(cls, fmt: str) -> bool:
+        """Whether stores of this kind can have a format on this machine."""
+        try:
+            plugins.codec_for_format(fmt, None, cls._codec_kind)
+        except FormatError:
+            return False
+        return True
+
+
+class VideoImgStore(ImgStore, codec_kind=ChunkCodec):
+    """A store whose chunks are video files. See `ImgStore`."""
+
+    def insert_chunk(
+        self, video_path: Path, frame_numbers: Sequence[int], frame_times: Sequence[float], move: bool = True
+    ) -> None:
+        """Take a finished video as the next chunk.
+
+        Parameters
+        ----------
+        video_path : path-like
+            The file, with the store's extension.
+        frame_numbers, frame_times : sequence
+            One entry per frame of the video.
+        move : bool
+            Move the file into the store; False: copy it.
+
+        Raises
+        ------
+        ArgumentError
+            Numbers and times differ in length, or a value cannot be used.
+        ChunkError
+            The file is no video, or holds another number of frames.
+        """
+        self._writable.insert_chunk(os.fspath(video_path), frame_numbers, frame_times, move)
+
+    def empty(self) -> None:
+        """Remove all frames of a store that is open for writing."""
+        self._writable.empty()
+
+
+class DirectoryImgStore(ImgStore, codec_kind=FrameCodec):
+    """A store whose chunks are directories with a file per frame. See `ImgStore`."""
+
+    def empty(self) -> None:
+        """Remove all frames of a store that is open for writing."""
+        self._writable.empty()
+
+
+class _ChunkNotifier:
+    """Tells plugins of a store's chunks, without keeping the store alive."""
+
+    def __init__(self, store: ImgStore, hook_name: str):
+        self._store = weakref.ref(store)
+        self._hook_name = hook_name
+
+    def __call__(self, chunk: int, paths: list[str]) -> None:
+        store = self._store()
+        if store is not None:
+            plugins.notify(self._hook_name, store=store, chunk=chunk, paths=paths)
+
+
+def _reopen(cls: type[ImgStore], root: str, options: dict[str, Any], position: int, encoding: str | None) -> ImgStore:
+    store = cls(root, mode="r", **options)
+    reader = store._readable
+    reader.encoding = encoding
+    if position >= 0:
+        reader.position = position
+        reader.frame_number, reader.frame_time = reader.index.frame(position)
+    return store
+
+
+def _claim_directory(root: str, overwrite: bool) -> None:
+    """Make the directory of a new store and lock it; where there is a store already, only `overwrite` clears the way."""
+    metadata_path = os.path.join(root, METADATA_FILENAME)
+    try:
+        os.makedirs(root, exist_ok=True)
+    except OSError as error:
+        raise StoreWriteError(error.errno, f"the store cannot be made: {error.strerror or error}", root) from error
+    exists = os.path.lexists(metadata_path)
+    if exists and not overwrite:
+        raise StoreExistsError(f"{root}: there is a store already; remove it, or give overwrite=True to replace it")
+    if not exists and holds_chunks(root, _chunk_extensions()):
+        raise StoreExistsError(f"{root}: holds chunks of a store whose {METADATA_FILENAME} is missing; write elsewhere")
+    lock.acquire(root)
+    if exists:
+        try:
+            for extension in _chunk_extensions():
+                remove_chunks(root, extension)
+        except OSError as error:
+            lock.release(root)
+            raise StoreWriteError(error.errno, f"the old store cannot be removed: {error.strerror or error}", root) from error
+
+
+def _chunk_extensions() -> list[str | None]:
+    video = {e.format.extension for e in plugins.registered_codecs() if isinstance(e.codec, ChunkCodec)}
+    return [None, *sorted(video)]
+
+
+def _close_writer(writer: Writer, root: str, extension: str | None) -> None:
+    """Finish a store; also when it is collected, or at the end of the process."""
+    try:
+        writer.close()
+    finally:
+        lock.release(root)
+    _write_cache(root, extension)
+
+
+def _write_cache(root: str, extension: str | None) -> str:
+    from imgstore.index import CACHE_FILENAME
+
+    chunks = finished_chunks(root, extension, list_store(root, extension))
+    path = os.path.join(root, CACHE_FILENAME)
+    ImgStoreIndex.new_from_chunks([(n, chunk_base(root, n, extension)) for n in chunks]).write_cache(path)
+    return path
+
+
+def _whole(value: Any, what: str) -> int:
+    import operator
+
+    try:
+        return operator.index(value)
+    except TypeError:
+        if isinstance(value, (float, np.floating)) and value == int(value):
+            return int(value)
+        raise ArgumentError(f"{what} must be a whole number, not {value!r}") from None
