@@ -6,6 +6,6 @@ from setuptools import Extension, setup
 
 setup(
     ext_modules=[Extension("imgstore._index", ["src_ext/_index.pyx"])],
-    # setuptools runs Cython by itself; the generated C stays in the build directory, out of the tree and of the sdist
+    # setuptools runs Cython by itself; the generated C stays in the build directory, out of tree and sdist
     options={"build_ext": {"cython_c_in_temp": True}},
 )

@@ -1,8 +1,8 @@
 """What all tests share: the sample stores, and a word for "cannot run here" that CI takes for a failure.
 
-A test that lacks a tool, a package or a sample skips with a reason that begins with ``needs``: a person without
-``xdotool`` can still run the rest. With ``IMGSTORE_NO_SKIPS=1`` (set by ``.ci/run``) such a skip is a failure, so that
-nothing goes untested unnoticed where everything ought to be there.
+A test that lacks a tool, a package or a sample skips with a reason that begins with ``needs``: a person
+without ``xdotool`` can still run the rest. With ``IMGSTORE_NO_SKIPS=1`` (set by ``.ci/run``) such a skip is a
+failure, so that nothing goes untested unnoticed where everything ought to be there.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def case(name, fmt, shape=GRAY, **more):
 def all_cases():
     found = []
     for fmt in FILE_FORMATS:
-        # ppm makes colour of gray and pgm gray of colour, which 0.x hides on reading: see FORMAT, both are here
+        # ppm makes colour of gray and pgm gray of colour; readers give what imgshape says
         found += [case(fmt + "-gray", fmt), case(fmt + "-color", fmt, COLOR)]
     found += [case("mjpeg-gray", "mjpeg/avi"), case("mjpeg-color", "mjpeg/avi", COLOR)]
     for fmt in ("h264/mkv", "avc1/mp4"):  # OpenCV from the registry has no encoder for these
@@ -85,9 +85,13 @@ def all_cases():
         case("h264-mkv-assembled", "h264/mkv", assemble=True, writers=["ours"]),
     ]
     for kind, shape, dtype in (
-        ("gray", GRAY, "uint8"), ("color", COLOR, "uint8"), ("uint16", GRAY, "uint16"), ("float32", COLOR, "float32"),
-        ("float64", GRAY, "float64"), ("large", (600, 900), "uint16"),
-    ):  # fmt: skip
+        ("gray", GRAY, "uint8"),
+        ("color", COLOR, "uint8"),
+        ("uint16", GRAY, "uint16"),
+        ("float32", COLOR, "float32"),
+        ("float64", GRAY, "float64"),
+        ("large", (600, 900), "uint16"),
+    ):
         found.append(case("bpk-" + kind, "bpk", shape, dtype=dtype, bpk=True))
     return found
 
@@ -151,7 +155,7 @@ def extra(spec, position):
     return {
         "whole": position,
         "real": position / 3.0,
-        "text": "frame %d" % position,
+        "text": f"frame {position}",
         "list": [position, position + 1],
         "np_whole": np.int64(position * 2),
         "np_real": np.float32(position / 4.0),

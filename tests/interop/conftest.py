@@ -1,4 +1,4 @@
-"""imgstore 0.4.0 as a black box: an environment of its own, made once, kept in .interop/ of the source tree."""
+"""imgstore 0.4.0 as a black box, in an environment of its own: made once, kept in .interop/ of the tree."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BPK_PYTHONS = ("3.9", "3.8")  # the last that the original bloscpack imports on
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time make the environment at `path`; one that died in it is waited for ten minutes."""
+    """Let one process at a time make the environment at `path`; one that died in it is waited for."""
     lock = path.with_suffix(".lock")
     deadline = time.monotonic() + 600
     while True:
@@ -33,7 +33,9 @@ def _locked(path: Path) -> Iterator[None]:
             break
         except FileExistsError:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{lock} is still there; remove it if nothing else is making this environment") from None
+                raise TimeoutError(
+                    f"{lock} is still there; remove it if nothing else is making this environment"
+                ) from None
             time.sleep(0.2)
     try:
         yield
@@ -80,7 +82,9 @@ def _interpreter(version: str) -> str | None:
     for candidate in candidates:
         try:
             done = subprocess.run(
-                [candidate, "-c", "import ensurepip, sys; print(sys.executable)"], capture_output=True, text=True
+                [candidate, "-c", "import ensurepip, sys; print(sys.executable)"],
+                capture_output=True,
+                text=True,
             )
         except OSError:
             continue
@@ -92,7 +96,7 @@ def _interpreter(version: str) -> str | None:
 @pytest.fixture(scope="session")
 def old_python() -> str:
     """The interpreter of an environment with imgstore 0.4.0 and OpenCV, of the same Python as ours."""
-    version = "{}.{}".format(*sys.version_info[:2])
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return _environment(f"imgstore-0.4.0-python{version}", sys.executable, PACKAGES)
 
 
@@ -107,7 +111,7 @@ def bpk_python() -> str:
 
 
 class Runner:
-    """Runs the scripts of this folder under either imgstore, from a directory where neither can be found by accident."""
+    """Runs the scripts of this folder under either imgstore, from where neither is found by accident."""
 
     def __call__(self, python: str, script: str, *arguments: str | Path) -> str:
         command = [python, str(HERE / script), *map(str, arguments)]

@@ -1,9 +1,9 @@
-"""A program written for imgstore 0.x, which uses all that its public page promises and the private names people reach for.
+"""A program written for imgstore 0.x: all that its public page promises, and the private names people use.
 
     python program.py DIRECTORY RESULTS.json SAMPLES
 
-It runs unchanged under 0.4.0 and under ours, and writes down every answer under a label; test_program.py compares.
-An error is written down as the built-in errors that it is.
+It runs unchanged under 0.4.0 and under ours, and writes down every answer under a label, for test_program.py to
+compare. An error is written down as the built-in errors that it is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,16 @@ import imgstore  # noqa: E402
 from imgstore import VideoImgStore, align, apps, constants, index, new_for_format, stores, util  # noqa: E402
 from imgstore.stores import new_for_filename  # noqa: E402
 
-BUILTIN = (EOFError, IndexError, KeyError, NotImplementedError, OSError, TypeError, ValueError, AttributeError)
+BUILTIN = (
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)
 answers = {}
 
 
@@ -48,7 +57,10 @@ def plain(value):
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if type(value).__name__ == "DataFrame":
-        return {"columns": {str(c): plain(list(value[c])) for c in sorted(value.columns)}, "index": plain(list(value.index))}
+        return {
+            "columns": {str(c): plain(list(value[c])) for c in sorted(value.columns)},
+            "index": plain(list(value.index)),
+        }
     if isinstance(value, (datetime.datetime, datetime.date, bytes)):
         return repr(value)
     return str(type(value).__name__)
@@ -61,7 +73,12 @@ def note(label, function):
         answers[label] = plain(function())
     except Exception as error:
         names = [e.__name__ for e in BUILTIN if isinstance(error, e)] or ["Exception"]
-        answers[label] = {"raises": names, "says": "%s: %s" % (type(error).__name__, error)}
+        answers[label] = {"raises": names, "says": f"{type(error).__name__}: {error}"}
+
+
+def load(path):
+    with open(path) as f:
+        return json.load(f)
 
 
 def frame(n, shape=(20, 30), dtype=np.uint8):
@@ -84,10 +101,18 @@ def record(base, fmt="npy", count=25, shape=(20, 30), chunksize=10, start=0, ste
 def top_level(root):
     base = record(os.path.join(root, "top"), metadata={"who": "me", "n": 3})
     md = os.path.join(base, "metadata.yaml")
-    for name in (
-        "new_for_filename new_for_format extract_only_frame get_supported_formats VideoImgStore DirectoryImgStore "
-        "ensure_color ensure_grayscale test __version__"
-    ).split():
+    for name in [
+        "new_for_filename",
+        "new_for_format",
+        "extract_only_frame",
+        "get_supported_formats",
+        "VideoImgStore",
+        "DirectoryImgStore",
+        "ensure_color",
+        "ensure_grayscale",
+        "test",
+        "__version__",
+    ]:
         note("imgstore has " + name, lambda name=name: hasattr(imgstore, name))
     for label, function in {
         "directory": lambda: new_for_filename(base).frame_count,
@@ -110,9 +135,11 @@ def top_level(root):
         "reads": lambda: new_for_format("npy", basedir=base, mode="r").frame_count,
         "reads a path": lambda: new_for_format("npy", md, mode="r").frame_count,
         "unknown": lambda: new_for_format("nonsense", basedir=os.path.join(root, "x1"), imgshape=(2, 2)),
-        "format twice": lambda: new_for_format(
-            "npy", format="npy", basedir=os.path.join(root, "x2"), imgshape=(2, 2), imgdtype=np.uint8
-        )._format,
+        "format twice": lambda: (
+            new_for_format(
+                "npy", format="npy", basedir=os.path.join(root, "x2"), imgshape=(2, 2), imgdtype=np.uint8
+            )._format
+        ),
         "no shape": lambda: new_for_format("npy", basedir=os.path.join(root, "x3")),
         "neither path": lambda: new_for_format("npy", imgshape=(2, 2)),
         "path given by place": lambda: new_for_format(
@@ -123,14 +150,27 @@ def top_level(root):
     for n in (0, 9, 10, 24):
         note("extract_only_frame %d" % n, lambda n=n: imgstore.extract_only_frame(md, n))
     note("extract_only_frame of the directory", lambda: imgstore.extract_only_frame(base, 3))
-    note("supported", lambda: sorted(set(imgstore.get_supported_formats()) & {"npy", "png", "tif", "jpg", "bmp", "ppm", "pgm"}))
-    note("supports", lambda: [
-        imgstore.VideoImgStore.supports_format("mjpeg/avi"), imgstore.VideoImgStore.supports_format("npy"),
-        imgstore.DirectoryImgStore.supports_format("npy"), imgstore.DirectoryImgStore.supports_format("mjpeg/avi"),
-    ])  # fmt: skip
+    note(
+        "supported",
+        lambda: sorted(set(imgstore.get_supported_formats()) & {"npy", "png", "tif", "jpg", "bmp", "ppm", "pgm"}),
+    )
+    note(
+        "supports",
+        lambda: [
+            imgstore.VideoImgStore.supports_format("mjpeg/avi"),
+            imgstore.VideoImgStore.supports_format("npy"),
+            imgstore.DirectoryImgStore.supports_format("npy"),
+            imgstore.DirectoryImgStore.supports_format("mjpeg/avi"),
+        ],
+    )
     note("supported by video", lambda: "mjpeg/avi" in imgstore.VideoImgStore.supported_formats())
-    note("is a kind", lambda: [isinstance(new_for_filename(base), imgstore.DirectoryImgStore),
-                               isinstance(new_for_filename(base), VideoImgStore)])  # fmt: skip
+    note(
+        "is a kind",
+        lambda: [
+            isinstance(new_for_filename(base), imgstore.DirectoryImgStore),
+            isinstance(new_for_filename(base), VideoImgStore),
+        ],
+    )
     gray, color = frame(1), frame(1, (20, 30, 3))
     note("ensure_color of gray", lambda: imgstore.ensure_color(gray))
     note("ensure_color of color", lambda: imgstore.ensure_color(color) is color)
@@ -146,13 +186,23 @@ def both_modes(root):
 
     def describe(store):
         return {
-            "frame_count": store.frame_count, "len": len(store), "frame_min": store.frame_min, "frame_max": store.frame_max,
-            "frame_number": store.frame_number, "frame_time": store.frame_time, "time_min": store.frame_time_min,
-            "time_max": store.frame_time_max, "duration": store.duration, "image_shape": list(store.image_shape),
-            "user_metadata": store.user_metadata, "uuid": len(store.uuid), "mode": store.mode,
-            "filename": os.path.relpath(store.filename, root), "full_path": os.path.relpath(store.full_path, root),
+            "frame_count": store.frame_count,
+            "len": len(store),
+            "frame_min": store.frame_min,
+            "frame_max": store.frame_max,
+            "frame_number": store.frame_number,
+            "frame_time": store.frame_time,
+            "time_min": store.frame_time_min,
+            "time_max": store.frame_time_max,
+            "duration": store.duration,
+            "image_shape": list(store.image_shape),
+            "user_metadata": store.user_metadata,
+            "uuid": len(store.uuid),
+            "mode": store.mode,
+            "filename": os.path.relpath(store.filename, root),
+            "full_path": os.path.relpath(store.full_path, root),
             "lossless": store.lossless,
-        }  # fmt: skip
+        }
 
     note("written: before the first frame", lambda: describe(store))
     for i in range(25):
@@ -161,7 +211,10 @@ def both_modes(root):
             note("written: after frame %d" % i, lambda: describe(store))
     created = store.created[0]
     note("created is in UTC", lambda: created.utcoffset().total_seconds())
-    note("created is now", lambda: abs((datetime.datetime.now(datetime.timezone.utc) - created).total_seconds()) < 60)
+    note(
+        "created is now",
+        lambda: abs((datetime.datetime.now(datetime.timezone.utc) - created).total_seconds()) < 60,
+    )
     store.close()
     store = new_for_filename(base)
     note("read: before the first frame", lambda: describe(store))
@@ -180,10 +233,15 @@ def both_modes(root):
     note("empty: chunks", lambda: list(new_for_filename(empty).chunks))
     note("empty: next", lambda: new_for_filename(empty).get_next_image())
     note("empty: number", lambda: new_for_filename(empty).get_image(0))
-    note("defaults: chunksize", lambda: [
-        new_for_format(f, basedir=os.path.join(root, "d" + f[:3]), imgshape=(4, 4), imgdtype=np.uint8)._metadata["chunksize"]
-        for f in ("npy", "mjpeg/avi")
-    ])  # fmt: skip
+    note(
+        "defaults: chunksize",
+        lambda: [
+            new_for_format(f, basedir=os.path.join(root, "d" + f[:3]), imgshape=(4, 4), imgdtype=np.uint8)._metadata[
+                "chunksize"
+            ]
+            for f in ("npy", "mjpeg/avi")
+        ],
+    )
 
 
 def reading(root):
@@ -219,20 +277,32 @@ def reading(root):
             number = numbers[position]
             note(label + ": get_image of frame at %d" % position, lambda: read(store.get_image(number)))
             note(label + ": next after %d" % position, lambda: read(store.get_next_image()))
-            note(label + ": get_image at index %d" % position, lambda: read(store.get_image(None, frame_index=position)))
+            note(
+                label + ": get_image at index %d" % position,
+                lambda: read(store.get_image(None, frame_index=position)),
+            )
         store.get_image(numbers[4])
         note(label + ": next number", lambda: store.get_next_framenumber())
         note(label + ": next number moves", lambda: read(store.get_next_image())[1:])
         for number in (numbers[3] + 1, numbers[-1] + 1000, numbers[0] - 1000):
-            note(label + ": number %d exactly" % number, lambda number=number: read(store.get_image(number))[1:])
-            note(label + ": number %d nearly" % number, lambda number=number: read(store.get_image(number, exact_only=False))[1:])
+            note(
+                label + ": number %d exactly" % number,
+                lambda number=number: read(store.get_image(number))[1:],
+            )
+            note(
+                label + ": number %d nearly" % number,
+                lambda number=number: read(store.get_image(number, exact_only=False))[1:],
+            )
         note(label + ": index -1", lambda: read(store.get_image(None, frame_index=-1))[1:])
         note(label + ": index past the end", lambda: store.get_image(None, frame_index=25))
         for time in (999.0, 1000.0, 1000.04, 1000.06, 1001.3, 2000.0):
-            note(label + ": nearest %s" % time, lambda time=time: read(store.get_nearest_image(time))[1:])
+            note(label + f": nearest {time}", lambda time=time: read(store.get_nearest_image(time))[1:])
         note(label + ": numpy integer", lambda: read(store.get_image(np.int64(numbers[7])))[1:])
         note(label + ": numpy float time", lambda: read(store.get_nearest_image(np.float64(1000.7)))[1:])
-        note(label + ": no extra data", lambda: [store.has_extra_data, store.get_extra_data(), store.find_extra_data_files()])
+        note(
+            label + ": no extra data",
+            lambda: [store.has_extra_data, store.get_extra_data(), store.find_extra_data_files()],
+        )
         note(label + ": disable_decoding", lambda: store.disable_decoding())
         store.close()
     first = record(os.path.join(root, "first"), start=0)
@@ -260,7 +330,7 @@ def extra_data(root):
     store.add_extra_data(e=1 + 2j, h=datetime.datetime(2020, 1, 2, 3, 4, 5))
     store.close()
     note("kinds of extra data", lambda: new_for_filename(base).get_extra_data())
-    note("kinds in the file", lambda: json.load(open(os.path.join(base, "000000", "index.extra.json"))))
+    note("kinds in the file", lambda: load(os.path.join(base, "000000", "index.extra.json")))
 
 
 def motif(root, samples):
@@ -274,22 +344,31 @@ def motif(root, samples):
     note("motif: table", lambda: util.motif_extra_data_h5_to_df(store, path))
     note("motif: zone", lambda: str(util.motif_get_recording_timezone(store)))
     for label, metadata in {
-        "none": {}, "hw": {"hwframerate": 50, "motifptpframerate": 40},
+        "none": {},
+        "hw": {"hwframerate": 50, "motifptpframerate": 40},
         "ptp": {"motifptpframerate": 40, "acquisitionframerate": 30, "acquisitionframerateenable": True},
         "acquisition": {"acquisitionframerate": 30, "acquisitionframerateenable": True},
         "acquisition off": {"acquisitionframerate": 30, "acquisitionframerateenable": False},
         "zone": {"timezone": "Asia/Tokyo"},
-    }.items():  # fmt: skip
+    }.items():
         made = new_for_filename(record(os.path.join(root, "fps-" + label), metadata=metadata))
-        note("fps %s" % label, lambda made=made: util.motif_get_parse_true_fps(made))
-        note("fps %s, measured" % label, lambda made=made: round(util.motif_get_parse_true_fps(made, default=None), 6))
-        note("fps %s, default" % label, lambda made=made: util.motif_get_parse_true_fps(made, default=12.5))
-        note("fps %s, hardware" % label, lambda made=made: util.motif_get_parse_true_fps(made, hardware_only=True))
+        note(f"fps {label}", lambda made=made: util.motif_get_parse_true_fps(made))
+        note(
+            f"fps {label}, measured",
+            lambda made=made: round(util.motif_get_parse_true_fps(made, default=None), 6),
+        )
+        note(f"fps {label}, default", lambda made=made: util.motif_get_parse_true_fps(made, default=12.5))
+        note(
+            f"fps {label}, hardware",
+            lambda made=made: util.motif_get_parse_true_fps(made, hardware_only=True),
+        )
         if label == "zone":
             note("zone of metadata", lambda made=made: str(util.motif_get_recording_timezone(made)))
     padded = os.path.join(record(os.path.join(root, "padded")), "000000.extra_data.json")
     with open(padded, "w") as f:
-        rows = [{"frame_number": n, "frame_time": n / 2.0, "frame_index": i, "t": i} for i, n in enumerate((0, 1, -1, 2))]
+        rows = [
+            {"frame_number": n, "frame_time": n / 2.0, "frame_index": i, "t": i} for i, n in enumerate((0, 1, -1, 2))
+        ]
         json.dump(rows, f)
     store = new_for_filename(os.path.dirname(padded))
     note("motif json", lambda: util.motif_extra_data_json_to_df(store, padded))
@@ -317,20 +396,45 @@ def indexes(root):
         "_index": lambda: new_for_filename(base)._index,
     }.items():
         found = make()
-        note(label + ": facts", lambda: [found.frame_count, found.frame_min, found.frame_max, found.frame_time_min,
-                                         found.frame_time_max, list(found.chunks)])  # fmt: skip
+        note(
+            label + ": facts",
+            lambda: [
+                found.frame_count,
+                found.frame_min,
+                found.frame_max,
+                found.frame_time_min,
+                found.frame_time_max,
+                list(found.chunks),
+            ],
+        )
         note(label + ": all", lambda: found.get_all_metadata())
         for chunk in range(3):
             note(label + ": chunk %d" % chunk, lambda chunk=chunk: found.get_chunk_metadata(chunk))
         for what, value in (
-            ("frame_number", 100), ("frame_number", 118), ("frame_number", 120), ("frame_number", 148), ("frame_number", 101),
-            ("frame_number", 150), ("frame_number", -5), ("frame_time", 1001.0), ("frame_time", 1001.05), ("frame_time", 0.0),
-            ("index", 0), ("index", 9), ("index", 10), ("index", 24), ("index", 25), ("index", -1),
-        ):  # fmt: skip
-            note(label + ": find %s %s" % (what, value), lambda what=what, value=value: list(found.find_chunk(what, value)))
+            ("frame_number", 100),
+            ("frame_number", 118),
+            ("frame_number", 120),
+            ("frame_number", 148),
+            ("frame_number", 101),
+            ("frame_number", 150),
+            ("frame_number", -5),
+            ("frame_time", 1001.0),
+            ("frame_time", 1001.05),
+            ("frame_time", 0.0),
+            ("index", 0),
+            ("index", 9),
+            ("index", 10),
+            ("index", 24),
+            ("index", 25),
+            ("index", -1),
+        ):
+            note(
+                label + f": find {what} {value}",
+                lambda what=what, value=value: list(found.find_chunk(what, value)),
+            )
             if what != "index":
                 note(
-                    label + ": nearest %s %s" % (what, value),
+                    label + f": nearest {what} {value}",
                     lambda what=what, value=value: list(found.find_chunk_nearest(what, value)),
                 )
     index.ImgStoreIndex.new_from_chunks(chunks).to_file(exported)
@@ -341,13 +445,16 @@ def reindexing(root):
     for fmt in ("npy", "mjpeg/avi"):
         base = record(os.path.join(root, "reindex-" + fmt[:3]), fmt, start=-3, extra=True)
         for chunk in range(3):  # as a camera that is reset while it records leaves it
-            path = os.path.join(base, "%06d" % chunk, "index.npz") if fmt == "npy" else os.path.join(base, "%06d.npz" % chunk)
+            path = (
+                os.path.join(base, "%06d" % chunk, "index.npz")
+                if fmt == "npy"
+                else os.path.join(base, "%06d.npz" % chunk)
+            )
             with np.load(path) as arrays:
                 numbers, times = arrays["frame_number"], arrays["frame_time"]
             np.savez(path, frame_number=np.where(numbers < 0, numbers + 500, numbers), frame_time=times)
             extra = os.path.splitext(path)[0] + ".extra.json"
-            with open(extra) as f:
-                records = json.load(f)
+            records = load(extra)
             for row in records:
                 row["frame_number"] += 500 if row["frame_number"] < 0 else 0
             with open(extra, "w") as f:
@@ -380,7 +487,9 @@ def writing(root):
     note("direct: reads", lambda: imgstore.DirectoryImgStore(basedir=base, mode="r").get_image(3))
     note("direct: files", lambda: sorted(os.listdir(base)))
     video = os.path.join(root, "direct-video")
-    store = VideoImgStore(basedir=video, mode="w", imgshape=(20, 30), imgdtype=np.uint8, chunksize=5, format="mjpeg/avi")
+    store = VideoImgStore(
+        basedir=video, mode="w", imgshape=(20, 30), imgdtype=np.uint8, chunksize=5, format="mjpeg/avi"
+    )
     for i in range(12):
         store.add_image(np.full((20, 30), i * 10, np.uint8), i, i / 2.0)
     store.close()
@@ -401,14 +510,23 @@ def writing(root):
     store = new_for_format("mjpeg/avi", basedir=odd, imgshape=(21, 31), imgdtype=np.uint8)
     store.add_image(np.zeros((21, 31), np.uint8), 0, 0.0)
     store.close()
-    note("odd sizes are cut", lambda: [new_for_filename(odd).image_shape, new_for_filename(odd).get_image(0)[0].shape])
+    note(
+        "odd sizes are cut",
+        lambda: [new_for_filename(odd).image_shape, new_for_filename(odd).get_image(0)[0].shape],
+    )
     for code, shape in (("cv_bayerbg", (20, 30)), ("cv_rgb", (20, 30, 3)), ("cv_yuv_nv12", (30, 30))):
         base = record(os.path.join(root, "enc-" + code), "npy", count=2, shape=shape, encoding=code)
-        note("encoding %s" % code, lambda base=base: new_for_filename(base).get_image(1))
+        note(f"encoding {code}", lambda base=base: new_for_filename(base).get_image(1))
     note("unknown encoding", lambda: record(os.path.join(root, "enc-x"), encoding="cv_nonsense"))
     base = record(os.path.join(root, "enc-png+color"), "png+color", count=2, encoding="cv_bayergr")
-    note("png+color", lambda: [new_for_filename(base).get_image(1)[0], new_for_filename(base)._metadata["format"],
-                               new_for_filename(base)._metadata["encoding"] or None])  # fmt: skip
+    note(
+        "png+color",
+        lambda: [
+            new_for_filename(base).get_image(1)[0],
+            new_for_filename(base)._metadata["format"],
+            new_for_filename(base)._metadata["encoding"] or None,
+        ],
+    )
 
 
 def private(root):
@@ -416,7 +534,10 @@ def private(root):
     video = record(os.path.join(root, "private-video"), "mjpeg/avi")
     for label, path in (("directory", base), ("video", video)):
         store = new_for_filename(path)
-        note(label + ": _metadata", lambda: {k: v for k, v in store._metadata.items() if k not in ("uuid", "created_utc", "timezone_local")})
+        note(
+            label + ": _metadata",
+            lambda: {k: v for k, v in store._metadata.items() if k not in ("uuid", "created_utc", "timezone_local")},
+        )
         note(label + ": _metadata keys", lambda: sorted(store._metadata))
         note(label + ": _format", lambda: store._format)
         note(label + ": _basedir", lambda: os.path.relpath(store._basedir, root))
@@ -434,28 +555,48 @@ def private(root):
         )
         with_index = new_for_filename(path, index=store._index)
         note(label + ": given an index", lambda: with_index._chunk_n_and_chunk_paths)
-        note(label + ": _extract_store_metadata", lambda: {
-            k: v for k, v in stores._extract_store_metadata(os.path.join(path, "metadata.yaml")).items()
-            if k not in ("uuid", "created_utc", "timezone_local")
-        })  # fmt: skip
+        note(
+            label + ": _extract_store_metadata",
+            lambda: {
+                k: v
+                for k, v in stores._extract_store_metadata(os.path.join(path, "metadata.yaml")).items()
+                if k not in ("uuid", "created_utc", "timezone_local")
+            },
+        )
 
 
 def modules(root):
     for module, names in (
         (stores, "STORE_MD_FILENAME STORE_LOCK_FILENAME STORE_MD_KEY STORE_INDEX_FILENAME"),
-        (constants, "STORE_MD_FILENAME STORE_LOCK_FILENAME STORE_MD_KEY STORE_INDEX_FILENAME FRAME_MD EXTRA_DATA_FILE_EXTENSIONS"),
+        (
+            constants,
+            "STORE_MD_FILENAME STORE_LOCK_FILENAME STORE_MD_KEY STORE_INDEX_FILENAME FRAME_MD "
+            "EXTRA_DATA_FILE_EXTENSIONS",
+        ),
     ):
         for name in names.split():
-            note("%s.%s" % (module.__name__, name), lambda module=module, name=name: getattr(module, name))
-    for name in (
-        "new_for_filename new_for_format extract_only_frame get_supported_formats VideoImgStore DirectoryImgStore"
-    ).split():
+            note(f"{module.__name__}.{name}", lambda module=module, name=name: getattr(module, name))
+    for name in [
+        "new_for_filename",
+        "new_for_format",
+        "extract_only_frame",
+        "get_supported_formats",
+        "VideoImgStore",
+        "DirectoryImgStore",
+    ]:
         note("stores has " + name, lambda name=name: hasattr(stores, name))
-    note("FourCC", lambda: [util.FourCC("M", "J", "P", "G"), util.FourCC(*"H264"), util.FourCC("A", "B", "C", "D")])
-    note("JsonCustomEncoder", lambda: json.dumps(
-        {"a": np.arange(2), "b": np.float64(1.5), "c": b"x", "d": {3}, "e": 1j, "f": datetime.datetime(2020, 1, 1)},
-        cls=util.JsonCustomEncoder, sort_keys=True,
-    ))  # fmt: skip
+    note(
+        "FourCC",
+        lambda: [util.FourCC("M", "J", "P", "G"), util.FourCC(*"H264"), util.FourCC("A", "B", "C", "D")],
+    )
+    note(
+        "JsonCustomEncoder",
+        lambda: json.dumps(
+            {"a": np.arange(2), "b": np.float64(1.5), "c": b"x", "d": {3}, "e": 1j, "f": datetime.datetime(2020, 1, 1)},
+            cls=util.JsonCustomEncoder,
+            sort_keys=True,
+        ),
+    )
     for name in ("main_viewer", "main_saver", "main_test", "main_generate_timecodes", "generate_timecodes"):
         note("apps has " + name, lambda name=name: callable(getattr(apps, name)))
     store = new_for_filename(record(os.path.join(root, "timecodes"), count=4))
@@ -465,16 +606,39 @@ def modules(root):
 
 
 def encodings():
-    codes = ("cv_bayerbg", "cv_bayergb", "cv_bayerrg", "cv_bayergr", "cv_rgb", "cv_rgba", "cv_yuv_nv12", "cv_yuv_iyuv",
-             "cv_hsv", "cv_gray", "cv_bgr565")  # fmt: skip
+    codes = (
+        "cv_bayerbg",
+        "cv_bayergb",
+        "cv_bayerrg",
+        "cv_bayergr",
+        "cv_rgb",
+        "cv_rgba",
+        "cv_yuv_nv12",
+        "cv_yuv_iyuv",
+        "cv_hsv",
+        "cv_gray",
+        "cv_bgr565",
+    )
     for code in (*codes, "cv_nonsense", "bayerbg", "", None):
-        note("check_code %s" % code, lambda code=code: util.ImageCodecProcessor().check_code(code))
+        note(f"check_code {code}", lambda code=code: util.ImageCodecProcessor().check_code(code))
     for name in ("BayerBG", "BayerGB", "BayerRG", "BayerBG8", "Mono", "", "nonsense"):
-        note("from_pylon_format %s" % name, lambda name=name: util.ImageCodecProcessor.from_pylon_format(name).encoding)
-    for name in ("COLOR_BayerBG2BGR", "COLOR_YUV2BGR_NV12", "COLOR_RGB2BGR", "COLOR_HSV2BGR", "COLOR_GRAY2BGR"):
+        note(
+            f"from_pylon_format {name}",
+            lambda name=name: util.ImageCodecProcessor.from_pylon_format(name).encoding,
+        )
+    for name in (
+        "COLOR_BayerBG2BGR",
+        "COLOR_YUV2BGR_NV12",
+        "COLOR_RGB2BGR",
+        "COLOR_HSV2BGR",
+        "COLOR_GRAY2BGR",
+    ):
         value = getattr(cv2, name)
-        note("cv2_enum_to_code %s" % name, lambda value=value: util.ImageCodecProcessor().cv2_enum_to_code(value))
-        note("from_cv2_enum %s" % name, lambda value=value: util.ImageCodecProcessor.from_cv2_enum(value).encoding)
+        note(f"cv2_enum_to_code {name}", lambda value=value: util.ImageCodecProcessor().cv2_enum_to_code(value))
+        note(
+            f"from_cv2_enum {name}",
+            lambda value=value: util.ImageCodecProcessor.from_cv2_enum(value).encoding,
+        )
     processor = util.ImageCodecProcessor()
     note("processor: new", lambda: [processor.encoding, processor.autoconvert])
     note("processor: convert without code", lambda: processor.convert_to_bgr(frame(1)))
@@ -492,15 +656,18 @@ def aligning(root):
     three = new_for_filename(record(os.path.join(root, "three"), start=0, step=2, count=8, shape=(4, 6)))
     for label, made in (("two", (one, two)), ("three", (one, two, three))):
         for policy in ("DROP", "HOLD", "BLACK"):
-            note("policy " + label + policy, lambda policy=policy: getattr(align.StoreAligner, "MISSING_POLICY_" + policy))
+            note(
+                "policy " + label + policy,
+                lambda policy=policy: getattr(align.StoreAligner, "MISSING_POLICY_" + policy),
+            )
 
             def aligned(times, made=made, policy=policy):
                 aligner = align.StoreAligner(*made)
                 aligner.extract_common_frames(getattr(align.StoreAligner, "MISSING_POLICY_" + policy))
                 return [list(item) for item in aligner.iter_imgs(return_times=times)]
 
-            note("aligned %s %s" % (label, policy), lambda: aligned(False))
-            note("aligned with times %s %s" % (label, policy), lambda: aligned(True))
+            note(f"aligned {label} {policy}", lambda: aligned(False))
+            note(f"aligned with times {label} {policy}", lambda: aligned(True))
 
 
 def main(root, results, samples):

@@ -2,8 +2,8 @@
 
     python runner.py write|read DIRECTORY RESULTS NAME...
 
-Executed by both sides, under Python 3.8 and later. What goes wrong with one store is written down as its result, and
-the others go on.
+Executed by both sides, under Python 3.8 and later. What goes wrong with one store is written down as its result,
+and the others go on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import warnings
 
 import numpy as np
 
-if not hasattr(np, "complex"):  # 0.4.0 cannot write numpy values as extra data where this alias has gone, and drops them
+if not hasattr(
+    np, "complex"
+):  # 0.4.0 cannot write numpy values as extra data where this alias has gone, and drops them
     np.complex = complex
 
 import imgstore  # noqa: E402
@@ -36,7 +38,11 @@ def fill(store, spec, positions):
 
 
 def write(spec, base):
-    keywords = {"imgshape": tuple(spec["shape"]), "imgdtype": np.dtype(spec["dtype"]), "chunksize": spec["chunksize"]}
+    keywords = {
+        "imgshape": tuple(spec["shape"]),
+        "imgdtype": np.dtype(spec["dtype"]),
+        "chunksize": spec["chunksize"],
+    }
     for key in ("encoding", "fps"):
         if key in spec:
             keywords[key] = spec[key]
@@ -68,7 +74,7 @@ def assemble(spec, base, keywords):
     numbers, times = cases.numbers_and_times(spec)
     for chunk, start in enumerate(range(0, spec["count"], spec["chunksize"])):
         part = slice(start, start + spec["chunksize"])
-        video = os.path.join(parts, "%06d%s" % (chunk, extension))
+        video = os.path.join(parts, f"{chunk:06d}{extension}")
         store.insert_chunk(video, np.array(numbers[part]), np.array(times[part]), move=chunk % 2 == 0)
     store.close()
 
@@ -76,7 +82,7 @@ def assemble(spec, base, keywords):
 def drop_chunk(base, chunk):
     for name in os.listdir(base):
         path = os.path.join(base, name)
-        if name.split(".")[0] == "%06d" % chunk:
+        if name.split(".")[0] == f"{chunk:06d}":
             shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
 
 
@@ -144,13 +150,15 @@ def read(spec, base):
     }
     if answers:
         found["by_number"] = look_up(store, images, [number for number, _ in answers])
-        found["nearest"] = plain([list(store.get_nearest_image(t + 0.002)[1]) for _, t in answers[:: len(answers) // 4 + 1]])
+        found["nearest"] = plain(
+            [list(store.get_nearest_image(t + 0.002)[1]) for _, t in answers[:: len(answers) // 4 + 1]]
+        )
     store.close()
     return found, images
 
 
 def look_up(store, images, numbers):
-    """By number, jumping: the number and time that come back, and how far the image is from the one read in order."""
+    """By number, jumping: what comes back, and how far the image is from the one read in order."""
     found = []
     for number in numbers[::4] + numbers[::-5]:
         img, (got, time) = store.get_image(number)

@@ -1,6 +1,6 @@
-"""A program written for imgstore 0.x runs unchanged, and every answer that it gets is the one that 0.4.0 gives.
+"""A program written for imgstore 0.x runs unchanged, and gets the answers that 0.4.0 gives.
 
-Where 0.4.0's answer is a bug, or where it lacks what its page promises, `DIFFERENT` says why and what is right.
+Where 0.4.0's answer is a bug, or it lacks what its page promises, `DIFFERENT` says why and what is right.
 """
 
 from __future__ import annotations
@@ -46,8 +46,14 @@ class Amended:
 # regular expression of labels -> why it differs, what is right
 DIFFERENT: dict[str, tuple[str, Any]] = {
     r"new_for_filename: basedir": ("0.4.0 cannot do without path", 25),
-    r"new_for_filename: (basedir names the file|neither)": ("a TypeError in 0.4.0", {"raises": ["ValueError"]}),
-    r"written: before the first frame": ("0.4.0 gives the clock for the least time", Amended(time_min=None, time_max=None)),
+    r"new_for_filename: (basedir names the file|neither)": (
+        "a TypeError in 0.4.0",
+        {"raises": ["ValueError"]},
+    ),
+    r"written: before the first frame": (
+        "0.4.0 gives the clock for the least time",
+        Amended(time_min=None, time_max=None),
+    ),
     r"read: after frame 12": ("0.4.0 forgets the time of the frame last read", Amended(frame_time=1001.2)),
     r"(npy|video): last number stays": ("as above", [24, 1002.4]),
     r"skipping: last number stays": ("as above", [77, 1002.4]),
@@ -57,7 +63,10 @@ DIFFERENT: dict[str, tuple[str, Any]] = {
     r"negative: numpy integer": ("as above", [-5, 1000.7]),
     r".*: find index -1": ("0.4.0 finds the first frame at -1", [-1, -1]),
     r"directory: (_ext|_chunk_paths)": ("only video stores of 0.4.0 have these", None),
-    r"(cv2_enum_to_code|from_cv2_enum) COLOR_BayerBG2BGR": ("which name of a constant 0.4.0 takes depends on OpenCV", "cv_bayerbg"),
+    r"(cv2_enum_to_code|from_cv2_enum) COLOR_BayerBG2BGR": (
+        "which name of a constant 0.4.0 takes depends on OpenCV",
+        "cv_bayerbg",
+    ),
     r"processor: bad default": ("0.4.0 trips over its own message", {"raises": ["ValueError"]}),
     r"processor: convert without code": ("0.4.0 raises a bare KeyError", ANY_ERROR),
     r"fps hw, hardware": ("0.4.0 knows no hardware_only", 50.0),

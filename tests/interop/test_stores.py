@@ -1,7 +1,7 @@
 """Stores written by one imgstore and read by the other, both ways, 0.4.0 being a black box.
 
-Every store of cases.py is written by each side that can and read by each side; all answers must then be the same, and
-the frames those that were written.
+Every store of cases.py is written by each side that can and read by each side; all answers must then be the same,
+and the frames those that were written.
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ def exchange(run: Any, old_python: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def bpk_exchange(
-    run: Any, bpk_python: str, need_module: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Exchange:
+def bpk_exchange(run: Any, bpk_python: str, need_module: Any, tmp_path_factory: pytest.TempPathFactory) -> Exchange:
     need_module("blosc")
     return Exchange(run, {OURS: sys.executable, THEIRS: bpk_python}, BPK, tmp_path_factory.mktemp("bpk"))
 
@@ -143,14 +141,14 @@ def check_reading(spec: dict[str, Any], reading: Reading, reader: str) -> None:
     if reader == THEIRS and spec["format"] in UNSOUND_SEEKS:
         return
     # the first frame with a number is the one that is found by it
-    first = {number: time for number, time in reversed(expected)}
+    first = dict(reversed(expected))
     for number, time, difference in answers.get("by_number", []):
         assert time == first[number]
         assert difference == 0.0, f"frame {number} read by number is another than in order"
 
 
 def comparable(answers: dict[str, Any]) -> dict[str, Any]:
-    """What two readers of one store must agree on: everything but the frames found by seeking, checked elsewhere."""
+    """What two readers of one store must agree on: all but the frames found by seeking, checked elsewhere."""
     return {key: value for key, value in answers.items() if key not in ("by_number", "nearest")}
 
 

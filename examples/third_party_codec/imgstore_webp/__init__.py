@@ -1,7 +1,7 @@
 """WebP for imgstore, a file per frame: the format ``webp``.
 
-The entry point in pyproject.toml names this module; imgstore imports it when it first looks for codecs, so OpenCV is
-imported only in the functions that use it.
+The entry point in pyproject.toml names this module; imgstore imports it when it first looks for codecs, so
+OpenCV is imported only in the functions that use it.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ class WebPCodec(FrameCodec):
     def check_options(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> None:
         quality = options.get("quality")
         if quality is not None and not (isinstance(quality, (int, np.integer)) and 1 <= quality <= 100):
-            raise ArgumentError(f"quality of webp is a whole number from 1 to 100, or None for lossless; not {quality!r}")
+            raise ArgumentError(
+                f"quality of webp is a whole number from 1 to 100, or None for lossless; not {quality!r}"
+            )
         if max(spec.shape[:2]) > MAX_SIDE:
             raise FormatError(f"webp holds images of at most {MAX_SIDE} x {MAX_SIDE}, these are {spec.shape[:2]}")
 
     def lossless(self, fmt: Format, options: Mapping[str, Any]) -> bool:
         return options.get("quality") is None
 
-    def encoder(
-        self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]
-    ) -> Callable[[Frame], Sequence[Buffer]]:
+    def encoder(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Callable[[Frame], Sequence[Buffer]]:
         import cv2
 
         quality = options.get("quality")

@@ -61,5 +61,8 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
         store.add_image(np.zeros((8, 8), np.uint8), 0, 0.0)
     (file,) = (tmp_path / "s").rglob("*.webp")
     file.write_bytes(file.read_bytes()[:20])
-    with imgstore.new_for_filename(str(tmp_path / "s")) as store, pytest.raises(imgstore.ImgStoreError, match="0"):
+    with (
+        imgstore.new_for_filename(str(tmp_path / "s")) as store,
+        pytest.raises(imgstore.ImgStoreError, match="0"),
+    ):
         store.get_image(0)
