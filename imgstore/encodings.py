@@ -45,7 +45,7 @@ def encoding_codes() -> Mapping[str, int]:
     Returns
     -------
     mapping of str to int
-        Sorted by code. Several codes may stand for one conversion: ``cv_bayerbg`` and ``cv_bayerrggb``, say.
+        In the order of OpenCV's names. Several codes may stand for one conversion: ``cv_bayerbg`` and ``cv_bayerrggb``, say.
     """
     import cv2
 
@@ -58,7 +58,7 @@ def encoding_codes() -> Mapping[str, int]:
         if match["variant"]:
             code += "_" + match["variant"].lower()
         codes[code] = int(getattr(cv2, name))
-    return dict(sorted(codes.items()))
+    return codes
 
 
 @functools.cache
@@ -66,7 +66,7 @@ def _preferred_codes() -> dict[int, str]:
     """Return the one code that a conversion is called by, where it has several."""
     preferred: dict[int, str] = {}
     for code, conversion in encoding_codes().items():
-        # the last in the alphabet, as 0.x chose, except that Bayer patterns go by their two-letter names
+        # the last of OpenCV's names, as 0.x chose, except that Bayer patterns go by their two-letter names
         if _FOUR_LETTER_BAYER.match(code) is None or conversion not in preferred:
             preferred[conversion] = code
     return preferred
@@ -93,7 +93,7 @@ def _conversion(code: object) -> int:
         return encoding_codes()[code]  # type: ignore[index]
     except (KeyError, TypeError):
         raise ArgumentError(
-            f"unknown image encoding {code!r}; there are: {', '.join(encoding_codes())}"
+            f"unknown image encoding {code!r}; there are: {', '.join(sorted(encoding_codes()))}"
         ) from None
 
 
@@ -128,11 +128,7 @@ def _convert(img: npt.NDArray[Any], conversion: int, name: str) -> npt.NDArray[A
     try:
         return np.asarray(cv2.cvtColor(img, conversion))
     except (cv2.error, TypeError, ValueError) as error:
-        what = (
-            f"an image of shape {img.shape} and dtype {img.dtype}"
-            if isinstance(img, np.ndarray)
-            else repr(img)
-        )
+        what = f"an image of shape {img.shape} and dtype {img.dtype}" if isinstance(img, np.ndarray) else repr(img)
         raise ArgumentError(f"{what} cannot be decoded from the encoding {name} to BGR: {error}") from error
 
 

@@ -46,6 +46,7 @@ MOTIF_H5_EXTENSION = ".extra_data.h5"
 EXTENSIONS = (API_EXTENSION, MOTIF_JSON_EXTENSION, MOTIF_H5_EXTENSION)
 
 NUMBER_BEFORE_REINDEX = "_frame_number_before_reindex"
+_TIME_TOLERANCE = 1e-9  # seconds; 0.x wrote times with ten decimals when it reindexed
 
 
 class JsonCustomEncoder(json.JSONEncoder):
@@ -360,9 +361,10 @@ def renumber_records(
 ) -> int:
     """Give the records of a chunk the new numbers of their frames, and keep the old ones beside them.
 
-    A record belongs to the frame at its ``frame_index`` if that has the record's ``frame_number``. Where it
-    has not, as when chunks before it were deleted, it belongs to the frame with that number, of several to
-    the one nearest in time. A record that belongs to no frame stays as it is, with a warning.
+    A record belongs to the frame at its ``frame_index`` if that has the record's ``frame_number`` or
+    ``frame_time`` (the number alone may differ where an earlier run was interrupted). Where it has neither, as
+    when chunks before it were deleted, it belongs to the frame with that number, of several to the one nearest
+    in time. A record that belongs to no frame stays as it is, with a warning.
 
     Parameters
     ----------
@@ -391,7 +393,7 @@ def renumber_records(
         position = _position_of(record, old_numbers, frame_times)
         if position is None:
             continue
-        record[NUMBER_BEFORE_REINDEX] = record["frame_number"]
+        record.setdefault(NUMBER_BEFORE_REINDEX, record["frame_number"])  # the camera's own, however often
         record["frame_number"] = int(new_numbers[position])
         changed += 1
     if changed < len(records):
@@ -409,14 +411,14 @@ def renumber_records(
 def _position_of(
     record: Mapping[str, Any], frame_numbers: npt.NDArray[Any], frame_times: npt.NDArray[Any]
 ) -> int | None:
-    number = record.get("frame_number")
-    index = record.get("frame_index")
+    number, time, index = (record.get(key) for key in ("frame_number", "frame_time", "frame_index"))
     if not _is_number(number):
-        return None
-    if isinstance(index, int) and 0 <= index < len(frame_numbers) and frame_numbers[index] == number:
-        return index
+        return None  # added before the first frame
+    if isinstance(index, int) and 0 <= index < len(frame_numbers):
+        same_time = _is_number(time) and abs(frame_times[index] - time) <= _TIME_TOLERANCE
+        if same_time or frame_numbers[index] == number:
+            return index
     candidates = np.flatnonzero(frame_numbers == number)
-    time = record.get("frame_time")
     if len(candidates) > 1 and _is_number(time):
         return int(candidates[np.argmin(np.abs(frame_times[candidates] - time))])
     return int(candidates[0]) if len(candidates) == 1 else None
