@@ -62,8 +62,11 @@ def _registry() -> _Registry:
     manager.add_hookspecs(hookspecs)
     registry = _Registry(manager, {}, {})
     for module in _SHIPPED:
-        manager.register(importlib.import_module(module), name=module)
-        registry.packages[module] = "imgstore"
+        try:
+            manager.register(importlib.import_module(module), name=module)
+            registry.packages[module] = "imgstore"
+        except Exception as error:  # one that cannot be imported takes no other along
+            _report(registry, module, error)
     for point in sorted(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda p: (p.name, p.value)):
         package = point.dist.name if point.dist is not None else point.value
         name = f"{package}:{point.name}"

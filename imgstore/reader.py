@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import threading
 import warnings
@@ -14,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.chunk_frames import ChunkFrames
+from imgstore.chunk_index import read_chunk_index
 from imgstore.encodings import decode_to_bgr
 from imgstore.errors import (
     ArgumentError,
@@ -66,44 +69,46 @@ def open_index(root: str, extension: str | None, frames: ChunkFrames, *, cached:
     """
     listing = list_store(root, extension)
     chunks = finished_chunks(root, extension, listing)
-    places = [(n, chunk_base(root, n, extension)) for n in chunks]
+    _warn_of_gaps(root, extension, listing)
+    unfinished = _unfinished_chunks(root, frames, sorted(listing.journals.difference(chunks)))
+    # A chunk that could not be finished may be followed by others that could.
+    last = min((n for n, _, _ in unfinished), default=math.inf)
+    places = [(n, chunk_base(root, n, extension)) for n in chunks if n < last]
     index = ImgStoreIndex.open_cached(root, places) if cached else None
     if index is None:
         index = ImgStoreIndex.new_from_chunks(places)
-    return _with_unfinished(root, extension, frames, index, listing, set(chunks))
+    if not unfinished:
+        return index
+    later = [(n, *read_chunk_index(chunk_base(root, n, extension))) for n in chunks if n > last]
+    return index.extended(sorted([*unfinished, *later], key=operator.itemgetter(0)))
 
 
-def _with_unfinished(
-    root: str,
-    extension: str | None,
-    frames: ChunkFrames,
-    index: ImgStoreIndex,
-    listing: Listing,
-    finished: set[int],
-) -> ImgStoreIndex:
-    """Add the chunks whose frames are known from their journals."""
-    unfinished = []
-    for n in sorted(listing.journals - finished):
+def _unfinished_chunks(
+    root: str, frames: ChunkFrames, chunks: Sequence[int]
+) -> list[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+    """Read numbers and times of those frames of unfinished chunks that are whole, from their journals."""
+    found = []
+    for n in chunks:
         try:
             records = read_journal(root, n)
         except ChunkError as error:
-            warnings.warn(f"{error}; chunk {n} is left out", ImgStoreWarning, stacklevel=2)
+            warnings.warn(f"{error}; chunk {n} is left out", ImgStoreWarning, stacklevel=3)
             continue
-        records = records[: frames.readable(n, records["size"].tolist())]
+        records = records[: frames.readable(n, records["size"].tolist())] if len(records) else records
         if len(records):
-            unfinished.append((n, records["frame_number"].astype(np.int64), records["frame_time"].astype(np.float64)))
+            found.append((n, records["frame_number"].astype(np.int64), records["frame_time"].astype(np.float64)))
+    return found
+
+
+def _warn_of_gaps(root: str, extension: str | None, listing: Listing) -> None:
     for n in listing.without_index:
         if n not in listing.journals:
             path = chunk_path(root, n, extension)
-            warnings.warn(
-                f"{path}: has no index, so its frames are not known; its recording was interrupted or goes on",
-                ImgStoreWarning,
-                stacklevel=2,
-            )
+            why = "its recording was interrupted or goes on"
+            warnings.warn(f"{path}: has no index, so its frames are not known: {why}", ImgStoreWarning, stacklevel=3)
     for n in listing.without_frames:
         path = chunk_path(root, n, extension)
-        warnings.warn(f"{path}: is missing, its index is still there; reading goes on across the gap", ImgStoreWarning, stacklevel=2)
-    return index.extended(unfinished) if unfinished else index
+        warnings.warn(f"{path}: is missing, its index is still there; its frames are left out", ImgStoreWarning, stacklevel=3)
 
 
 def _read_raw(index: ImgStoreIndex, frames: ChunkFrames, position: int) -> tuple[Frame, int, float]:
@@ -146,7 +151,12 @@ class Reader:
         self.encoding = encoding
         low, high = _READ_AHEAD_FRAMES
         self._depth = max(low, min(high, _READ_AHEAD_BYTES // max(1, frame_bytes)))
-        self.index = index if index is not None else open_index(root, extension, frames)
+        if index is None:
+            index = open_index(root, extension, frames)
+        else:
+            chunks = list_store(root, extension).chunks
+            index.bind([(n, chunk_base(root, n, extension)) for n in chunks])
+        self.index = index
         self.position = -1
         self.frame_number: float = float("nan")
         self.frame_time: float = float("nan")
@@ -296,12 +306,14 @@ class Reader:
                 raise EndOfStoreError(f"{self._root}: there is no frame after the last one")
             return self.index.frame(self.position + 1)[0]
 
-    def read_many(self, positions: Sequence[int], out: Frame | None, empty_shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[Frame, tuple[Frame, Frame]]:
+    def read_many(
+        self, positions: Sequence[int], out: Frame | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> tuple[Frame, tuple[Frame, Frame]]:
         """Read frames in one go, in whatever order is fast. See `ImgStore.get_images`."""
         with self._lock:
             self._after_fork()
             self._stop_ahead()
-            return self._retry_with_fresh_index(lambda: self._read_batch(positions, out, empty_shape, dtype))
+            return self._retry_with_fresh_index(lambda: self._read_batch(positions, out, shape, dtype))
 
     def _read_batch(
         self, positions: Sequence[int], out: Frame | None, shape: tuple[int, ...], dtype: np.dtype[Any]

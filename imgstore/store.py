@@ -36,7 +36,7 @@ from imgstore.index import ImgStoreIndex
 from imgstore.journal import read_records
 from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_base, holds_chunks, list_store
 from imgstore.legacy import LegacyNames
-from imgstore.metadata import StoreMetadata, new_metadata, read_metadata, store_directory, write_metadata
+from imgstore.metadata import new_metadata, read_metadata, store_directory, write_metadata
 from imgstore.reader import Reader, finished_chunks, read_options
 from imgstore.writer import Writer, remove_chunks
 
@@ -188,7 +188,7 @@ class ImgStore(LegacyNames):
         except BaseException:
             lock.release(self._root)
             raise
-        self._finalizer = weakref.finalize(self, _close_writer, self._writer, self._root, extension)
+        self._finalizer = weakref.finalize(self, _close_writer, self._writer, self._root)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -810,13 +810,12 @@ def _chunk_extensions() -> list[str | None]:
     return [None, *sorted(video)]
 
 
-def _close_writer(writer: Writer, root: str, extension: str | None) -> None:
+def _close_writer(writer: Writer, root: str) -> None:
     """Finish a store; also when it is collected, or at the end of the process."""
     try:
         writer.close()
     finally:
         lock.release(root)
-    _write_cache(root, extension)
 
 
 def _write_cache(root: str, extension: str | None) -> str:

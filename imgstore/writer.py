@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import operator
 import os
@@ -19,11 +20,14 @@ from imgstore.chunk_index import write_chunk_index
 from imgstore.codec import Buffer, ChunkCodec, FrameCodec
 from imgstore.conform import Conformer
 from imgstore.errors import ArgumentError, ChunkError, ImgStoreError, StoreWriteError
+from imgstore.index_cache import CACHE_FILENAME, IndexBuilder
 from imgstore.journal import Journal, remove_journal
-from imgstore.layout import chunk_base, chunk_path
+from imgstore.layout import SQLITE_INDEX_FILENAME, chunk_base, chunk_name, chunk_path, list_store
 from imgstore.plugins import RegisteredCodec
 
 __all__ = ["Writer"]
+
+_log = logging.getLogger(__name__)
 
 Frame = npt.NDArray[Any]
 ChunkEvent = Callable[[int, list[str]], None]
@@ -165,10 +169,19 @@ class Writer:
         self._chunk: _OpenChunk | None = None
         self._journal: Journal | None = None  # of the chunk in hand, or of the next one where extra data came first
         self._records: list[str] = []
+        self._cache = self._new_cache()
         self.chunks: list[int] = []
         self.span = Span()
         self.frame_number: float = math.nan
         self.frame_time: float = math.nan
+
+    def _new_cache(self) -> IndexBuilder | None:
+        """Begin the cached index, which grows with every chunk. It is never needed, so no recording fails for it."""
+        try:
+            return IndexBuilder(os.path.join(self._root, CACHE_FILENAME))
+        except OSError as error:
+            _log.warning("%s: the index will not be cached: %s", self._root, error)
+            return None
 
     @property
     def _extension(self) -> str | None:
@@ -260,15 +273,28 @@ class Writer:
             self._chunk = None
         self._leave_journal()
         remove_chunks(self._root, self._extension)
+        if self._cache is not None:
+            self._cache.abort()
+        self._cache = self._new_cache()
         self._next_chunk = 0
         self.chunks, self._records, self.span = [], [], Span()
         self.frame_number = self.frame_time = math.nan
 
     def close(self) -> None:
-        """Complete the chunk in hand."""
-        self._finish_chunk()
-        if self._records:  # extra data without a single frame
-            self._begin_chunk_without_frames()
+        """Complete the chunk in hand, and the cached index."""
+        try:
+            self._finish_chunk()
+            if self._records:  # extra data without a single frame
+                self._write_chunk_without_frames()
+        except BaseException:
+            if self._cache is not None:
+                self._cache.abort()
+            raise
+        if self._cache is not None:
+            try:
+                self._cache.finish()
+            except OSError as error:
+                _log.warning("%s: the index is not cached: %s", self._root, error)
 
     def _begin_chunk(self) -> _OpenChunk:
         number = self._next_chunk
@@ -290,7 +316,7 @@ class Writer:
         self._opened(number, [path])
         return self._chunk
 
-    def _begin_chunk_without_frames(self) -> None:
+    def _write_chunk_without_frames(self) -> None:
         number = self._next_chunk
         self._next_chunk += 1
         if self._extension is None:
@@ -336,9 +362,15 @@ class Writer:
             extra_data.write_records(chunk_base(self._root, number, self._extension), records)
 
     def _write_index(self, number: int, numbers: list[int], times: list[float]) -> None:
-        write_chunk_index(
-            chunk_base(self._root, number, self._extension), np.array(numbers, np.int64), np.array(times, np.float64)
-        )
+        base = chunk_base(self._root, number, self._extension)
+        arrays = np.array(numbers, np.int64), np.array(times, np.float64)
+        write_chunk_index(base, *arrays)
+        if self._cache is not None:
+            try:
+                self._cache.add_chunk(number, os.path.relpath(base, self._root).replace(os.sep, "/"), *arrays)
+            except OSError as error:
+                _log.warning("%s: the index will not be cached: %s", self._root, error)
+                self._cache = None
 
     def _complete(self, number: int, path: str) -> None:
         self.chunks.append(number)
@@ -354,9 +386,6 @@ class Writer:
 
 def remove_chunks(root: str, extension: str | None) -> None:
     """Remove every chunk of a store, with what belongs to it; other files stay."""
-    from imgstore.index import CACHE_FILENAME
-    from imgstore.layout import SQLITE_INDEX_FILENAME, chunk_name, list_store
-
     listing = list_store(root, extension)
     for number in {*listing.chunks, *listing.without_index, *listing.without_frames, *listing.extra, *listing.journals}:
         remove_journal(root, number)
