@@ -1,0 +1,179 @@
+"""What the first bytes of a packet say: may decoding begin here, is it shown, does anything refer to it?
+
+The key-frame flags of containers promise less than exact seeking needs: encoders flag open groups of pictures and the
+points of a periodic intra refresh too. So the packets themselves are asked, by the syntax in ITU-T H.264 (7.3, D.1.8), ITU-T
+H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8) and ISO/IEC 14496-2 (MPEG-4 part 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+__all__ = ["INTRA_CODECS", "SeekPoint", "is_shown", "is_unreferenced", "seek_point"]
+
+# Every packet stands alone.
+INTRA_CODECS = frozenset(
+    ["mjpeg", "mjpegb", "ljpeg", "jpegls", "jpeg2000", "rawvideo", "png", "apng", "bmp", "tiff", "webp", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "prores", "dnxhd", "v210", "v410", "dvvideo", "r210", "asv1", "asv2", "zlib", "hap", "cfhd", "jpegxl", "y41p", "yuv4", "v308", "v408", "ayuv"]
+)
+
+# Containers flag their intra pictures, and nothing that follows one in presentation order refers beyond it.
+_FLAGGED_CODECS = frozenset(
+    ["ffv1", "mpeg4", "mpeg2video", "mpeg1video", "h263", "h263p", "flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "theora", "vp9", "libvpx-vp9", "svq1", "svq3", "qtrle", "rpza"]
+)
+
+
+class SeekPoint(IntEnum):
+    """How far decoding may begin at a packet."""
+
+    NONE = 0  # not at all
+    SOFT = 1  # what is shown from here on is right, but a decoder may stumble over what comes before it in presentation order
+    HARD = 2  # nothing after it refers to anything before it
+
+
+def seek_point(codec: str, extradata: bytes | None, data: memoryview) -> SeekPoint:
+    """Say whether decoding may begin at a packet that its container flags as a key frame.
+
+    Parameters
+    ----------
+    codec : str
+        FFmpeg's name of the decoder.
+    extradata : bytes or None
+        The stream's codec configuration.
+    data : memoryview
+        The packet.
+    """
+    if codec == "h264":
+        return _seek_point_h264(extradata, data)
+    if codec == "hevc":
+        return _seek_point_hevc(extradata, data)
+    if codec in ("libdav1d", "av1", "libaom-av1"):
+        return _seek_point_av1(data)
+    if codec in ("vp8", "libvpx"):
+        return SeekPoint.HARD if len(data) and not data[0] & 1 else SeekPoint.NONE
+    if codec in INTRA_CODECS:
+        return SeekPoint.HARD
+    return SeekPoint.SOFT if codec in _FLAGGED_CODECS else SeekPoint.NONE
+
+
+def is_shown(codec: str, data: memoryview) -> bool:
+    """Whether a packet gives a picture to show; VP8 has packets that only serve as references."""
+    if codec in ("vp8", "libvpx") and len(data):
+        return bool(data[0] >> 4 & 1)
+    return True
+
+
+def is_unreferenced(codec: str, extradata: bytes | None, data: memoryview) -> bool:
+    """Whether no other picture can refer to this one, as far as its first bytes tell."""
+    if codec == "h264":
+        slices = [nal[0] for nal in _nal_units(data, _length_size(extradata, 4)) if 1 <= nal[0] & 31 <= 5]
+        return bool(slices) and not any(header >> 5 & 3 for header in slices)
+    if codec in ("mpeg4", "mpeg2video", "mpeg1video"):
+        # VOP or picture start code, then the coding type
+        start = b"\x00\x00\x01\xb6" if codec == "mpeg4" else b"\x00\x00\x01\x00"
+        at = bytes(data[:4096]).find(start) + 4
+        if at < 4 or at + 1 >= len(data):
+            return False
+        return data[at] >> 6 == 2 if codec == "mpeg4" else data[at + 1] >> 3 & 7 == 3
+    return codec in INTRA_CODECS
+
+
+def _length_size(extradata: bytes | None, at: int) -> int:
+    """Bytes of the length before each NAL unit, as avcC and hvcC have it; 0 where start codes are used instead."""
+    if extradata and len(extradata) > at and extradata[0] == 1:
+        return (extradata[at] & 3) + 1
+    return 0
+
+
+def _nal_units(data: memoryview, length_size: int) -> Iterator[memoryview]:
+    """Give the NAL units of a packet, without their lengths or start codes."""
+    if length_size:
+        at = 0
+        while at + length_size < len(data):
+            size = int.from_bytes(data[at : at + length_size], "big")
+            at += length_size
+            if size and at < len(data):
+                yield data[at : at + size]
+            at += size
+        return
+    raw = bytes(data)
+    at = raw.find(b"\x00\x00\x01")
+    while at >= 0:
+        following = raw.find(b"\x00\x00\x01", at + 3)
+        unit = data[at + 3 : following if following >= 0 else len(raw)]
+        if len(unit):
+            yield unit
+        at = following
+
+
+def _seek_point_h264(extradata: bytes | None, data: memoryview) -> SeekPoint:
+    recovery = False
+    for nal in _nal_units(data, _length_size(extradata, 4)):
+        kind = nal[0] & 31
+        if kind == 5:  # IDR
+            return SeekPoint.HARD
+        if kind == 6:
+            recovery = recovery or _recovers_at_once(bytes(nal[1:]).replace(b"\x00\x00\x03", b"\x00\x00"))
+        elif kind == 1 or kind == 2:
+            break
+    return SeekPoint.SOFT if recovery else SeekPoint.NONE
+
+
+def _recovers_at_once(sei: bytes) -> bool:
+    """Whether SEI messages hold a recovery point with ``recovery_frame_cnt`` 0, whose code is a single 1 bit."""
+    at = 0
+    while at + 2 < len(sei):
+        kind = size = 0
+        while at < len(sei) and sei[at] == 255:
+            kind += 255
+            at += 1
+        if at >= len(sei):
+            return False
+        kind += sei[at]
+        at += 1
+        while at < len(sei) and sei[at] == 255:
+            size += 255
+            at += 1
+        if at >= len(sei):
+            return False
+        size += sei[at]
+        at += 1
+        if kind == 6:
+            return at < len(sei) and bool(sei[at] & 0x80)
+        at += size
+    return False
+
+
+def _seek_point_hevc(extradata: bytes | None, data: memoryview) -> SeekPoint:
+    for nal in _nal_units(data, _length_size(extradata, 21)):
+        kind = nal[0] >> 1 & 63
+        if kind < 32:  # the first slice
+            if 16 <= kind <= 20:  # BLA, IDR
+                return SeekPoint.HARD
+            return SeekPoint.SOFT if kind == 21 else SeekPoint.NONE  # CRA
+    return SeekPoint.NONE
+
+
+def _seek_point_av1(data: memoryview) -> SeekPoint:
+    at = 0
+    while at < len(data):
+        header = data[at]
+        kind = header >> 3 & 15
+        at += 1 + (header >> 2 & 1)
+        size = len(data) - at
+        if header & 2:  # obu_has_size_field, leb128
+            size = shift = 0
+            while at < len(data):
+                byte = data[at]
+                at += 1
+                size |= (byte & 127) << shift
+                shift += 7
+                if not byte & 128:
+                    break
+        if kind in (3, 6):  # frame header, frame
+            if at >= len(data):
+                return SeekPoint.NONE
+            # show_existing_frame 0, frame_type KEY_FRAME (00), show_frame 1
+            return SeekPoint.HARD if data[at] >> 4 == 0b0001 else SeekPoint.NONE
+        at += size
+    return SeekPoint.NONE

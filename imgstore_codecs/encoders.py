@@ -1,0 +1,304 @@
+"""The encoders behind the formats: their settings, the options that people give, and what FFmpeg calls them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imgstore.codec import Format, FrameSpec
+from imgstore.errors import ArgumentError, FormatError
+
+if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
+
+__all__ = ["ENCODERS", "Encoder", "Settings", "check_encoder", "configure", "option_help", "settings_for"]
+
+# 0.x writes 25 whatever the real rate: the times of frames are in the chunk's index
+NOMINAL_RATE = Fraction(25)
+
+# AVColorRange and AVColorSpace (libavutil/pixfmt.h); SMPTE 170M is BT.601
+_LIMITED, _FULL = 1, 2
+_SMPTE170M = 6
+
+# FF_QP2LAMBDA: FFmpeg's scale of `global_quality`
+_LAMBDA = 118
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How one format is written.
+
+    Attributes
+    ----------
+    name : str
+        FFmpeg's name of the encoder.
+    muxer : str
+        FFmpeg's name of the container.
+    gop_size : int
+        Frames from one key frame to the next.
+    crf : tuple of float or None
+        Best, worst and default constant quality on the encoder's own scale; None where it has none.
+    crf_option : str
+        What the encoder calls it.
+    presets : tuple of str
+        Allowed values of ``preset``, fastest first; empty where there are none.
+    preset : str
+        The default.
+    gray, color : str
+        Pixel formats for 8 bits.
+    gray16, color16 : str
+        Pixel formats for 16 bits, or ''.
+    options : dict
+        Further options of the encoder.
+    muxing : dict
+        Options of the container, that leave a readable file wherever writing stops.
+    """
+
+    name: str
+    muxer: str
+    gop_size: int
+    crf: tuple[float, float, float] | None = None
+    crf_option: str = "crf"
+    presets: tuple[str, ...] = ()
+    preset: str = ""
+    gray: str = "yuv420p"
+    color: str = "yuv420p"
+    gray16: str = ""
+    color16: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    muxing: Mapping[str, str] = field(default_factory=dict)
+
+
+# Every frame is a fragment of its own while the file is written: what was accepted is on disk, at any frame rate. Closing turns the
+# file into an ordinary one (`hybrid_fragmented`).
+_MP4 = {"movflags": "hybrid_fragmented+frag_every_frame", "flush_packets": "1"}
+_MKV = {"flush_packets": "1", "cluster_time_limit": "1"}
+_AVI = {"flush_packets": "1"}
+
+_X26X_PRESETS = tuple(["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"])
+
+_H264 = {
+    "name": "libx264",
+    "gop_size": 25,
+    "crf": (0, 51, 23),
+    "presets": _X26X_PRESETS,
+    "preset": "veryfast",
+    # no frame waits in the encoder
+    "options": {"tune": "zerolatency", "bf": "0"},
+}
+
+ENCODERS: dict[str, Encoder] = {
+    "mjpeg/avi": Encoder(
+        name="mjpeg", muxer="avi", gop_size=1, crf=(2, 31, 3), crf_option="qscale",
+        gray="yuvj420p", color="yuvj420p", muxing=_AVI,
+    ),
+    "h264/mkv": Encoder(muxer="matroska", muxing=_MKV, **_H264),  # type: ignore[arg-type]
+    "avc1/mp4": Encoder(muxer="mp4", muxing=_MP4, **_H264),  # type: ignore[arg-type]
+    "hevc/mp4": Encoder(
+        name="libx265", muxer="mp4", gop_size=25, crf=(0, 51, 25), presets=_X26X_PRESETS, preset="ultrafast",
+        options={"tune": "zerolatency", "x265-params": "log-level=error"}, muxing=_MP4,
+    ),
+    "av1/mp4": Encoder(
+        name="libsvtav1", muxer="mp4", gop_size=25, crf=(0, 63, 32), presets=tuple(str(k) for k in range(13, -1, -1)),
+        preset="10", options={"svtav1-params": "pred-struct=1:lookahead=0"}, muxing=_MP4,
+    ),
+    "ffv1/mkv": Encoder(
+        name="ffv1", muxer="matroska", gop_size=1, gray="gray", color="bgr0", gray16="gray16le", color16="gbrp16le",
+        options={"level": "3", "slicecrc": "1", "slices": "4"}, muxing=_MKV,
+    ),
+    "h264-nvenc/mp4": Encoder(
+        name="h264_nvenc", muxer="mp4", gop_size=25, crf=(0, 51, 23), crf_option="cq",
+        presets=("p1", "p2", "p3", "p4", "p5", "p6", "p7"), preset="p4",
+        options={"tune": "ull", "rc": "vbr", "zerolatency": "1", "delay": "0", "bf": "0"}, muxing=_MP4,
+    ),
+    "hevc-nvenc/mp4": Encoder(
+        name="hevc_nvenc", muxer="mp4", gop_size=25, crf=(0, 51, 25), crf_option="cq",
+        presets=("p1", "p2", "p3", "p4", "p5", "p6", "p7"), preset="p4",
+        options={"tune": "ull", "rc": "vbr", "zerolatency": "1", "delay": "0", "bf": "0"}, muxing=_MP4,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that an encoder is opened with."""
+
+    encoder: Encoder
+    width: int
+    height: int
+    pix_fmt: str
+    rate: Fraction
+    gop_size: int
+    threads: int
+    full_range: bool
+    quality: float | None
+    options: dict[str, str]
+
+
+def option_help(encoder: Encoder) -> dict[str, str]:
+    """Give the options of a format, each with a line of help."""
+    found = {}
+    if encoder.crf is not None:
+        best, worst, usual = encoder.crf
+        if encoder.crf_option != "qscale":
+            found["crf"] = f"constant quality on the encoder's scale, {best:g} (best) to {worst:g}; default {usual:g}"
+        found["quality"] = "the same from 0 (worst) to 100 (best), alike for all formats"
+    if encoder.presets:
+        found["preset"] = f"one of {', '.join(encoder.presets)} (fastest first); default {encoder.preset}"
+    found["gop_size"] = f"frames from one key frame to the next; default {encoder.gop_size}"
+    found["pix_fmt"] = "FFmpeg's name of the pixel format in the file; default by the kind of frames"
+    found["threads"] = "threads that encode, 0: as many as suit; default 0"
+    found["fps"] = "frame rate that the file claims; default 25, as 0.x writes"
+    found["encoder_options"] = f"dict of further options of FFmpeg's encoder {encoder.name}, as it names them"
+    return found
+
+
+def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Settings:
+    """Turn the options that a person gave into the settings of an encoder.
+
+    Raises
+    ------
+    ArgumentError
+        A value cannot be used; the message says which can.
+    FormatError
+        The format does not hold frames of this kind.
+    """
+    encoder = ENCODERS[fmt.name]
+    wide = spec.dtype == np.uint16
+    pix_fmt = {
+        (False, False): encoder.gray,
+        (False, True): encoder.color,
+        (True, False): encoder.gray16,
+        (True, True): encoder.color16,
+    }[wide, spec.color]
+    if not pix_fmt or spec.dtype not in (np.uint8, np.uint16) or len(spec.shape) not in (2, 3):
+        raise FormatError(f"{fmt.name} does not hold frames of {spec.dtype} with shape {spec.shape}")
+    raw = options.get("encoder_options") or {}
+    if not isinstance(raw, Mapping):
+        raise ArgumentError(f"encoder_options={raw!r}: a dict of option names and values is wanted")
+    if options.get("pix_fmt") is not None:
+        pix_fmt = str(options["pix_fmt"])
+    preset = options.get("preset")
+    if preset is not None and str(preset) not in encoder.presets:
+        allowed = f"one of {', '.join(encoder.presets)}" if encoder.presets else "none is known for this format"
+        raise ArgumentError(f"preset={preset!r}: allowed is {allowed}")
+    gathered = dict(encoder.options)
+    if encoder.presets:
+        gathered["preset"] = str(preset if preset is not None else encoder.preset)
+    quality = _quality(fmt, encoder, options)
+    if quality is not None and encoder.crf_option != "qscale":
+        gathered[encoder.crf_option] = f"{quality:g}"
+    gathered.update({str(name): str(value) for name, value in raw.items()})
+    return Settings(
+        encoder=encoder,
+        width=spec.shape[1],
+        height=spec.shape[0],
+        pix_fmt=pix_fmt,
+        rate=_rate(options.get("fps")),
+        gop_size=_whole(options, "gop_size", encoder.gop_size, 1, 100_000),
+        threads=_whole(options, "threads", 0, 0, 1024) or min(os.cpu_count() or 1, 8),
+        full_range=not spec.color or pix_fmt.startswith(("yuvj", "bgr", "rgb", "gbr", "gray")),
+        quality=quality if encoder.crf_option == "qscale" else None,
+        options=gathered,
+    )
+
+
+def _quality(fmt: Format, encoder: Encoder, options: Mapping[str, Any]) -> float | None:
+    """Constant quality on the encoder's own scale."""
+    crf, quality = options.get("crf"), options.get("quality")
+    if encoder.crf is None:
+        for name, value in (("crf", crf), ("quality", quality)):
+            if value is not None:
+                raise ArgumentError(f"{name}={value!r}: {fmt.name} is lossless and has no such option")
+        return None
+    best, worst, usual = encoder.crf
+    if crf is not None and quality is not None:
+        raise ArgumentError("crf and quality say the same thing: give one of them")
+    if crf is not None:
+        if encoder.crf_option == "qscale":
+            raise ArgumentError(f"crf={crf!r}: {fmt.name} takes quality, 0 to 100")
+        return _between("crf", crf, best, worst)
+    if quality is not None:
+        return worst + (best - worst) * _between("quality", quality, 0, 100) / 100
+    return usual
+
+
+def _between(name: str, value: Any, low: float, high: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if isinstance(value, bool) or not low <= number <= high:
+        raise ArgumentError(f"{name}={value!r}: a number from {low:g} to {high:g} is wanted")
+    return number
+
+
+def _whole(options: Mapping[str, Any], name: str, default: int, low: int, high: int) -> int:
+    value = options.get(name)
+    if value is None:
+        return default
+    number = _between(name, value, low, high)
+    if number != int(number):
+        raise ArgumentError(f"{name}={value!r}: a whole number from {low} to {high} is wanted")
+    return int(number)
+
+
+def _rate(fps: Any) -> Fraction:
+    if fps is None:
+        return NOMINAL_RATE
+    if isinstance(fps, Fraction):
+        rate = fps
+    else:
+        number = _between("fps", fps, 1e-3, 1e6)
+        rate = Fraction(number).limit_denominator(1001)
+    if rate <= 0:
+        raise ArgumentError(f"fps={fps!r}: a number above 0 is wanted")
+    return rate
+
+
+def configure(context: VideoCodecContext, settings: Settings) -> None:
+    """Set up an encoder that is not open yet."""
+    context.width, context.height = settings.width, settings.height
+    context.pix_fmt = settings.pix_fmt
+    context.framerate = settings.rate
+    context.time_base = 1 / settings.rate
+    context.gop_size = settings.gop_size
+    context.thread_count = settings.threads
+    context.color_range = _FULL if settings.full_range else _LIMITED
+    if not settings.pix_fmt.startswith(("bgr", "rgb", "gbr", "gray")):
+        context.colorspace = _SMPTE170M
+    if settings.quality is not None:
+        context.qscale = True
+        context.global_quality = round(settings.quality * _LAMBDA)
+    context.options = dict(settings.options)
+
+
+def check_encoder(settings: Settings) -> None:
+    """Open the encoder with these settings once, to hear what it says.
+
+    Raises
+    ------
+    ArgumentError
+        It refuses them, or does not know an option.
+    """
+    import av
+    from av.codec.context import CodecContext
+
+    context = CodecContext.create(settings.encoder.name, "w")
+    configure(context, settings)
+    try:
+        context.open()
+    except (av.error.FFmpegError, ValueError) as error:
+        known = ", ".join(f.name for f in context.codec.video_formats or ())
+        raise ArgumentError(
+            f"the encoder {settings.encoder.name} refuses {settings.options} with pix_fmt={settings.pix_fmt!r} "
+            f"(it knows {known}), gop_size={settings.gop_size}, {settings.width} x {settings.height}: {error}"
+        ) from error
+    unknown = [name for name in context.options if name in settings.options]
+    if unknown:
+        raise ArgumentError(f"the encoder {settings.encoder.name} has no option {', '.join(map(repr, unknown))}")

@@ -1,0 +1,251 @@
+"""Where the frames of a video file are: its packets in decoding order, and which of them is the n-th frame shown."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint, is_shown, seek_point
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+__all__ = ["NO_TIME", "PacketTable", "packets_from", "table_by_demuxing", "table_from_index"]
+
+Ints = npt.NDArray[np.int64]
+
+NO_TIME = np.iinfo(np.int64).min
+
+# Containers that hold no presentation times: what FFmpeg makes up for them is not always the order of presentation.
+_FORMATS_WITHOUT_PTS = frozenset(["avi", "h264", "hevc", "m4v", "mpegvideo", "ivf", "h263", "obu"])
+
+_DISCARD = 1
+_SHOWN = 2
+
+
+@dataclass
+class PacketTable:
+    """The packets of one video stream.
+
+    Attributes
+    ----------
+    pts, dts : numpy.ndarray of int64
+        Times in the stream's time base, in decoding order; `NO_TIME` where the container has none.
+    pos, size : numpy.ndarray of int64
+        Place in the file and size in bytes, in decoding order; the place is -1 where it is not known.
+    key : numpy.ndarray of bool
+        Flagged by the container as a key frame.
+    shown : numpy.ndarray of bool
+        Gives a frame: not cut away by an edit list, not empty.
+    order : numpy.ndarray of int64 or None
+        Place in decoding order of each frame, in the order of presentation. None: only decoding can tell.
+    point : dict of int to SeekPoint
+        What is known of packets flagged as key frames.
+    """
+
+    pts: Ints
+    dts: Ints
+    pos: Ints
+    size: Ints
+    key: npt.NDArray[np.bool_]
+    shown: npt.NDArray[np.bool_]
+    order: Ints | None
+    point: dict[int, SeekPoint]
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the table takes, in bytes."""
+        return sum(a.nbytes for a in (self.pts, self.dts, self.pos, self.size, self.key, self.shown)) * 2
+
+
+def packets_from(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Give the packets of a stream from where the container stands, going on after damage that it can step over."""
+    import av
+
+    stumbles = 0
+    while True:
+        got = False
+        try:
+            for packet in container.demux(stream):
+                if packet.size == 0 and packet.dts is None and packet.pts is None and packet.pos is None:
+                    return  # PyAV's mark of the end
+                got = True
+                yield packet
+            return
+        except av.error.InvalidDataError:
+            stumbles = 0 if got else stumbles + 1
+            if stumbles > 16:
+                return
+
+
+def table_by_demuxing(container: InputContainer, stream: VideoStream) -> PacketTable:
+    """Read all packets of a newly opened file once."""
+    context = stream.codec_context
+    codec, extradata = context.name, context.extradata
+    rows: list[tuple[int, int, int, int, bool, bool]] = []
+    point: dict[int, SeekPoint] = {}
+    for packet in packets_from(container, stream):
+        pts, dts, pos = packet.pts, packet.dts, packet.pos
+        data = memoryview(packet)
+        if packet.is_keyframe:
+            point[len(rows)] = seek_point(codec, extradata, data)
+        rows.append(
+            (
+                NO_TIME if pts is None else pts,
+                NO_TIME if dts is None else dts,
+                -1 if pos is None else pos,
+                packet.size,
+                packet.is_keyframe,
+                packet.size > 0 and not packet.is_discard and is_shown(codec, data),
+            )
+        )
+    columns = np.array(rows, np.int64).reshape(-1, 6).T
+    pts, dts, pos, size = columns[:4].copy()
+    key, shown = columns[4:] != 0
+    reorders = bool(context.reorder_depth) and codec not in INTRA_CODECS
+    order = _order_by_pts(container.format.name, pts, shown, reorders)
+    return PacketTable(pts, dts, pos, size, key, shown, order, point)
+
+
+def _order_by_pts(format_name: str, pts: Ints, shown: npt.NDArray[np.bool_], reorders: bool) -> Ints | None:
+    """Sort the frames that are shown by their times, where these can be trusted to say the order."""
+    frames = np.flatnonzero(shown)
+    if format_name in _FORMATS_WITHOUT_PTS or (len(frames) and bool((pts[frames] == NO_TIME).any())):
+        return None if reorders else frames
+    order = frames[np.argsort(pts[frames], kind="stable")]
+    if not reorders and bool((order != frames).any()):
+        return None
+    if bool((np.diff(pts[order]) == 0).any()):
+        return None if reorders else frames
+    return order
+
+
+def table_from_index(path: str, container: InputContainer, stream: VideoStream) -> PacketTable | None:
+    """Take the packets from the container's own index without reading the file, where that is complete.
+
+    Returns
+    -------
+    PacketTable or None
+        None: the index does not say all, `table_by_demuxing` does.
+    """
+    name = container.format.name
+    count = len(stream.index_entries)
+    if count == 0 or stream.frames != count:
+        return None
+    is_mp4 = "mp4" in name.split(",")
+    codec = stream.codec_context.name
+    if not (is_mp4 or (name == "avi" and codec in INTRA_CODECS)):
+        return None
+    entries = np.array([(e.timestamp, e.pos, e.size, e.flags) for e in stream.index_entries], np.int64)
+    dts, pos, size, flags = entries.T.copy()
+    key = (flags & 1) != 0
+    if bool((flags & 2).any()) or bool((size <= 0).any()) or len(np.unique(pos)) != count:
+        return None
+    shown = np.ones(count, np.bool_)
+    if not is_mp4:
+        if not key.all():
+            return None
+        return PacketTable(dts, dts, np.full(count, -1), size, key, shown, np.arange(count), {})
+    samples = _read_mp4_samples(path, stream.id)
+    if samples is None:
+        return None
+    sizes, offsets = samples
+    if len(sizes) != count or bool((sizes != size).any()):
+        return None
+    pts = dts + offsets
+    reorders = bool(offsets.any()) or bool(stream.codec_context.reorder_depth)
+    order = _order_by_pts(name, pts, shown, reorders)
+    return PacketTable(pts, dts, pos, size, key, shown, order, {})
+
+
+def _read_mp4_samples(path: str, track: int) -> tuple[Ints, Ints] | None:
+    """Read the sizes of a track's samples and their composition offsets out of its ``stsz`` and ``ctts`` boxes.
+
+    ISO/IEC 14496-12, 8.7.3.2 and 8.6.1.3. FFmpeg's index has times of decoding alone; with the offsets the order of
+    presentation is known without reading a packet. None where the boxes are not as expected.
+    """
+    try:
+        with open(path, "rb") as file:
+            moov = _find_box(file, b"moov")
+        for trak in _boxes(moov, b"trak"):
+            header = _only(_boxes(trak, b"tkhd"))
+            at = 20 if header[0] == 1 else 12
+            if struct.unpack_from(">I", header, at)[0] != track:
+                continue
+            stbl = _only(_boxes(_only(_boxes(_only(_boxes(trak, b"mdia")), b"minf")), b"stbl"))
+            stsz = _only(_boxes(stbl, b"stsz"))
+            constant, count = struct.unpack_from(">II", stsz, 4)
+            if constant:
+                sizes = np.full(count, constant, np.int64)
+            else:
+                sizes = np.frombuffer(stsz, ">u4", count, 12).astype(np.int64)
+            offsets = np.zeros(count, np.int64)
+            for ctts in _boxes(stbl, b"ctts"):
+                (runs,) = struct.unpack_from(">I", ctts, 4)
+                pairs = np.frombuffer(ctts, ">i4", runs * 2, 8).reshape(-1, 2)
+                offsets = np.repeat(pairs[:, 1].astype(np.int64), pairs[:, 0])
+            return (sizes, offsets) if len(offsets) == count else None
+    except (OSError, ValueError, struct.error, IndexError):
+        return None
+    return None
+
+
+def _find_box(file: BinaryIO, kind: bytes) -> bytes:
+    """Return the content of the first top-level box of a kind."""
+    while True:
+        header = file.read(8)
+        if len(header) < 8:
+            raise ValueError(f"no {kind!r} box")
+        size, found = struct.unpack(">I4s", header)
+        content = size - 8
+        if size == 1:
+            content = struct.unpack(">Q", file.read(8))[0] - 16
+        if content < 0:
+            raise ValueError(f"no {kind!r} box")
+        if found == kind:
+            return file.read(content)
+        file.seek(content, 1)
+
+
+def _boxes(data: bytes, kind: bytes) -> Iterator[bytes]:
+    """Give the contents of the boxes of a kind inside a box."""
+    at = 0
+    while at + 8 <= len(data):
+        size, found = struct.unpack_from(">I4s", data, at)
+        if size < 8:
+            return
+        if found == kind:
+            yield data[at + 8 : at + size]
+        at += size
+
+
+def _only(boxes: Iterator[bytes]) -> bytes:
+    for box in boxes:
+        return box
+    raise ValueError("a box is missing")
+
+
+def identity(table: PacketTable) -> tuple[str, dict[Any, int]] | None:
+    """Choose by what a packet met after a seek is recognised: a property that differs between all packets.
+
+    Returns
+    -------
+    tuple of str and dict, or None
+        Name of the property and where in decoding order each value is; None: there is none, so that a seek cannot be trusted.
+    """
+    for name in ("pos", "pts", "dts"):
+        values = getattr(table, name)
+        unknown = -1 if name == "pos" else NO_TIME
+        if not bool((values == unknown).any()) and len(np.unique(values)) == len(values):
+            return name, {int(value): i for i, value in enumerate(values)}
+    return None

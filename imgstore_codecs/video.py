@@ -1,0 +1,77 @@
+"""Video through PyAV, whose wheels bring FFmpeg with its encoders: H.264, HEVC, AV1, MJPEG and lossless FFV1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from imgstore.codec import ChunkCodec, ChunkReader, ChunkWriter, Codec, Format, FrameSpec
+from imgstore.hookspecs import hookimpl
+from imgstore_codecs.encoders import ENCODERS, check_encoder, option_help, settings_for
+from imgstore_codecs.video_reader import VideoReader
+from imgstore_codecs.video_writer import VideoWriter
+
+__all__ = ["PyAVCodec", "imgstore_codecs"]
+
+_FORMATS = (
+    Format("mjpeg/avi", ".avi", lossless=False, even_size=True, aliases=("mjpeg",)),
+    Format("h264/mkv", ".mkv", lossless=False, even_size=True),
+    Format("avc1/mp4", ".mp4", lossless=False, even_size=True),
+    Format("hevc/mp4", ".mp4", lossless=False, even_size=True),
+    Format("av1/mp4", ".mp4", lossless=False, even_size=True),
+    Format("ffv1/mkv", ".mkv", lossless=True, dtypes=("uint8", "uint16")),
+    Format("h264-nvenc/mp4", ".mp4", lossless=False, even_size=True),
+    Format("hevc-nvenc/mp4", ".mp4", lossless=False, even_size=True),
+)
+
+
+@cache
+def _missing(name: str) -> str | None:
+    """Why a format cannot be written here, tried out once."""
+    try:
+        import av
+    except ImportError as error:
+        return f"PyAV cannot be imported ({error}): pip install av"
+    encoder = ENCODERS[name].name
+    try:
+        av.codec.Codec(encoder, "w")
+    except ValueError:
+        return f"this PyAV's FFmpeg has no encoder {encoder}: pip install --force-reinstall av"
+    if not encoder.endswith("_nvenc"):
+        return None
+    fmt = next(f for f in _FORMATS if f.name == name)
+    try:
+        check_encoder(settings_for(fmt, FrameSpec((256, 256), np.dtype(np.uint8)), {}))
+    except Exception as error:
+        return f"{encoder} needs an NVIDIA GPU and its driver ({error.__cause__ or error})"
+    return None
+
+
+class PyAVCodec(ChunkCodec):
+    """All formats that FFmpeg writes for us; reads whatever it decodes."""
+
+    name = "pyav"
+    formats: Sequence[Format] = _FORMATS
+
+    def missing(self, fmt: Format) -> str | None:
+        return _missing(fmt.name)
+
+    def write_options(self, fmt: Format) -> Mapping[str, str]:
+        return option_help(ENCODERS[fmt.name])
+
+    def check_options(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> None:
+        check_encoder(settings_for(fmt, spec, options))
+
+    def open_writer(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkWriter:
+        return VideoWriter(path, spec, settings_for(fmt, spec, options))
+
+    def open_reader(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkReader:
+        return VideoReader(path, spec, options)
+
+
+@hookimpl
+def imgstore_codecs() -> Sequence[Codec]:
+    return (PyAVCodec(),)

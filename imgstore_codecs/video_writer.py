@@ -1,0 +1,169 @@
+"""Writing the frames of a chunk into a video file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.codec import ChunkWriter, FrameSpec
+from imgstore_codecs.encoders import Settings, configure
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.frame import VideoFrame
+
+__all__ = ["VideoWriter"]
+
+Frame = npt.NDArray[Any]
+
+_EIGHT_BIT_LUMA = frozenset(["gray", "yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12"])
+
+
+class VideoWriter(ChunkWriter):
+    """Encodes frames into a file.
+
+    Parameters
+    ----------
+    path : str
+        The file; one that is there is overwritten.
+    spec : FrameSpec
+        What the frames are.
+    settings : Settings
+        Of the encoder.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+
+    def __init__(self, path: str, spec: FrameSpec, settings: Settings) -> None:
+        import av
+
+        self._spec = spec
+        self._settings = settings
+        self._count = 0
+        container = av.open(path, "w", format=settings.encoder.muxer, options=dict(settings.encoder.muxing))
+        self._container: OutputContainer | None = container
+        try:
+            self._stream = container.add_stream(settings.encoder.name, rate=settings.rate)
+            configure(self._stream.codec_context, settings)
+            self._picture = _blank(settings)
+            self._fill = self._choose_fill()
+            container.start_encoding()
+        except BaseException:
+            self.abandon()
+            raise
+
+    # ------------------------------------------------------------------ frames to pictures
+
+    def _choose_fill(self) -> Any:
+        name, spec = self._settings.pix_fmt, self._spec
+        if spec.dtype == np.uint16:
+            if name == "gray16le" and not spec.color:
+                return self._fill_first_plane
+            if name == "gbrp16le" and spec.color:
+                return self._fill_gbr
+            return self._fill_by_swscale
+        if not spec.color and name in _EIGHT_BIT_LUMA:
+            return self._fill_first_plane
+        if spec.color and name == "yuv420p" and not self._settings.full_range:
+            return self._fill_i420
+        if spec.color and name == "bgr0":
+            return self._fill_bgr0
+        return self._fill_by_swscale
+
+    def _fill_first_plane(self, img: Frame) -> VideoFrame:
+        self._plane(0, img.dtype)[:, : img.shape[1]] = img
+        return self._picture
+
+    def _fill_i420(self, img: Frame) -> VideoFrame:
+        import cv2
+
+        height, width = img.shape[:2]
+        planes = cv2.cvtColor(img, cv2.COLOR_BGR2YUV_I420)
+        self._plane(0)[:, :width] = planes[:height]
+        chroma = planes[height:].reshape(2, height // 2, width // 2)
+        self._plane(1)[:, : width // 2] = chroma[0]
+        self._plane(2)[:, : width // 2] = chroma[1]
+        return self._picture
+
+    def _fill_bgr0(self, img: Frame) -> VideoFrame:
+        height, width = img.shape[:2]
+        self._plane(0)[:, : width * 4].reshape(height, width, 4)[..., :3] = img
+        return self._picture
+
+    def _fill_gbr(self, img: Frame) -> VideoFrame:
+        for plane, channel in ((0, 1), (1, 0), (2, 2)):
+            self._plane(plane, img.dtype)[:, : img.shape[1]] = img[..., channel]
+        return self._picture
+
+    def _fill_by_swscale(self, img: Frame) -> VideoFrame:
+        from av.video.frame import VideoFrame
+        from av.video.reformatter import ColorRange, Interpolation
+
+        wide = img.dtype == np.uint16
+        source = ("bgr48le" if wide else "bgr24") if self._spec.color else ("gray16le" if wide else "gray")
+        picture = VideoFrame.from_ndarray(img, format=source)
+        picture.color_range = ColorRange.JPEG
+        return picture.reformat(
+            format=self._settings.pix_fmt,
+            dst_colorspace=5,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.JPEG if self._settings.full_range else ColorRange.MPEG,
+            interpolation=int(Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND),
+        )
+
+    def _plane(self, index: int, dtype: npt.DTypeLike = np.uint8) -> Frame:
+        plane = self._picture.planes[index]
+        return np.frombuffer(plane, dtype).reshape(plane.height, -1)
+
+    # ------------------------------------------------------------------ the file
+
+    def add(self, img: Frame) -> None:
+        container = self._container
+        if container is None:
+            raise ValueError("the video file is closed")
+        # an encoder with threads of its own may still hold the picture before
+        self._picture.make_writable()
+        picture = self._fill(img)
+        picture.pts = self._count
+        picture.time_base = 1 / self._settings.rate
+        for packet in self._stream.encode(picture):
+            container.mux(packet)
+        self._count += 1
+
+    def close(self) -> None:
+        container, self._container = self._container, None
+        if container is None:
+            return
+        try:
+            for packet in self._stream.encode(None):
+                container.mux(packet)
+        finally:
+            container.close()
+
+    def abandon(self) -> None:
+        container, self._container = self._container, None
+        if container is None:
+            return
+        try:
+            container.close()
+        except Exception:  # noqa: S110 - it is given up because of an error that is being raised already
+            pass
+
+
+def _blank(settings: Settings) -> VideoFrame:
+    """A black picture in the encoder's pixel format, to be filled over and over."""
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import ColorRange
+
+    picture = VideoFrame(settings.width, settings.height, settings.pix_fmt)
+    for index, plane in enumerate(picture.planes):
+        # chroma in the middle: no colour
+        value = 128 if index and not settings.pix_fmt.startswith("gbr") else 0
+        np.frombuffer(plane, np.uint8)[:] = value
+    picture.color_range = ColorRange.JPEG if settings.full_range else ColorRange.MPEG
+    return picture
