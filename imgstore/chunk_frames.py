@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -205,6 +204,8 @@ class ChunkFrames:
             for chunk, (positions, out) in wanted.items():
                 self._read_chunk(chunk, self.reader(chunk), positions, out)
             return
+        from concurrent.futures import ThreadPoolExecutor
+
         # A reader for each worker: an open one may be kept, others are closed when their frames are read.
         readers = {chunk: self._open.get(chunk) for chunk in wanted}
 

@@ -10,7 +10,6 @@ import contextlib
 import datetime
 import json
 import os
-import socket
 from dataclasses import asdict, dataclass
 
 from imgstore.errors import StoreLockedError, StoreWriteError
@@ -62,6 +61,8 @@ def acquire(root: str) -> None:
     StoreWriteError
         The directory cannot be written to.
     """
+    import socket
+
     path = os.path.join(root, LOCK_FILENAME)
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     owner = LockOwner(socket.gethostname(), os.getpid(), now, _boot())

@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime
 import os
 import re
-import uuid as uuid_module
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import yaml
 
 from imgstore.atomic import replace_file
 from imgstore.errors import ArgumentError, MetadataError, NotAStoreError
@@ -25,10 +23,6 @@ VERSION = 2
 DIRECTORY_CLASS = "DirectoryImgStore"
 VIDEO_CLASS = "VideoImgStore"
 _VIDEO_CLASSES = (VIDEO_CLASS, "VideoImgStoreFFMPEG")
-
-# The C loader is some ten times faster; both build plain values only.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True)
@@ -130,10 +124,14 @@ def read_metadata(directory: str) -> StoreMetadata:
     MetadataError
         It cannot be read, or does not describe a store of version 2.
     """
+    import yaml
+
+    # The C loader is some ten times faster; both build plain values only.
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     path = os.path.join(directory, METADATA_FILENAME)
     try:
         with open(path, "rb") as file:
-            content = yaml.load(file, Loader=_Loader)  # noqa: S506 - a safe loader, see above
+            content = yaml.load(file, Loader=loader)
     except (FileNotFoundError, NotADirectoryError):
         what = f"has no {METADATA_FILENAME}" if os.path.isdir(directory) else "does not exist or is no directory"
         raise NotAStoreError(f"path {directory!r} is no store: it {what}") from None
@@ -260,6 +258,8 @@ def new_metadata(
     ArgumentError
         The user's metadata cannot be held by YAML without building objects, or uses the key ``__store``.
     """
+    import uuid
+
     values: dict[str, Any] = {
         "version": VERSION,
         "class": DIRECTORY_CLASS if extension is None else VIDEO_CLASS,
@@ -268,7 +268,7 @@ def new_metadata(
         "imgdtype": str(imgdtype),
         "chunksize": chunksize,
         "encoding": encoding,
-        "uuid": uuid_module.uuid4().hex,
+        "uuid": uuid.uuid4().hex,
         "created_utc": datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat(),
         "timezone_local": local_zone_name(),
     }
@@ -307,6 +307,8 @@ def _plain(value: Any) -> Any:
 
 def write_metadata(directory: str, metadata: StoreMetadata) -> None:
     """Write ``metadata.yaml``, whole or not at all."""
+    import yaml
+
     content = {METADATA_KEY: metadata.values, **metadata.user}
-    text = yaml.dump(content, Dumper=_Dumper, default_flow_style=False, allow_unicode=True)
+    text = yaml.dump(content, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), default_flow_style=False, allow_unicode=True)
     replace_file(os.path.join(directory, METADATA_FILENAME), text.encode("utf-8"))

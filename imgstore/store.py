@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import html
 import math
 import os
-import statistics
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -262,8 +260,8 @@ class ImgStore(LegacyNames):
         if self._reader is None or self.frame_count < 2:
             return math.nan
         intervals = np.diff(self.frame_times[:10000])
-        interval = statistics.median(intervals[intervals > 0].tolist() or [math.nan])
-        return 1 / interval
+        intervals = intervals[intervals > 0]
+        return float(1 / np.median(intervals)) if len(intervals) else math.nan
 
     # -- what it holds -------------------------------------------------------------------------------------------
 
@@ -701,6 +699,8 @@ class ImgStore(LegacyNames):
         return f"<{type(self).__name__} {self._root!r}: {'; '.join(f'{k} {v}' for k, v in self._facts())}>"
 
     def _repr_html_(self) -> str:
+        import html
+
         rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in self._facts())
         return f"<table><caption>{html.escape(self._root)}</caption>{rows}</table>"
 
