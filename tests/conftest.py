@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,36 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, A
 def repository() -> Path:
     """The root of the source tree."""
     return REPOSITORY
+
+
+def _build(what: str, tree: Path, out: Path) -> Path:
+    """Call the build backend as pip does, in `tree`, with what is installed here: no network is asked for anything."""
+    code = f"import sys; from setuptools import build_meta; build_meta.build_{what}(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", code, str(out)], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, f"building the {what} failed:\n{(done.stdout + done.stderr)[-4000:]}"
+    (made,) = (path for path in out.iterdir() if path.suffix in (".whl", ".gz"))
+    return made
+
+
+@pytest.fixture(scope="session")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, built from a copy of the tree, so that the tree itself stays as it is."""
+    tree = tmp_path_factory.mktemp("tree") / "imgstore"
+    ignored = shutil.ignore_patterns(
+        ".git", ".venv", ".venvs", ".tox", ".interop", ".hypothesis", ".*_cache", "__pycache__",
+        "build", "dist", "*.egg-info", "*.so", "*.pyd",
+    )  # fmt: skip
+    shutil.copytree(REPOSITORY, tree, ignore=ignored)
+    return _build("sdist", tree, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="session")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel for this Python, built from the source distribution alone."""
+    place = tmp_path_factory.mktemp("unpacked")
+    shutil.unpack_archive(sdist, place)
+    (tree,) = place.iterdir()
+    return _build("wheel", tree, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")

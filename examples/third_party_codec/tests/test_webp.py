@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import imgstore
+from imgstore.errors import ImgStoreError
 
 
 def frames(shape: tuple[int, ...], count: int = 12) -> np.ndarray:
@@ -63,6 +64,6 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:20])
     with (
         imgstore.new_for_filename(str(tmp_path / "s")) as store,
-        pytest.raises(imgstore.ImgStoreError, match="0"),
+        pytest.raises(ImgStoreError, match="0"),
     ):
         store.get_image(0)
