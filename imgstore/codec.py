@@ -127,6 +127,10 @@ class Codec(ABC):
         """
         return None
 
+    def missing_for_reading(self, fmt: Format) -> str | None:
+        """Say what this machine lacks for reading `fmt`, where reading asks for less than writing; see `missing`."""
+        return self.missing(fmt)
+
     def write_options(self, fmt: Format) -> Mapping[str, str]:
         """Name the keywords that writing takes, each with one line of help. The store refuses all others."""
         return {}

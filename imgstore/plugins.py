@@ -175,7 +175,9 @@ def supported_formats(kind: type[Codec] = Codec) -> list[str]:
     return list(names)
 
 
-def codec_for_format(name: str, backend: str | None = None, kind: type[Codec] = Codec) -> RegisteredCodec:
+def codec_for_format(
+    name: str, backend: str | None = None, kind: type[Codec] = Codec, *, reading: bool = False
+) -> RegisteredCodec:
     """Find the codec that a format's name or alias stands for.
 
     Parameters
@@ -186,6 +188,8 @@ def codec_for_format(name: str, backend: str | None = None, kind: type[Codec] = 
         `Codec.name` of the implementation to take; default the one registered last that works on this machine.
     kind : type, optional
         `FrameCodec` or `ChunkCodec`, to look among these alone.
+    reading : bool
+        Whether it is enough that the format can be read on this machine.
 
     Raises
     ------
@@ -213,11 +217,13 @@ def codec_for_format(name: str, backend: str | None = None, kind: type[Codec] = 
             backends = ", ".join(repr(entry.codec.name) for entry in known)
             raise ArgumentError(f"format {name!r} has no backend {backend!r}, it has: {backends}")
         known = chosen
-    missing = {entry.codec.name: entry.codec.missing(entry.format) for entry in known}
+    missing = None
     for entry in reversed(known):
-        if missing[entry.codec.name] is None:
+        lacks = entry.codec.missing_for_reading(entry.format) if reading else entry.codec.missing(entry.format)
+        if lacks is None:
             return entry
-    raise CodecUnavailableError(f"format {name!r} cannot be used on this machine: {missing[known[-1].codec.name]}")
+        missing = missing or lacks
+    raise CodecUnavailableError(f"format {name!r} cannot be used on this machine: {missing}")
 
 
 def codec_for_stored(name: str, extension: str | None, backend: str | None = None) -> RegisteredCodec:
@@ -242,4 +248,4 @@ def codec_for_stored(name: str, extension: str | None, backend: str | None = Non
         by_extension = [e for e in registered_codecs() if isinstance(e.codec, kind) and e.format.extension == extension]
         if not any(name in (e.format.name, *e.format.aliases) for e in registered_codecs()) and by_extension:
             name = by_extension[-1].format.name
-    return codec_for_format(name, backend, kind)
+    return codec_for_format(name, backend, kind, reading=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -58,6 +59,9 @@ class PyAVCodec(ChunkCodec):
 
     def missing(self, fmt: Format) -> str | None:
         return _missing(fmt.name)
+
+    def missing_for_reading(self, fmt: Format) -> str | None:
+        return None if importlib.util.find_spec("av") else "PyAV is not installed: pip install av"
 
     def write_options(self, fmt: Format) -> Mapping[str, str]:
         return option_help(ENCODERS[fmt.name])
