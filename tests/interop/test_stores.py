@@ -152,6 +152,15 @@ def comparable(answers: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in answers.items() if key not in ("by_number", "nearest")}
 
 
+def rounded(value: Any) -> Any:
+    """The same with six decimals."""
+    if isinstance(value, dict):
+        return {key: rounded(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [rounded(v) for v in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
 def check_exchange(exchange: Exchange, name: str) -> None:
     spec = CASES[name]
     for writer in spec["writers"]:
@@ -171,6 +180,8 @@ def check_exchange(exchange: Exchange, name: str) -> None:
         for answers in written:
             for own in ("uuid", "created"):
                 assert answers.pop(own)
+            if spec.get("reindex"):  # 0.4.0 rounds the numbers of extra data when it reindexes
+                answers["extra_data"] = rounded(answers["extra_data"])
         assert written[0] == written[1]
 
 
@@ -185,7 +196,14 @@ def test_bloscpack_both_ways(bpk_exchange: Exchange, name: str) -> None:
 
 
 def files_of(base: Path) -> set[str]:
-    return {str(path.relative_to(base)) for path in base.rglob("*") if not path.name.startswith(".")}
+    """All files but hidden ones and those of chunks without frames, which 0.4.0 leaves behind the last."""
+    empty = set()
+    for path in (*base.glob("*.npz"), *base.glob("*/index.npz")):
+        with np.load(path) as arrays:
+            if len(arrays["frame_number"]) == 0:
+                empty.add(path.relative_to(base).parts[0].split(".")[0])
+    found = (path.relative_to(base) for path in base.rglob("*") if path.is_file() and path.name[0] != ".")
+    return {path.as_posix() for path in found if path.parts[0].split(".")[0] not in empty}
 
 
 @pytest.mark.parametrize("name", [n for n in COMMON if len(CASES[n]["writers"]) == 2])
