@@ -45,7 +45,8 @@ def encoding_codes() -> Mapping[str, int]:
     Returns
     -------
     mapping of str to int
-        In the order of OpenCV's names. Several codes may stand for one conversion: ``cv_bayerbg`` and ``cv_bayerrggb``, say.
+        In the order of OpenCV's names. Several codes may stand for one conversion, such as ``cv_bayerbg`` and
+        ``cv_bayerrggb``.
     """
     import cv2
 

@@ -361,10 +361,10 @@ def renumber_records(
 ) -> int:
     """Give the records of a chunk the new numbers of their frames, and keep the old ones beside them.
 
-    A record belongs to the frame at its ``frame_index`` if that has the record's ``frame_number`` or
-    ``frame_time`` (the number alone may differ where an earlier run was interrupted). Where it has neither, as
-    when chunks before it were deleted, it belongs to the frame with that number, of several to the one nearest
-    in time. A record that belongs to no frame stays as it is, with a warning.
+    A record belongs to the frame at its ``frame_index`` if that has the record's ``frame_time`` (its number may be
+    another where an earlier run was interrupted). If it has not, as when chunks before it were deleted, the record
+    belongs to the frame with its ``frame_number``, of several to the one nearest in time. A record that belongs to
+    no frame stays as it is, with a warning.
 
     Parameters
     ----------
@@ -414,12 +414,14 @@ def _position_of(
     number, time, index = (record.get(key) for key in ("frame_number", "frame_time", "frame_index"))
     if not _is_number(number):
         return None  # added before the first frame
+    has_time = _is_number(time)
     if isinstance(index, int) and 0 <= index < len(frame_numbers):
-        same_time = _is_number(time) and abs(frame_times[index] - time) <= _TIME_TOLERANCE
-        if same_time or frame_numbers[index] == number:
+        if has_time and abs(frame_times[index] - time) <= _TIME_TOLERANCE:
+            return index
+        if not has_time and frame_numbers[index] == number:
             return index
     candidates = np.flatnonzero(frame_numbers == number)
-    if len(candidates) > 1 and _is_number(time):
+    if len(candidates) > 1 and has_time:
         return int(candidates[np.argmin(np.abs(frame_times[candidates] - time))])
     return int(candidates[0]) if len(candidates) == 1 else None
 
