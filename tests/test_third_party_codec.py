@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -148,3 +149,34 @@ def test_broken_plugins_are_shown(with_broken: Environment) -> None:
     for name in BROKEN:
         assert name in shown
     assert "webp" in shown and "npy" in shown
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_leads_to_an_installed_codec(
+    wheel: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """The files that docs/writing-a-codec.md shows, installed as it says, and its last program."""
+    page = (repository / "docs" / "writing-a-codec.md").read_text(encoding="utf-8")
+    module, tried, used = blocks(page, "python")
+    (project,) = blocks(page, "toml")
+    (tmp_path / "imgstore_zraw.py").write_text(module)
+    (tmp_path / "pyproject.toml").write_text(project)
+    made = Environment(tmp_path_factory.mktemp("page"))
+    made.install(wheel)
+    formats = json.loads(made.run("import imgstore, json; print(json.dumps(imgstore.get_supported_formats()))"))
+    assert "zraw" not in formats
+    made.run(f"{module}\n{tried}")
+    made.install(tmp_path)
+    setting = (
+        "import imgstore\nimport numpy as np\nframes = np.arange(20 * 48 * 64, dtype=np.uint16).reshape(20, 48, 64)\n"
+    )
+    check = "\nimg, (number, time) = record('installed')\nassert number == 7 and np.array_equal(img, frames[7])\n"
+    made.run(setting + used + check)
+    assert blocks(page, "console") == ["$ pip install .\n$ imgstore-codecs\n"]
+    shown = made.call([str(made.scripts / "imgstore-codecs")])
+    (line,) = (line for line in shown.splitlines() if "zraw" in line.split())
+    assert "imgstore-zraw" in line and ".zraw" in line and "lossless" in line
