@@ -118,7 +118,7 @@ class IndexBuilder:
         if not len(frame_numbers):
             return
         row, block = encode_block(chunk, self.frame_count, self._data_size, frame_numbers, frame_times)
-        if self._context is None:
+        if self._path is None:
             self._data += block
         else:
             self._write(block)
@@ -134,7 +134,7 @@ class IndexBuilder:
         FrameIndex or None
             The index where it was built in memory, None where it is in the file now.
         """
-        if self._context is None:
+        if self._path is None:
             return FrameIndex(bytes(self._table), self._data)
         chunks = array.array("q", self._chunks).tobytes()
         names = "\n".join(self._names).encode("utf-8", "surrogateescape")
@@ -158,7 +158,8 @@ class IndexBuilder:
         checksum = _CRC.pack(zlib.crc32(index, zlib.crc32(header)))
         self._write((header + checksum).ljust(_HEADER_SIZE, b"\0"), at=0)
         context, self._context, self._file = self._context, None, None
-        context.__exit__(None, None, None)
+        if context is not None:
+            context.__exit__(None, None, None)
         return None
 
     def abort(self) -> None:
