@@ -1,0 +1,170 @@
+"""What all commands share: how errors and warnings are told, and how tables and JSON are printed."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+import numpy as np
+
+from imgstore.errors import ImgStoreError, NotAStoreError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["HELP", "Command", "PlainError", "local_time", "make_table", "print_json", "print_table", "store_argument"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNFOLDED = 100_000  # columns that no row needs
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class PlainError(click.ClickException):
+    """An error that is told in one line on stderr, without a traceback."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the line."""
+        click.echo(f"imgstore: error: {_one_line(self.message)}", file=file or sys.stderr)
+
+
+class _NoStore(PlainError):
+    exit_code = 2
+
+
+class Command(click.Command):
+    """A command whose errors of ours are one line on stderr.
+
+    The exit status is 0, 1 after an error, 2 where the command was used wrongly or the path holds no store, 130 after
+    Ctrl-C.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, see the class."""
+        try:
+            with _plain_warnings():
+                return super().invoke(ctx)
+        except NotAStoreError as error:
+            raise _NoStore(str(error)) from error
+        except ImgStoreError as error:
+            raise PlainError(str(error)) from error
+        except BrokenPipeError:
+            # The reader of our output (`head`, say) has gone. Python would complain once more while it flushes at exit.
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+            ctx.exit(1)
+        except OSError as error:
+            raise PlainError(f"{error.filename or ctx.info_name}: {error.strerror or error}") from error
+        except KeyboardInterrupt:
+            ctx.exit(130)
+
+
+def store_argument() -> Callable[[F], F]:
+    """Return the argument PATH, of a store's directory or its metadata.yaml."""
+    return click.argument("path", type=click.Path(path_type=Path))
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Tell warnings as a line each, without the line of source that Python shows, which is no user's business."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        click.echo(f"imgstore: warning: {_one_line(message)}", file=file or sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def make_table(*headings: str, right: frozenset[str] = frozenset()) -> Table:
+    """Return an empty table; the columns named in `right` are aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table, folded to the width of the terminal; in a pipe each row stays one line, for grep."""
+    from rich.console import Console
+
+    console = Console(highlight=False, emoji=False, markup=False)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console = Console(highlight=False, emoji=False, markup=False, width=_UNFOLDED)
+    console.width = max(1, console.measure(table).maximum)
+    with console.capture() as capture:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON; numpy's types and times are turned into JSON's, NaN and infinity into null."""
+    click.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _jsonable(value: object) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _jsonable(value.tolist())
+    if isinstance(value, np.generic):
+        return _jsonable(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    return str(value)
+
+
+def local_time(store: Any, frame_time: float) -> str:
+    """Tell a frame's time in the recording's own time zone, or in seconds where it is no time since the epoch.
+
+    Parameters
+    ----------
+    store : imgstore.store.ImgStore
+        Where the frame is from.
+    frame_time : float
+        Seconds, since the epoch in most stores; in some since the start of the recording. Whatever lies in the first
+        year after the epoch is taken for the latter.
+    """
+    if not math.isfinite(frame_time):
+        return "no time"
+    year = 365 * 86400
+    if not frame_time > year:
+        return f"{frame_time:.3f} s"
+    try:
+        moment = store.convert_frame_time_to_datetime(frame_time)
+        return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {moment:%Z}".rstrip()
+    except (ValueError, OverflowError, OSError):  # beyond the calendar
+        return f"{frame_time:.3f} s"

@@ -1,0 +1,272 @@
+"""Where `imgstore save` takes frames from: a video file, a webcam, another store."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import math
+import os
+import time
+import warnings
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+import imgstore
+from imgstore.errors import ArgumentError, ChunkError, ImgStoreWarning
+
+__all__ = ["Source", "SourceFrame", "open_source"]
+
+_YEAR = 365 * 86400
+
+
+class SourceFrame(NamedTuple):
+    """A frame on its way into a store."""
+
+    img: npt.NDArray[Any]
+    number: int
+    time: float
+    records: list[dict[str, Any]]  # extra data that belongs to it
+
+
+@dataclass
+class Source:
+    """Frames and what is known about them.
+
+    Attributes
+    ----------
+    frames : generator of SourceFrame
+        To be taken once; closing it releases the source.
+    count : int or None
+        About how many there will be.
+    fps : float or None
+        Nominal frames per second.
+    endless : bool
+        Whether it ends only when it is stopped.
+    metadata : dict
+        For the store's user metadata.
+    """
+
+    frames: Generator[SourceFrame, None, None]
+    count: int | None = None
+    fps: float | None = None
+    endless: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def open_source(name: str, *, deep: bool) -> Source:
+    """Open what a name stands for.
+
+    Parameters
+    ----------
+    name : str
+        The number of a webcam (unless there is a file of that name), the path of a video, or of a store.
+    deep : bool
+        Whether frames of more than 8 bits are wanted as such; otherwise colour is converted to 8 bits.
+
+    Raises
+    ------
+    ArgumentError
+        There is nothing of the kind, or it holds no video.
+    """
+    if imgstore.is_imgstore(name):
+        return _store(name)
+    if os.path.exists(name):
+        return _video(name, deep)
+    if name.isdecimal():
+        return _webcam(int(name))
+    raise ArgumentError(f"could not open source: {name}: there is no such file")
+
+
+# -- video ---------------------------------------------------------------------------------------------------------
+
+
+def _video(path: str, deep: bool) -> Source:
+    import av
+
+    try:
+        container = av.open(path)
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ArgumentError(f"could not open source: {path}: {reason}") from error
+    if not container.streams.video:
+        container.close()
+        raise ArgumentError(f"could not open source: {path}: it holds no video")
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    count = stream.frames
+    if not count and rate and container.duration:
+        count = round(container.duration / 1_000_000 * rate)
+    return Source(
+        _video_frames(path, container, stream, rate, _creation_time(container, stream), deep),
+        count=count or None,
+        fps=rate or None,
+        metadata={"source": os.path.basename(path)},
+    )
+
+
+def _creation_time(container: Any, stream: Any) -> float:
+    """Return when a video says that it was made, in seconds since the epoch; 0 where it does not say.
+
+    Many programs write 1904 or 1970, the zeros of their clocks, where they do not know.
+    """
+    text = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
+    try:
+        moment = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    seconds = moment.timestamp()
+    return seconds if seconds > _YEAR else 0.0
+
+
+def _video_frames(
+    path: str, container: Any, stream: Any, rate: float, offset: float, deep: bool
+) -> Generator[SourceFrame, None, None]:
+    with container:
+        previous = None
+        convert = _Converter(deep)
+        for number, frame in enumerate(_decode(path, container, stream)):
+            moment = frame.time
+            if moment is None:  # raw streams have no times: the nominal rate is all that is known
+                moment = 0.0 if previous is None else previous + (1 / rate if rate else 0.0)
+            previous = moment
+            yield SourceFrame(convert(frame), number, offset + float(moment), [])
+
+
+def _decode(path: str, container: Any, stream: Any) -> Iterator[Any]:
+    """Give every frame that can be decoded; packets that cannot are told of, and no reason to lose the rest."""
+    import av
+
+    broken = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as error:
+            warnings.warn(f"{path}: ends early: {error.strerror}", ImgStoreWarning, stacklevel=2)
+            packet = None
+        if packet is None:
+            break
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            broken += 1
+    if broken:
+        warnings.warn(f"{path}: {broken} packets are damaged, their frames are left out", ImgStoreWarning, stacklevel=2)
+
+
+class _Converter:
+    """From decoded frames to arrays: grayscale where the video is, else BGR, turned as a player turns them."""
+
+    def __init__(self, deep: bool):
+        from av.video.reformatter import VideoReformatter
+
+        self._deep = deep
+        self._reformatter = VideoReformatter()
+        # swscale at full accuracy: SWS_BILINEAR | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_ACCURATE_RND
+        self._how: Any = 2 | 0x2000 | 0x4000 | 0x40000
+
+    def __call__(self, frame: Any) -> npt.NDArray[Any]:
+        bits = max(component.bits for component in frame.format.components)
+        if len(frame.format.components) == 1 and not frame.format.has_palette:
+            wanted = "gray" if bits <= 8 else "gray16le"
+        else:
+            wanted = "bgr48le" if bits > 8 and self._deep else "bgr24"
+        img = self._reformat(frame, wanted).to_ndarray()
+        img = img.astype(img.dtype.newbyteorder("="), copy=False)
+        turns = round(getattr(frame, "rotation", 0) / 90) % 4
+        return np.ascontiguousarray(np.rot90(img, turns)) if turns else img
+
+    def _reformat(self, frame: Any, wanted: str) -> Any:
+        if frame.format.name == wanted:
+            return frame
+        try:
+            return self._reformatter.reformat(frame, format=wanted, interpolation=self._how)
+        except (TypeError, ValueError):
+            if not isinstance(self._how, int):
+                raise
+            self._how = "BICUBIC"  # this PyAV takes no flags beside the algorithm
+            return self._reformat(frame, wanted)
+
+
+# -- webcam --------------------------------------------------------------------------------------------------------
+
+
+def _webcam(number: int) -> Source:
+    import cv2
+
+    # of a camera that is not there OpenCV tells at length, from every backend: one line of ours will do
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        camera = cv2.VideoCapture(number)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if not camera.isOpened():
+        camera.release()
+        raise ArgumentError(f"could not open source: {number}: there is no such webcam (nor a file of that name)")
+    rate = camera.get(cv2.CAP_PROP_FPS)
+    return Source(
+        _webcam_frames(camera),
+        fps=rate if math.isfinite(rate) and rate > 0 else None,
+        endless=True,
+        metadata={"source": f"webcam {number}"},
+    )
+
+
+def _webcam_frames(camera: Any) -> Generator[SourceFrame, None, None]:
+    try:
+        for number in itertools.count():
+            if not camera.grab():
+                return
+            moment = time.time()
+            decoded, img = camera.retrieve()
+            if not decoded:
+                return
+            yield SourceFrame(img, number, moment, [])
+    finally:
+        camera.release()
+
+
+# -- another store -------------------------------------------------------------------------------------------------
+
+
+def _store(path: str) -> Source:
+    store = imgstore.new_for_filename(path)
+    return Source(_store_frames(store), count=store.frame_count, metadata=dict(store.user_metadata))
+
+
+def _store_frames(store: Any) -> Generator[SourceFrame, None, None]:
+    with store:
+        records = _records_by_position(store)
+        broken = 0
+        for position in range(store.frame_count):
+            try:
+                img, (number, moment) = store.get_image(None, frame_index=position)
+            except ChunkError as error:
+                broken += 1
+                warnings.warn(f"{error}; the frame is left out", ImgStoreWarning, stacklevel=2)
+                continue
+            yield SourceFrame(img, number, moment, records.get(position, []))
+
+
+def _records_by_position(store: Any) -> dict[int, list[dict[str, Any]]]:
+    table = store.get_extra_data(ignore_corrupt_chunks=True) if store.has_extra_data else None
+    if table is None or "frame_index" not in table:
+        return {}
+    own = [column for column in table.columns if column not in ("frame_index", "frame_number", "frame_time")]
+    found: dict[int, list[dict[str, Any]]] = {}
+    for position, values in zip(table["frame_index"].tolist(), table[own].to_dict("records"), strict=True):
+        found.setdefault(int(position), []).append(
+            {str(key): value for key, value in values.items() if not _absent(value)}
+        )
+    return found
+
+
+def _absent(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -1,0 +1,35 @@
+"""``imgstore index``: leave a cached index in a store, so that it opens at once however long it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import imgstore
+from imgstore.cli._common import HELP, Command, store_argument
+
+__all__ = ["command"]
+
+
+@click.command(
+    "index",
+    cls=Command,
+    short_help="Leave a cached index in a store, so that it opens at once.",
+    context_settings=HELP,
+)
+@store_argument()
+@click.option("--sqlite", is_flag=True, help="Write .index.sqlite too, which imgstore 0.x reads.")
+def command(path: Path, sqlite: bool) -> None:
+    """Read the indexes of all chunks of the store at PATH and leave them in it as one file.
+
+    Opening reads that file from then on. It is never needed: a store that changes afterwards is read from its chunks
+    again.
+    """
+    with imgstore.new_for_filename(path) as store:
+        store.cache_index()
+        if sqlite:
+            store.save_index()
+        count = len(store.chunks)
+        chunks = "1 chunk" if count == 1 else f"{count} chunks"
+        click.echo(f"indexed {store.frame_count} frames in {chunks}: {store.filename}")

@@ -1,0 +1,212 @@
+"""``imgstore save``: a video, a webcam's pictures or another store becomes a store."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+import imgstore
+from imgstore import plugins
+from imgstore.cli._common import HELP, Command, PlainError
+from imgstore.cli._display import why_no_window
+from imgstore.cli._picture import Levels, to_picture, with_status_bar
+from imgstore.cli._sources import Source, SourceFrame, open_source
+from imgstore.errors import ArgumentError, ImgStoreError
+
+__all__ = ["command"]
+
+
+class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A format's name; which there are is asked only when one is given or the help is shown."""
+
+    name = "format"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            plugins.codec_for_format(value)
+        except ImgStoreError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+@click.command(
+    "save",
+    cls=Command,
+    short_help="Save a video, a webcam or a store as a new store.",
+    context_settings=HELP,
+)
+@click.argument("dest", type=click.Path(path_type=Path))
+@click.option(
+    "--source", default="0", metavar="PATH", show_default=True, help="A video, the number of a webcam, or a store."
+)
+@click.option(
+    "--format",
+    "fmt",
+    type=_FormatName(),
+    default="mjpeg/avi",
+    show_default=True,
+    help="Of the store; see 'imgstore codecs'.",
+)
+@click.option("--gray", is_flag=True, help="Store grayscale frames.")
+@click.option("--chunksize", type=click.IntRange(min=1), help="Frames per chunk.")
+@click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of the format's codec.")
+@click.option("--overwrite", is_flag=True, help="Replace a store that is there.")
+@click.option("--preview", is_flag=True, help="Show the frames while they are saved; q stops.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    dest: Path,
+    source: str,
+    fmt: str,
+    gray: bool,
+    chunksize: int | None,
+    options: tuple[str, ...],
+    overwrite: bool,
+    preview: bool,
+) -> None:
+    """Save every frame of a source as a new store at DEST.
+
+    Frames of a video are numbered from 0 and have the times of the video in seconds, counted from the creation time
+    that the file notes, or from 0 where it notes none. Frames of a webcam have the time at which they were taken.
+    Frames of a store keep their numbers, times and extra data, and the store its metadata.
+
+    Ctrl-C ends the store where it is, whole and readable.
+    """
+    if preview:
+        problem = why_no_window()
+        if problem is not None:
+            raise PlainError(problem)
+    if dest.exists() and Path(source).exists() and dest.samefile(source):
+        raise click.UsageError(f"{source} cannot be saved onto itself")
+    try:
+        opened = open_source(source, deep="uint16" in (_dtypes(fmt) or ("uint16",)))
+    except ArgumentError as error:
+        raise click.UsageError(str(error)) from error
+    keywords = {"overwrite": overwrite, **_parse_options(options)}
+    if chunksize is not None:
+        keywords["chunksize"] = chunksize
+    with contextlib.closing(opened.frames):
+        frames = _with_preview(opened.frames, dest.name) if preview else opened.frames
+        count, signum = _save(opened, frames, dest, fmt, gray, keywords)
+    early = signum is not None and not opened.endless
+    click.echo(f"saved {count} frames of {source} to {dest}" + (", stopped before the end" if early else ""))
+    if signum is not None and early:
+        ctx.exit(128 + signum)  # as a shell reports a program that a signal ended
+
+
+def _dtypes(fmt: str) -> tuple[str, ...] | None:
+    return plugins.codec_for_format(fmt).format.dtypes
+
+
+def _parse_options(options: Iterable[str]) -> dict[str, Any]:
+    """Turn NAME=VALUE into keywords; values are YAML, so that 23 is a number and true is a truth."""
+    import yaml
+
+    keywords = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        try:
+            keywords[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            equals = ""
+        if not equals or not name.isidentifier():
+            raise click.BadParameter(f"{option!r} is not NAME=VALUE", param_hint="--option")
+    return keywords
+
+
+def _save(
+    source: Source, frames: Iterator[SourceFrame], dest: Path, fmt: str, gray: bool, keywords: dict[str, Any]
+) -> tuple[int, int | None]:
+    """Write all frames; return how many, and the number of the signal that ended it, if one did."""
+    count = 0
+    with _note_signals() as received, _progress(source.count) as report, contextlib.ExitStack() as stack:
+        store = None
+        for img, number, moment, records in frames:
+            if gray:
+                img = imgstore.ensure_grayscale(img)
+            if store is None:  # not before there is a frame: a source without any leaves no store
+                store = stack.enter_context(
+                    imgstore.new_for_format(
+                        fmt,
+                        dest,
+                        imgshape=img.shape,
+                        imgdtype=img.dtype,
+                        fps=source.fps,
+                        metadata=source.metadata,
+                        **keywords,
+                    )
+                )
+            store.add_image(img, number, moment)
+            for record in records:
+                store.add_extra_data(**record)
+            count += 1
+            report(count)
+            if received:
+                return count, received[0]
+    if not count:
+        raise PlainError(f"the source has no frame that can be decoded, {dest} was not made")
+    return count, None
+
+
+@contextlib.contextmanager
+def _note_signals() -> Iterator[list[int]]:
+    """Take note of Ctrl-C and of a request to end, so that a frame is never left half written.
+
+    A second one interrupts at once.
+    """
+    received: list[int] = []
+
+    def note(signum: int, frame: object) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # signals go to the main thread alone
+        return
+    before = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show how far it has come and how long it will take, on stderr where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = ("saving", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    left = () if total is None else (TimeRemainingColumn(), "left")
+    with Progress(*columns, *left, console=Console(stderr=True)) as progress:
+        task = progress.add_task("saving", total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _with_preview(frames: Iterator[SourceFrame], name: str) -> Iterator[SourceFrame]:
+    """Show frames as they pass; ends when q is pressed or the window is closed."""
+    import cv2
+
+    window, levels = f"imgstore save {name}", Levels()
+    cv2.namedWindow(window, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+    try:
+        for frame in frames:
+            yield frame
+            picture = to_picture(frame.img, levels)
+            cv2.imshow(window, with_status_bar(picture, f"saving frame {frame.number}", "q stops"))
+            if cv2.waitKey(1) & 0xFF in (ord("q"), 0x1B) or cv2.getWindowProperty(window, cv2.WND_PROP_VISIBLE) < 1:
+                return
+    finally:
+        cv2.destroyWindow(window)
