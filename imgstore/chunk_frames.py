@@ -200,7 +200,7 @@ class ChunkFrames:
         wanted : mapping
             From chunk number to positions in the chunk and the arrays to fill.
         """
-        if self._decode is not None or len(wanted) == 1:
+        if self._decode is not None or len(wanted) <= 1:
             for chunk, (positions, out) in wanted.items():
                 self._read_chunk(chunk, self.reader(chunk), positions, out)
             return

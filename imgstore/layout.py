@@ -69,15 +69,18 @@ class Listing:
         Indexes whose video file is gone.
     journals : frozenset of int
         Chunks that are being written, or were when their writer died.
-    extra : list of int
-        Numbers of all chunks that may have extra data beside them.
+    with_index : list of int
+        Chunks that have an index, as far as the names tell, whether they have frames or not.
+    named : frozenset of int
+        Every chunk that any name tells of.
     """
 
     chunks: list[int] = field(default_factory=list)
     without_index: list[int] = field(default_factory=list)
     without_frames: list[int] = field(default_factory=list)
     journals: frozenset[int] = frozenset()
-    extra: list[int] = field(default_factory=list)
+    with_index: list[int] = field(default_factory=list)
+    named: frozenset[int] = frozenset()
 
 
 def list_store(root: str, extension: str | None) -> Listing:
@@ -112,7 +115,8 @@ def list_store(root: str, extension: str | None) -> Listing:
     except OSError as error:
         raise NotAStoreError(f"the store directory {root!r} cannot be listed: {error.strerror or error}") from error
     if extension is None:
-        return Listing(sorted(directories), journals=frozenset(journals), extra=sorted(directories | names.keys()))
+        chunks, named = sorted(directories), frozenset(directories | names.keys() | journals)
+        return Listing(chunks, journals=frozenset(journals), with_index=chunks, named=named)
     with_frames = {n for n, found in names.items() if extension in found}
     with_index = {n for n, found in names.items() if found.intersection(_INDEX_EXTENSIONS)}
     return Listing(
@@ -120,7 +124,8 @@ def list_store(root: str, extension: str | None) -> Listing:
         sorted(with_frames - with_index),
         sorted(with_index - with_frames),
         frozenset(journals),
-        sorted(names),
+        sorted(with_index),
+        frozenset(names.keys() | journals),
     )
 
 

@@ -504,8 +504,12 @@ class ImgStore(LegacyNames):
     # -- extra data ----------------------------------------------------------------------------------------------
 
     def _extra_bases(self) -> list[tuple[int, str]]:
+        """Return the chunks whose extra data is complete, which it is when they have an index."""
         listing = list_store(self._root, self._meta.extension)
-        return [(n, chunk_base(self._root, n, self._meta.extension)) for n in listing.extra]
+        bases = [(n, chunk_base(self._root, n, self._meta.extension)) for n in listing.with_index]
+        if self._meta.is_video:
+            return bases
+        return [(n, base) for n, base in bases if os.path.exists(base + ".npz") or os.path.exists(base + ".yaml")]
 
     @property
     def has_extra_data(self) -> bool:
@@ -693,6 +697,8 @@ class ImgStore(LegacyNames):
         if self.frame_count:
             facts.append(("numbers", f"{self.frame_min} to {self.frame_max}"))
             facts.append(("span", f"{self.duration:.3f} s"))
+        if self._writer is not None and not self._finalizer.alive:
+            return [*facts, ("state", "written and closed")]
         return [*facts, ("state", "open for reading" if self._mode == "r" else "open for writing")]
 
     def __repr__(self) -> str:

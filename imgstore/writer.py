@@ -387,7 +387,7 @@ class Writer:
 def remove_chunks(root: str, extension: str | None) -> None:
     """Remove every chunk of a store, with what belongs to it; other files stay."""
     listing = list_store(root, extension)
-    for number in {*listing.chunks, *listing.without_index, *listing.without_frames, *listing.extra, *listing.journals}:
+    for number in listing.named:
         remove_journal(root, number)
         path = os.path.join(root, chunk_name(number))
         if extension is None and os.path.isdir(path):

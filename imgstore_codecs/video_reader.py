@@ -7,6 +7,7 @@ and by nothing else, so that missing, repeated or wrong times in a file change n
 
 from __future__ import annotations
 
+import os
 import bisect
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +53,11 @@ class _Stretch:
 
         self.container: InputContainer = av.open(path)
         try:
+            extension = os.path.splitext(path)[1].lstrip(".").lower()
+            extensions = self.container.format.extensions
+            if extension and extensions and extension not in extensions:
+                # FFmpeg goes by content, so it would show a photograph put in place of a recording.
+                raise ChunkError(f"{path}: is no {extension} file, it holds {self.container.format.long_name}")
             videos = self.container.streams.video
             if not videos:
                 raise ChunkError(f"{path}: the file holds no video stream")
@@ -398,7 +404,7 @@ class VideoReader(ChunkReader):
 
     def read_many(self, positions: Sequence[int], out: Frame) -> None:
         for k, position in enumerate(positions):
-            out[k] = self.read(position)
+            out[k][...] = self.read(position)
 
     def _error(self, place: int) -> FrameDecodeError:
         position = int(self._rank[place])
