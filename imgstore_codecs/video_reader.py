@@ -54,8 +54,7 @@ class _Stretch:
         self.container: InputContainer = av.open(path)
         try:
             extension = os.path.splitext(path)[1].lstrip(".").lower()
-            extensions = self.container.format.extensions
-            if extension and extensions and extension not in extensions:
+            if extension in ("avi", "mkv", "mov", "mp4") and extension not in self.container.format.extensions:
                 # FFmpeg goes by content, so it would show a photograph put in place of a recording.
                 raise ChunkError(f"{path}: is no {extension} file, it holds {self.container.format.long_name}")
             videos = self.container.streams.video
