@@ -25,7 +25,8 @@ from cpython.float cimport PyFloat_AsDouble, PyFloat_Check
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_Check
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
-from libc.math cimport INFINITY, NAN, floor, isfinite, isnan
+from libc.float cimport DBL_MAX
+from libc.math cimport INFINITY, NAN, floor, isfinite, isinf, isnan
 from libc.stdint cimport INT64_MAX, INT64_MIN, int16_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
@@ -841,7 +842,9 @@ cdef class FrameIndex:
                     best = new
             if k > 0:
                 found = self.number_at(self.entry(span, k - 1))
-                new.position = self.entry(span, self.lower_number(span, found))
+                if k > 1 and self.number_at(self.entry(span, k - 2)) == found:
+                    k = self.lower_number(span, found) + 1  # to the first of several
+                new.position = self.entry(span, k - 1)
                 new.whole = <uint64_t>whole - <uint64_t>found
                 new.rest = kind == FRACTION and side > 0
                 if is_nearer(&new, &best):
@@ -944,6 +947,12 @@ cdef class FrameIndex:
         if isnan(time):
             raise ArgumentError("nothing is near to NaN")
         self.prepare(1)
+        if isinf(time):
+            # all that is finite is equally far from infinity, yet the last or first is what is meant
+            k = self.find_time(time)
+            if k >= 0:
+                return k
+            time = DBL_MAX if time > 0 else -DBL_MAX
         memset(&best, 0, sizeof(best))
         memset(&new, 0, sizeof(new))
         best.position = -1
@@ -961,7 +970,9 @@ cdef class FrameIndex:
                     best = new
             if k > 0:
                 found = self.time_at(self.entry(span, k - 1))
-                new.position = self.entry(span, self.lower_time(span, found))
+                if k > 1 and self.time_at(self.entry(span, k - 2)) == found:
+                    k = self.lower_time(span, found) + 1  # to the first of several
+                new.position = self.entry(span, k - 1)
                 set_time_distance(&new, time, found)
                 if is_nearer(&new, &best):
                     best = new
