@@ -211,7 +211,7 @@ def write_video(path: Path) -> None:
 
 
 def make_queries(frames: int) -> dict[str, list[float]]:
-    """Values all over a store, the first always the same so that a slow peer is asked it too."""
+    """Choose values all over a store, in the same order for all, since a slow peer gets no further than the first."""
     rng = np.random.default_rng(0)
     numbers = [int(n) for n in rng.integers(0, frames, 20_000)]
     return {
