@@ -321,6 +321,8 @@ def _parse_array(metadata: bytes) -> tuple[tuple[int, ...], np.dtype[Any], bool]
             raise ValueError(f"container {container!r}, order {order!r}, shape {shape!r}")
         if not all(type(n) is int and 0 <= n < 2**62 for n in shape):
             raise ValueError(f"shape {shape}")
+        if "\\" in descr:  # Python would warn the user of escapes that it does not know
+            raise ValueError("backslash")
         # a literal is all that this evaluates: constants, tuples and lists, no names and no calls
         dtype = np.lib.format.descr_to_dtype(literal_eval(descr))
     except (ValueError, TypeError, KeyError, SyntaxError, IndexError, MemoryError, RecursionError) as error:

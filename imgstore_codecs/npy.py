@@ -120,6 +120,8 @@ def _parse_header(data: Frame) -> _Header:
     try:
         # a literal is all that this evaluates: constants, tuples, lists and dicts, no names and no calls
         text = start[fixed:size].decode("utf-8" if version == b"\3\0" else "latin1").strip()
+        if "\\" in text:  # no header has one, and Python would warn the user of escapes that it does not know
+            raise ValueError("backslash")
         entries = literal_eval(_PYTHON_2_LONG.sub(r"\1", text))
         shape, fortran_order, descr = entries["shape"], entries["fortran_order"], entries["descr"]
         # of a longer mapping numpy would not know the meaning either

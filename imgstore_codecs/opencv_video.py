@@ -225,9 +225,9 @@ class _Reader(ChunkReader):
             raise ChunkError("the video file is missing")
         self._path = path
         self._spec = spec
-        self._current = -1  # position of the frame that was grabbed last
+        self._current = -1  # position of the frame that was grabbed last; -1: none has been
         self._count: int | None = None
-        self._complete = False  # whether it is certain that no frame is passed over
+        self._complete: bool | None = None  # whether no frame is passed over; None: not counted yet
         self._capture = _open_capture(path)
         if not self._capture.isOpened():
             self._capture.release()
@@ -238,6 +238,11 @@ class _Reader(ChunkReader):
         if (height, width) != spec.shape[:2]:
             self._capture.release()
             raise ChunkError(f"the video's frames are {height} x {width}, not {spec.shape[0]} x {spec.shape[1]}")
+        if self._capture.grab():
+            self._arrived()
+        else:  # OpenCV opens what it has no decoder for, and a video without frames it does not open
+            self._capture.release()
+            raise ChunkError("OpenCV decodes no frame of the video: it is damaged, or this build lacks the decoder")
 
     @property
     def frame_count(self) -> int:
@@ -270,26 +275,32 @@ class _Reader(ChunkReader):
         self._current = -1
 
     def _grab(self) -> None:
-        import cv2
-
         if not self._capture.grab():
             self._count = self._current + 1
             self._reopen()
-            raise IndexError(f"the video has no frame {self._count}, it ends before")
+            raise IndexError(f"OpenCV decodes no more than {self._count} frames of the video")
+        self._arrived()
+
+    def _arrived(self) -> None:
+        """Count the frame just grabbed, and see whether it is where it ought to be."""
+        import cv2
+
         self._current += 1
-        if not self._complete:
+        if self._complete is not True:
             position = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 * self._fps
             if not abs(position - self._current) < 0.5:
                 self._require_complete()
 
     def _require_complete(self) -> None:
-        count, listed = self._count_all()
-        if count != listed:
+        if self._complete is None:
+            count, listed = self._count_all()
+            self._complete = count == listed
+            self._count = count
+        if not self._complete:
             raise FrameDecodeError(
-                f"OpenCV decodes {count} frames of a video that is said to have {listed}, and does not tell which are "
-                "missing: use the default backend"
+                f"OpenCV decodes {self._count} frames of the video, which is said to have more or fewer, and "
+                "does not tell which those are: use the default backend"
             )
-        self._count, self._complete = count, True
 
     def _count_all(self) -> tuple[int, int]:
         """Return how many frames can be decoded, and how many the container claims."""
