@@ -44,7 +44,7 @@ def run(arguments: Sequence[str] = ()) -> int:
             configuration = os.path.join(place, "pytest.ini")
             with open(configuration, "w", encoding="ascii") as file:
                 file.write("[pytest]\n")
-            own = ["-c", configuration, f"--rootdir={here}", f"--confcutdir={here}", "-p", "no:cacheprovider", "-rs"]
+            own = ["-c", configuration, f"--rootdir={here}", f"--confcutdir={here}", "-p", "no:cacheprovider", "-rfEs"]
             return int(pytest.main([*own, *arguments, here], plugins=[Summary()]))
     finally:
         sys.dont_write_bytecode = writes_bytecode
