@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -45,6 +46,10 @@ def write_with_pyav(
     times: Sequence[int] | None = None,
     **options: str,
 ) -> Path:
+    try:
+        av.codec.Codec(encoder, "w")
+    except ValueError:
+        pytest.skip(f"this build of PyAV has no encoder {encoder}")
     with av.open(str(path), "w") as container:
         quality = {"crf": "10"} if encoder == "libx264" else {}
         stream = container.add_stream(encoder, rate=25, options={**quality, **options})
@@ -273,8 +278,7 @@ def test_rotation_of_the_display_is_ignored(tmp_path: Path) -> None:
     matrix = content.index(b"tkhd") + 44  # ISO 14496-12, 8.3.2
     content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, WIDTH << 16, 0, 1 << 30)
     path.write_bytes(content)
-    with av.open(str(path)) as container:
-        assert next(container.decode(video=0)).rotation != 0
+    assert cv2.VideoCapture(str(path)).read()[1].shape == (WIDTH, HEIGHT, 3)  # OpenCV by itself obeys it
     assert number_in(open_reader(path).read(4)) == 4
 
 
@@ -298,8 +302,6 @@ def test_no_video_is_an_error(content: bytes | None, tmp_path: Path) -> None:
 
 def test_a_directory_of_images_is_not_taken_for_a_video(tmp_path: Path) -> None:
     # OpenCV reads 000000.png as the first of a sequence when it is left to choose how
-    import cv2
-
     for n in range(3):
         cv2.imwrite(str(tmp_path / f"{n:06d}.avi.png"), picture(n))
     (tmp_path / "000000.avi").write_bytes(b"")
