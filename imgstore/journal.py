@@ -5,9 +5,9 @@ While chunk 2 is written, two hidden files stand in the store: ``.000002.journal
 frame, so a killed process loses none of them. Both go when the chunk's own index is in place. imgstore 0.x does not
 see them.
 
-A journal is a header of 16 bytes, then records of 32: frame number (int64), frame time (float64), size of the frame's
-file in bytes (uint64, 0 where the chunk is one file) and CRC-32 of that file's content (uint32), CRC-32 of the record's
-first 28 bytes (uint32); all little-endian. What stands behind the first record that is torn does not count.
+A journal is a header of 16 bytes, then records of 40: frame number (int64), frame time (float64), size in bytes (uint64)
+and XXH3-64 (uint64) of the frame's file, both 0 where the chunk is one file, and XXH3-64 of the record's first 32 bytes
+(uint64); all little-endian. What stands behind the first record that is torn does not count.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import contextlib
 import json
 import os
 import struct
-import zlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from imgstore.errors import ChunkError
 from imgstore.layout import journal_path
@@ -28,10 +28,10 @@ from imgstore.layout import journal_path
 __all__ = ["Journal", "read_journal", "read_records", "remove_journal"]
 
 _HEADER = b"imgstore journal\x01"[:16]
-_RECORD = struct.Struct("<qdQL")
-_CHECK = struct.Struct("<L")
+_RECORD = struct.Struct("<qdQQ")
+_CHECK = struct.Struct("<Q")
 RECORD_DTYPE = np.dtype(
-    [("frame_number", "<i8"), ("frame_time", "<f8"), ("size", "<u8"), ("content_crc", "<u4"), ("crc", "<u4")]
+    [("frame_number", "<i8"), ("frame_time", "<f8"), ("size", "<u8"), ("content_hash", "<u8"), ("hash", "<u8")]
 )
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -46,10 +46,10 @@ class Journal:
         self._records: int | None = None
         _write(self._frames, _HEADER)
 
-    def add_frame(self, frame_number: int, frame_time: float, size: int = 0, content_crc: int = 0) -> None:
+    def add_frame(self, frame_number: int, frame_time: float, size: int = 0, content_hash: int = 0) -> None:
         """Note a frame that the chunk's file or directory has taken."""
-        record = _RECORD.pack(frame_number, frame_time, size, content_crc)
-        _write(self._frames, record + _CHECK.pack(zlib.crc32(record)))
+        record = _RECORD.pack(frame_number, frame_time, size, content_hash)
+        _write(self._frames, record + _CHECK.pack(xxhash.xxh3_64_intdigest(record)))
 
     def add_record(self, line: str) -> None:
         """Note a record of extra data, as one line of JSON."""
@@ -95,7 +95,7 @@ def read_journal(root: str, chunk: int) -> npt.NDArray[Any]:
     -------
     numpy.ndarray
         Structured, one entry per frame in the order in the chunk: ``frame_number``, ``frame_time``, ``size``,
-        ``content_crc``.
+        ``content_hash``.
 
     Raises
     ------
@@ -116,8 +116,8 @@ def read_journal(root: str, chunk: int) -> npt.NDArray[Any]:
     count = (len(data) - len(_HEADER)) // size
     records = np.frombuffer(data, RECORD_DTYPE, count, len(_HEADER))
     view = memoryview(data)[len(_HEADER) :]
-    for k, crc in enumerate(records["crc"].tolist()):
-        if zlib.crc32(view[k * size : k * size + _RECORD.size]) != crc:
+    for k, noted in enumerate(records["hash"].tolist()):
+        if xxhash.xxh3_64_intdigest(view[k * size : k * size + _RECORD.size]) != noted:
             return records[:k]
     return records
 

@@ -29,7 +29,7 @@ from imgstore.errors import (
 )
 from imgstore.index import ImgStoreIndex
 from imgstore.journal import read_journal
-from imgstore.layout import Listing, chunk_base, chunk_path, list_store
+from imgstore.layout import Listing, chunk_base, chunk_bases, chunk_path, list_store
 from imgstore.read_ahead import ReadAhead
 
 __all__ = ["Reader", "open_index"]
@@ -44,12 +44,12 @@ _IN_ORDER = 3  # reads in order after which decoding runs ahead
 
 def finished_chunks(root: str, extension: str | None, listing: Listing) -> list[int]:
     """Return the chunks that have an index; a journal beside a directory without one says that it is not finished."""
+    if extension is not None or not listing.journals:
+        return listing.chunks
     return [
         n
         for n in listing.chunks
-        if n not in listing.journals
-        or extension is not None
-        or os.path.exists(chunk_base(root, n, extension) + ".npz")
+        if n not in listing.journals or os.path.exists(chunk_base(root, n, extension) + ".npz")
     ]
 
 
@@ -73,7 +73,7 @@ def open_index(root: str, extension: str | None, frames: ChunkFrames, *, cached:
     unfinished = _unfinished_chunks(root, frames, sorted(listing.journals.difference(chunks)))
     # A chunk that could not be finished may be followed by others that could.
     last = min((n for n, _, _ in unfinished), default=math.inf)
-    places = [(n, chunk_base(root, n, extension)) for n in chunks if n < last]
+    places = chunk_bases(root, chunks if last == math.inf else [n for n in chunks if n < last], extension)
     index = ImgStoreIndex.open_cached(root, places) if cached else None
     if index is None:
         index = ImgStoreIndex.new_from_chunks(places)
@@ -154,8 +154,7 @@ class Reader:
         if index is None:
             index = open_index(root, extension, frames)
         else:
-            chunks = list_store(root, extension).chunks
-            index.bind([(n, chunk_base(root, n, extension)) for n in chunks])
+            index.bind(chunk_bases(root, list_store(root, extension).chunks, extension))
         self.index = index
         self.position = -1
         self.frame_number: float = float("nan")

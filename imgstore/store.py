@@ -32,7 +32,7 @@ from imgstore.errors import (
 )
 from imgstore.index import ImgStoreIndex
 from imgstore.journal import read_records
-from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_base, holds_chunks, list_store
+from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases, holds_chunks, list_store
 from imgstore.legacy import LegacyNames
 from imgstore.metadata import new_metadata, read_metadata, store_directory, write_metadata
 from imgstore.reader import Reader, finished_chunks, read_options
@@ -138,6 +138,9 @@ class ImgStore(LegacyNames):
         user, fps = options.pop("metadata", None), options.pop("fps", None)
         if user is not None and not isinstance(user, Mapping):
             raise ArgumentError(f"metadata must be a mapping, not {type(user).__name__}")
+        sync, flush_interval = bool(options.pop("sync", False)), options.pop("flush_interval", 1.0)
+        if isinstance(flush_interval, bool) or not isinstance(flush_interval, (int, float)) or not flush_interval > 0:
+            raise ArgumentError(f"flush_interval must be a positive number of seconds, not {flush_interval!r}")
         encoding, chunksize = options.pop("encoding", None), options.pop("chunksize", None)
         entry = self._entry = plugins.codec_for_format(name, options.pop("backend", None), self._codec_kind)
         extension = entry.format.extension if isinstance(entry.codec, ChunkCodec) else None
@@ -180,13 +183,14 @@ class ImgStore(LegacyNames):
             write_metadata(self._root, meta)
             self._writer = Writer(
                 self._root, entry, conformer, int(chunksize), options,
+                sync=sync, flush_interval=float(flush_interval),
                 opened=_ChunkNotifier(self, "imgstore_chunk_opened"),
                 closed=_ChunkNotifier(self, "imgstore_chunk_closed"),
             )  # fmt: skip
         except BaseException:
             lock.release(self._root)
             raise
-        self._finalizer = weakref.finalize(self, _close_writer, self._writer, self._root)
+        self._finalizer = weakref.finalize(self, _close_writer, self._writer, self._root, os.getpid())
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -506,7 +510,7 @@ class ImgStore(LegacyNames):
     def _extra_bases(self) -> list[tuple[int, str]]:
         """Return the chunks whose extra data is complete, which it is when they have an index."""
         listing = list_store(self._root, self._meta.extension)
-        bases = [(n, chunk_base(self._root, n, self._meta.extension)) for n in listing.with_index]
+        bases = chunk_bases(self._root, listing.with_index, self._meta.extension)
         if self._meta.is_video:
             return bases
         return [(n, base) for n, base in bases if os.path.exists(base + ".npz") or os.path.exists(base + ".yaml")]
@@ -603,7 +607,7 @@ class ImgStore(LegacyNames):
         reader = self._readable
         chunks = finished_chunks(self._root, self._meta.extension, list_store(self._root, self._meta.extension))
         reader.whole_index()
-        reindex(self._root, [(n, chunk_base(self._root, n, self._meta.extension)) for n in chunks])
+        reindex(self._root, chunk_bases(self._root, chunks, self._meta.extension))
         reader.refresh()
 
     # -- writing -------------------------------------------------------------------------------------------------
@@ -662,9 +666,8 @@ class ImgStore(LegacyNames):
             finally:
                 plugins.notify("imgstore_store_closed", store=self)
             if save_index:
-                index = ImgStoreIndex.new_from_chunks(
-                    [(n, chunk_base(self._root, n, self._meta.extension)) for n in self._writer.chunks]
-                )
+                bases = chunk_bases(self._root, self._writer.chunks, self._meta.extension)
+                index = ImgStoreIndex.new_from_chunks(bases)
                 index.to_file(os.path.join(self._root, SQLITE_INDEX_FILENAME))
         elif self._reader is not None:
             if save_index:
@@ -816,12 +819,15 @@ def _chunk_extensions() -> list[str | None]:
     return [None, *sorted(video)]
 
 
-def _close_writer(writer: Writer, root: str) -> None:
-    """Finish a store; also when it is collected, or at the end of the process."""
+def _close_writer(writer: Writer, root: str, pid: int) -> None:
+    """Finish a store; also when it is collected, or at the end of the process that opened it."""
+    if os.getpid() != pid:
+        return  # a fork: the store is the parent's
     try:
         writer.close()
     finally:
         lock.release(root)
+    writer.wait_for_hooks()
 
 
 def _write_cache(root: str, extension: str | None) -> str:
@@ -829,7 +835,7 @@ def _write_cache(root: str, extension: str | None) -> str:
 
     chunks = finished_chunks(root, extension, list_store(root, extension))
     path = os.path.join(root, CACHE_FILENAME)
-    ImgStoreIndex.new_from_chunks([(n, chunk_base(root, n, extension)) for n in chunks]).write_cache(path)
+    ImgStoreIndex.new_from_chunks(chunk_bases(root, chunks, extension)).write_cache(path)
     return path
 
 

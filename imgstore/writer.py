@@ -1,4 +1,4 @@
-"""The way in: frames -> codec -> journal, and chunks that are put in place when they are complete."""
+"""The way in: frames -> codec -> journal; chunks that are full are put in place behind the recording's back."""
 
 from __future__ import annotations
 
@@ -8,97 +8,54 @@ import math
 import operator
 import os
 import shutil
+import threading
+import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgstore import extra_data
-from imgstore.chunk_index import write_chunk_index
+from imgstore.atomic import sync_directory
+from imgstore.background import InOrder
+from imgstore.checksums import checksum_arrays
+from imgstore.chunk_files import ChunkFiles, DirectoryChunk, VideoChunk, sync_file
+from imgstore.chunk_index import read_chunk_index, write_chunk_index
 from imgstore.codec import Buffer, ChunkCodec, FrameCodec
 from imgstore.conform import Conformer
-from imgstore.errors import ArgumentError, ChunkError, ImgStoreError, StoreWriteError
+from imgstore.errors import ArgumentError, ChunkError, ImgStoreError, ImgStoreWarning, StoreWriteError
 from imgstore.index_cache import CACHE_FILENAME, IndexBuilder
 from imgstore.journal import Journal, remove_journal
 from imgstore.layout import SQLITE_INDEX_FILENAME, chunk_base, chunk_name, chunk_path, list_store
 from imgstore.plugins import RegisteredCodec
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "remove_chunks"]
 
 _log = logging.getLogger(__name__)
 
 Frame = npt.NDArray[Any]
 ChunkEvent = Callable[[int, list[str]], None]
 
-
-class _DirectoryChunk:
-    """A chunk that is a directory with a file per frame."""
-
-    def __init__(self, path: str, entry: RegisteredCodec, encode: Callable[[Frame], Sequence[Buffer]]):
-        os.mkdir(path)
-        self.path = path
-        self._extension = entry.format.extension
-        self._encode = encode
-        self._count = 0
-
-    def add(self, img: Frame) -> int:
-        """Write the next frame; return the size of its file in bytes."""
-        buffers = self._encode(img)
-        path = os.path.join(self.path, f"{self._count:06d}{self._extension}")
-        try:
-            with open(path, "xb", buffering=0) as file:
-                for buffer in buffers:
-                    view = memoryview(buffer).cast("B")
-                    while view:
-                        view = view[file.write(view) :]
-                size = file.tell()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            raise
-        self._count += 1
-        return size
-
-    def close(self) -> None:
-        """Nothing is held back."""
-
-    abandon = close
-
-
-class _VideoChunk:
-    """A chunk that is one file, written by its codec."""
-
-    def __init__(self, path: str, entry: RegisteredCodec, conformer: Conformer, options: Mapping[str, Any]):
-        assert isinstance(entry.codec, ChunkCodec)
-        self.path = path
-        self._writer = entry.codec.open_writer(path, entry.format, conformer.stored, options)
-        self.add = self._add
-        self.abandon = self._writer.abandon
-
-    def _add(self, img: Frame) -> int:
-        self._writer.add(img)
-        return 0
-
-    def close(self) -> None:
-        self._writer.close()
-        descriptor = os.open(self.path, os.O_RDWR | getattr(os, "O_BINARY", 0))
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+_HOOK_PATIENCE = 60.0  # seconds that closing waits for plugins
 
 
 @dataclass
-class _OpenChunk:
-    """The chunk in hand."""
+class _Chunk:
+    """A chunk that is being written, or waits to be put in place."""
 
     number: int
-    frames: _DirectoryChunk | _VideoChunk
-    numbers: list[int]
-    times: list[float]
-    whole: bool = True  # False once an error has left open whether the file took a frame
+    files: ChunkFiles
+    journal: Journal
+    numbers: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    records: list[str] = field(default_factory=list)  # extra data
+    whole: bool = True  # False once an error has left open whether the files took a frame
+    closed: bool = False  # whether the codec has let go of the files
+    readable: int | None = None  # frames that can be read, where that may be fewer than were added
 
 
 @dataclass
@@ -138,10 +95,14 @@ class Writer:
         Frames per chunk.
     options : mapping
         For the codec.
-    first_chunk : int
-        Number of the first chunk to write.
+    flush_interval : float
+        Seconds after which what a codec holds back is handed to the operating system, and with `sync` is on the disk.
+    sync : bool
+        Whether the last frames are to survive a death of the machine, not of the process alone.
+    existing : sequence of int
+        Chunks that the store has already, to which further ones are added.
     opened, closed : callable
-        Told of each chunk's number and paths, when it begins and when it is complete.
+        Told of each chunk's number and paths, when it begins and when it is in place.
     """
 
     def __init__(
@@ -152,7 +113,9 @@ class Writer:
         chunksize: int,
         options: Mapping[str, Any],
         *,
-        first_chunk: int = 0,
+        flush_interval: float,
+        sync: bool,
+        existing: Sequence[int] = (),
         opened: ChunkEvent,
         closed: ChunkEvent,
     ):
@@ -161,19 +124,328 @@ class Writer:
         self._conformer = conformer
         self._chunksize = chunksize
         self._options = options
+        self._flush_interval = flush_interval
         self._opened, self._closed = opened, closed
         self._encode: Callable[[Frame], Sequence[Buffer]] | None = None
         if isinstance(entry.codec, FrameCodec):
             self._encode = entry.codec.encoder(entry.format, conformer.stored, options)
-        self._next_chunk = first_chunk
-        self._chunk: _OpenChunk | None = None
-        self._journal: Journal | None = None  # of the chunk in hand, or of the next one where extra data came first
-        self._records: list[str] = []
-        self._cache = self._new_cache()
-        self.chunks: list[int] = []
+        self._extension = None if self._encode is not None else entry.format.extension
+        self._chunk: _Chunk | None = None
+        self._early: tuple[Journal, list[str]] | None = None  # extra data that came before its chunk's first frame
+        self._flushed = time.monotonic()
+        self._finishing = InOrder("imgstore-finish", limit=1)
+        self._hooks = InOrder("imgstore-hooks")
+        self._unfinished: list[_Chunk] = []  # what could not be put in place: a full disk
+        self._errors: list[BaseException] = []  # of the background, for the next call
         self.span = Span()
         self.frame_number: float = math.nan
         self.frame_time: float = math.nan
+        self.chunks: list[int] = []
+        self._cache = self._new_cache()
+        self._next_chunk = 0
+        for number in existing:
+            self._take_over(number)
+        self._syncer = _Syncer(self._sync_tail, flush_interval / 2) if sync else None
+
+    def _take_over(self, number: int) -> None:
+        """Count the frames of a chunk that was there before."""
+        base = chunk_base(self._root, number, self._extension)
+        numbers, times = read_chunk_index(base)
+        for frame in zip(numbers.tolist(), times.tolist(), strict=True):
+            self.span.add(*frame)
+        if len(numbers):
+            self.chunks.append(number)
+            self.frame_number, self.frame_time = int(numbers[-1]), float(times[-1])
+        self._add_to_cache(number, numbers, times)
+        self._next_chunk = number + 1
+
+    # -- frames and extra data -----------------------------------------------------------------------------------
+
+    def prepare(self, img: Frame, frame_number: object, frame_time: object) -> tuple[Any, int, float]:
+        """Check a frame and turn it into what `add_prepared` takes. Safe to call from several threads.
+
+        Raises
+        ------
+        ArgumentError
+            Shape, dtype, number or time cannot be used.
+        """
+        number, seconds = checked_frame_number(frame_number), checked_frame_time(frame_time)
+        self.check_image(img, number)
+        return self.encode(img), number, seconds
+
+    def check_image(self, img: Frame, number: int) -> None:
+        """Raise ArgumentError where an image is not what the store was created for."""
+        given = self._conformer.given
+        if not isinstance(img, np.ndarray) or img.shape != given.shape or img.dtype != given.dtype:
+            what = f"{img.dtype} {img.shape}" if isinstance(img, np.ndarray) else type(img).__name__
+            raise ArgumentError(
+                f"frame {number} is {what}, but the store {self._root!r} was created for {given.dtype} {given.shape}"
+            )
+
+    def encode(self, img: Frame) -> Any:
+        """Turn a checked image into what the chunk's files take. Safe to call from several threads."""
+        stored = self._conformer.convert(img)
+        return self._encode(stored) if self._encode is not None else stored
+
+    def add(self, img: Frame, frame_number: object, frame_time: object) -> None:
+        """Append a frame. See `ImgStore.add_image`."""
+        self.add_prepared(*self.prepare(img, frame_number, frame_time))
+
+    def add_prepared(self, frame: Any, number: int, seconds: float) -> None:
+        """Append a frame that `prepare` has made ready."""
+        self._raise_background_error()
+        if self._chunk is not None and (len(self._chunk.numbers) >= self._chunksize or not self._chunk.whole):
+            self._finish_chunk()
+        chunk = self._chunk or self._begin_chunk()
+        chunk.whole = False
+        try:
+            chunk.journal.add_frame(number, seconds, *chunk.files.add(frame))
+        except OSError as error:
+            raise self._write_error(chunk.files.path, error) from error
+        chunk.numbers.append(number)
+        chunk.times.append(seconds)
+        chunk.whole = True
+        self.span.add(number, seconds)
+        self.frame_number, self.frame_time = number, seconds
+        now = time.monotonic()
+        if now - self._flushed >= self._flush_interval:
+            self._flushed = now
+            chunk.files.flush()
+
+    def add_record(self, values: Mapping[str, Any]) -> None:
+        """Append a record of extra data, marked with the frame added last."""
+        self._raise_background_error()
+        line = extra_data.dumps_record(
+            {
+                **values,
+                "frame_time": self.frame_time,
+                "frame_number": self.frame_number,
+                "frame_index": self.span.count - 1,
+            }
+        )
+        try:
+            if self._chunk is not None:
+                journal, records = self._chunk.journal, self._chunk.records
+            else:
+                if self._early is None:
+                    self._early = Journal(self._root, self._next_chunk), []
+                journal, records = self._early
+            journal.add_record(line)
+        except OSError as error:
+            raise self._write_error(self._root, error) from error
+        records.append(line)
+
+    # -- chunks --------------------------------------------------------------------------------------------------
+
+    def _begin_chunk(self) -> _Chunk:
+        number = self._next_chunk
+        path = chunk_path(self._root, number, self._extension)
+        files: ChunkFiles
+        try:
+            if self._encode is not None:
+                files = DirectoryChunk(path, self._entry.format.extension)
+            else:
+                files = VideoChunk(path, self._entry, self._conformer, self._options)
+            self._next_chunk += 1
+            journal, records = self._early or (Journal(self._root, number), [])
+        except OSError as error:
+            raise self._write_error(path, error) from error
+        self._early = None
+        self._chunk = _Chunk(number, files, journal, records=records)
+        self._hooks.submit(partial(self._opened, number, [path]))
+        return self._chunk
+
+    def _finish_chunk(self) -> None:
+        """Have the chunk in hand put in place in the background."""
+        chunk, self._chunk = self._chunk, None
+        if chunk is not None:
+            self.chunks.append(chunk.number)
+            self._finishing.submit(partial(self._put_in_place_or_keep, chunk))
+
+    def _put_in_place_or_keep(self, chunk: _Chunk) -> None:
+        for waiting in [*self._unfinished, chunk]:
+            try:
+                self._put_in_place(waiting)
+            except BaseException as error:
+                if waiting is chunk:
+                    self._unfinished.append(chunk)
+                    self._errors.append(error)
+            else:
+                if waiting in self._unfinished:
+                    self._unfinished.remove(waiting)
+
+    def _put_in_place(self, chunk: _Chunk) -> None:
+        """Finish a chunk: files on the disk, then extra data, then the index, then the journal goes."""
+        try:
+            if not chunk.closed:
+                self._close_files(chunk)
+            chunk.files.sync()
+            count = len(chunk.numbers) if chunk.readable is None else chunk.readable
+            base = chunk_base(self._root, chunk.number, self._extension)
+            if chunk.records:
+                extra_data.write_records(base, chunk.records)
+            numbers, times = np.array(chunk.numbers[:count], np.int64), np.array(chunk.times[:count], np.float64)
+            sizes, hashes = chunk.files.checksums()
+            if self._extension is None:
+                sizes, hashes = sizes[:count], hashes[:count]
+            extra_path = extra_data.records_path(base) if chunk.records else None
+            write_chunk_index(base, numbers, times, checksum_arrays(sizes, hashes, extra_path))
+        except OSError as error:
+            raise self._write_error(chunk.files.path, error) from error
+        chunk.journal.close()
+        remove_journal(self._root, chunk.number)
+        self._add_to_cache(chunk.number, numbers, times)
+        self._tell_closed(chunk.number, chunk.files.path)
+
+    def _close_files(self, chunk: _Chunk) -> None:
+        """Have the codec finish its file; where it cannot, keep what can be read of it."""
+        failure = None
+        if chunk.whole or self._extension is None:
+            try:
+                chunk.files.close()
+            except Exception as error:
+                failure = error
+        if failure is not None or not (chunk.whole or self._extension is None):
+            chunk.files.abandon()
+            chunk.readable = min(len(chunk.numbers), self._frames_in(chunk.files.path))
+            if chunk.readable < len(chunk.numbers):
+                lost = len(chunk.numbers) - chunk.readable
+                warnings.warn(f"{chunk.files.path}: the last {lost} frames could not be saved: {failure}",
+                              ImgStoreWarning, stacklevel=2)  # fmt: skip
+        chunk.closed = True
+
+    def _frames_in(self, path: str) -> int:
+        """Count the frames of a video file; 0 where it cannot be read."""
+        try:
+            return self._count_frames(path)
+        except ChunkError:
+            return 0
+
+    def _count_frames(self, path: str) -> int:
+        assert isinstance(self._entry.codec, ChunkCodec)
+        try:
+            reader = self._entry.codec.open_reader(path, self._entry.format, self._conformer.stored, {})
+        except Exception as error:
+            raise ChunkError(f"{path}: cannot be opened as a chunk: {error}") from error
+        try:
+            return reader.frame_count
+        finally:
+            reader.close()
+
+    def _tell_closed(self, number: int, path: str) -> None:
+        base = chunk_base(self._root, number, self._extension)
+        beside = [base + ".npz", extra_data.records_path(base)]
+        paths = [path, *(p for p in beside if not p.startswith(path + os.sep) and os.path.exists(p))]
+        self._hooks.submit(partial(self._closed, number, paths))
+
+    def insert_chunk(
+        self, video_path: str, frame_numbers: Sequence[object], frame_times: Sequence[object], move: bool
+    ) -> None:
+        """Take a finished video as the next chunk. See `VideoImgStore.insert_chunk`."""
+        self._raise_background_error()
+        numbers = [checked_frame_number(n) for n in frame_numbers]
+        times = [checked_frame_time(t) for t in frame_times]
+        if len(numbers) != len(times):
+            raise ArgumentError(f"{video_path}: {len(numbers)} frame numbers but {len(times)} frame times were given")
+        extension = os.path.splitext(video_path)[1]
+        if extension != self._extension:
+            raise ArgumentError(f"{video_path}: a chunk of this store must be a {self._extension} file")
+        held = self._count_frames(video_path)
+        if held != len(numbers):
+            raise ChunkError(f"{video_path}: holds {held} frames, but {len(numbers)} frame numbers were given")
+        self._finish_chunk()
+        self._finishing.wait()
+        number = self._next_chunk
+        path = chunk_path(self._root, number, extension)
+        try:
+            (shutil.move if move else shutil.copyfile)(video_path, path)
+            self._next_chunk += 1
+            sync_file(path)
+            files = file_checksums(path)
+            arrays = np.array(numbers, np.int64), np.array(times, np.float64)
+            write_chunk_index(chunk_base(self._root, number, extension), *arrays, checksum_arrays(*files))
+        except OSError as error:
+            raise self._write_error(path, error) from error
+        for pair in zip(numbers, times, strict=True):
+            self.span.add(*pair)
+        if numbers:
+            self.frame_number, self.frame_time = numbers[-1], times[-1]
+        self.chunks.append(number)
+        self._add_to_cache(number, *arrays)
+        self._tell_closed(number, path)
+
+    def empty(self) -> None:
+        """Remove all frames of the store."""
+        self._finishing.wait()
+        for chunk in [*self._unfinished, *([self._chunk] if self._chunk is not None else [])]:
+            if not chunk.closed:
+                chunk.files.abandon()
+            chunk.journal.close()
+        if self._early is not None:
+            self._early[0].close()
+        self._chunk = self._early = None
+        self._unfinished, self._errors = [], []
+        if self._cache is not None:
+            self._cache.abort()
+        remove_chunks(self._root, self._extension)
+        self._cache = self._new_cache()
+        self._next_chunk = 0
+        self.chunks, self.span = [], Span()
+        self.frame_number = self.frame_time = math.nan
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Put everything in place, as far as the disk allows, and let go of all files.
+
+        Warns
+        -----
+        ImgStoreWarning
+            A chunk could not be completed. Its frames can be read all the same, by their journal.
+        """
+        if self._syncer is not None:
+            self._syncer.stop()
+        self._finish_chunk()
+        self._finishing.wait()
+        self._errors.clear()  # said by the warnings below
+        for chunk in list(self._unfinished):
+            try:
+                self._put_in_place(chunk)
+            except Exception as error:
+                chunk.journal.close()
+                warnings.warn(
+                    f"{error}; chunk {chunk.number} is not complete, its frames are read by its journal until"
+                    " `imgstore repair` completes it",
+                    ImgStoreWarning,
+                    stacklevel=2,
+                )
+        if self._early is not None:
+            self._write_early_records(*self._early)
+        self._finish_cache()
+
+    def wait_for_hooks(self) -> None:
+        """Give plugins time to finish; one that hangs is left behind."""
+        if not self._hooks.wait(_HOOK_PATIENCE):
+            _log.warning("%s: a plugin is still at work on a finished chunk and is left to itself", self._root)
+
+    def _write_early_records(self, journal: Journal, records: list[str]) -> None:
+        """Keep extra data without a frame to which it belongs, in a chunk of its own."""
+        number = self._next_chunk
+        base = chunk_base(self._root, number, self._extension)
+        try:
+            if self._extension is None:
+                os.makedirs(chunk_path(self._root, number, None), exist_ok=True)
+            extra_data.write_records(base, records)
+            none = np.empty(0, np.int64), np.empty(0, np.float64)
+            write_chunk_index(base, *none, checksum_arrays([], [], extra_data.records_path(base)))
+        except OSError as error:
+            raise self._write_error(base, error) from error
+        finally:
+            journal.close()
+        remove_journal(self._root, number)
+        self._add_to_cache(number, *none)
+
+    # -- the cached index ----------------------------------------------------------------------------------------
 
     def _new_cache(self) -> IndexBuilder | None:
         """Begin the cached index, which grows with every chunk. It is never needed, so no recording fails for it."""
@@ -183,200 +455,46 @@ class Writer:
             _log.warning("%s: the index will not be cached: %s", self._root, error)
             return None
 
-    @property
-    def _extension(self) -> str | None:
-        return None if self._encode is not None else self._entry.format.extension
-
-    def add(self, img: Frame, frame_number: object, frame_time: object) -> None:
-        """Append a frame. See `ImgStore.add_image`."""
-        number, time = _frame_number(frame_number), _frame_time(frame_time)
-        given = self._conformer.given
-        if not isinstance(img, np.ndarray) or img.shape != given.shape or img.dtype != given.dtype:
-            what = f"{img.dtype} {img.shape}" if isinstance(img, np.ndarray) else type(img).__name__
-            raise ArgumentError(
-                f"frame {number} is {what}, but the store {self._root!r} was created for {given.dtype} {given.shape}"
-            )
-        stored = self._conformer.convert(img)
-        if self._chunk is not None and (len(self._chunk.numbers) >= self._chunksize or not self._chunk.whole):
-            self._finish_chunk()
-        chunk = self._chunk or self._begin_chunk()
-        chunk.whole = False
-        try:
-            size = chunk.frames.add(stored)
-            self._open_journal().add_frame(number, time, size)
-        except OSError as error:
-            raise self._write_error(chunk.frames.path, error) from error
-        chunk.numbers.append(number)
-        chunk.times.append(time)
-        chunk.whole = True
-        self.span.add(number, time)
-        self.frame_number, self.frame_time = number, time
-
-    def add_record(self, values: Mapping[str, Any]) -> None:
-        """Append a record of extra data, marked with the frame added last."""
-        record = {
-            **values,
-            "frame_time": self.frame_time,
-            "frame_number": self.frame_number,
-            "frame_index": self.span.count - 1,
-        }
-        line = extra_data.dumps_record(record)
-        try:
-            self._open_journal().add_record(line)
-        except OSError as error:
-            raise self._write_error(self._root, error) from error
-        self._records.append(line)
-
-    def insert_chunk(
-        self, video_path: str, frame_numbers: Sequence[object], frame_times: Sequence[object], move: bool
+    def _add_to_cache(
+        self, number: int, numbers: npt.NDArray[np.int64], times: npt.NDArray[np.float64]
     ) -> None:
-        """Take a finished video as the next chunk. See `VideoImgStore.insert_chunk`."""
-        numbers = [_frame_number(n) for n in frame_numbers]
-        times = [_frame_time(t) for t in frame_times]
-        if len(numbers) != len(times):
-            raise ArgumentError(f"{video_path}: {len(numbers)} frame numbers but {len(times)} frame times were given")
-        extension = os.path.splitext(video_path)[1]
-        if extension != self._extension:
-            raise ArgumentError(f"{video_path}: a chunk of this store must be a {self._extension} file")
-        self._check_frame_count(video_path, len(numbers))
-        self._finish_chunk()
-        number = self._next_chunk
-        path = chunk_path(self._root, number, extension)
+        if self._cache is None:
+            return
+        base = chunk_base(self._root, number, self._extension)
         try:
-            (shutil.move if move else shutil.copyfile)(video_path, path)
-            self._next_chunk += 1
-            self._write_index(number, numbers, times)
+            self._cache.add_chunk(number, os.path.relpath(base, self._root).replace(os.sep, "/"), numbers, times)
         except OSError as error:
-            raise self._write_error(path, error) from error
-        for pair in zip(numbers, times, strict=True):
-            self.span.add(*pair)
-        if numbers:
-            self.frame_number, self.frame_time = numbers[-1], times[-1]
-        self._complete(number, path)
+            _log.warning("%s: the index will not be cached: %s", self._root, error)
+            self._cache = None
 
-    def _check_frame_count(self, video_path: str, count: int) -> None:
-        assert isinstance(self._entry.codec, ChunkCodec)
-        try:
-            reader = self._entry.codec.open_reader(video_path, self._entry.format, self._conformer.stored, {})
-        except Exception as error:
-            raise ChunkError(f"{video_path}: cannot be opened as a chunk: {error}") from error
-        try:
-            if reader.frame_count != count:
-                raise ChunkError(f"{video_path}: holds {reader.frame_count} frames, but {count} frame numbers were given")
-        finally:
-            reader.close()
-
-    def empty(self) -> None:
-        """Remove all frames of the store."""
-        if self._chunk is not None:
-            self._chunk.frames.abandon()
-            self._chunk = None
-        self._leave_journal()
-        remove_chunks(self._root, self._extension)
-        if self._cache is not None:
-            self._cache.abort()
-        self._cache = self._new_cache()
-        self._next_chunk = 0
-        self.chunks, self._records, self.span = [], [], Span()
-        self.frame_number = self.frame_time = math.nan
-
-    def close(self) -> None:
-        """Complete the chunk in hand, and the cached index."""
-        try:
-            self._finish_chunk()
-            if self._records:  # extra data without a single frame
-                self._write_chunk_without_frames()
-        except BaseException:
-            if self._cache is not None:
-                self._cache.abort()
-            raise
-        if self._cache is not None:
+    def _finish_cache(self) -> None:
+        cache, self._cache = self._cache, None
+        if cache is not None:
             try:
-                self._cache.finish()
+                cache.finish()
             except OSError as error:
                 _log.warning("%s: the index is not cached: %s", self._root, error)
 
-    def _begin_chunk(self) -> _OpenChunk:
-        number = self._next_chunk
-        path = chunk_path(self._root, number, self._extension)
-        frames: _DirectoryChunk | _VideoChunk
-        try:
-            if self._encode is not None:
-                frames = _DirectoryChunk(path, self._entry, self._encode)
-            else:
-                frames = _VideoChunk(path, self._entry, self._conformer, self._options)
-        except OSError as error:
-            raise self._write_error(path, error) from error
-        self._next_chunk += 1
-        self._chunk = _OpenChunk(number, frames, [], [])
-        try:
-            self._open_journal()
-        except OSError as error:
-            raise self._write_error(path, error) from error
-        self._opened(number, [path])
-        return self._chunk
+    # -- what can go wrong ---------------------------------------------------------------------------------------
 
-    def _write_chunk_without_frames(self) -> None:
-        number = self._next_chunk
-        self._next_chunk += 1
-        if self._extension is None:
-            os.makedirs(chunk_path(self._root, number, None), exist_ok=True)
-        self._write_extra_data(number)
-        self._write_index(number, [], [])
-        self._drop_journal(number)
-
-    def _open_journal(self) -> Journal:
-        if self._journal is None:
-            number = self._chunk.number if self._chunk is not None else self._next_chunk
-            self._journal = Journal(self._root, number)
-        return self._journal
-
-    def _leave_journal(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-
-    def _drop_journal(self, number: int) -> None:
-        self._leave_journal()
-        remove_journal(self._root, number)
-
-    def _finish_chunk(self) -> None:
-        chunk, self._chunk = self._chunk, None
+    def _sync_tail(self) -> None:
+        """Bring what was added last to the disk: frames first, then the journal that speaks of them."""
+        chunk = self._chunk
         if chunk is None:
             return
-        try:
-            chunk.frames.close()
-            self._write_extra_data(chunk.number)
-            self._write_index(chunk.number, chunk.numbers, chunk.times)
-        except BaseException as error:
-            self._leave_journal()  # it holds what the index would have said
-            if isinstance(error, OSError):
-                raise self._write_error(chunk.frames.path, error) from error
-            raise
-        self._drop_journal(chunk.number)
-        self._complete(chunk.number, chunk.frames.path)
-
-    def _write_extra_data(self, number: int) -> None:
-        records, self._records = self._records, []
-        if records:
-            extra_data.write_records(chunk_base(self._root, number, self._extension), records)
-
-    def _write_index(self, number: int, numbers: list[int], times: list[float]) -> None:
-        base = chunk_base(self._root, number, self._extension)
-        arrays = np.array(numbers, np.int64), np.array(times, np.float64)
-        write_chunk_index(base, *arrays)
-        if self._cache is not None:
+        with contextlib.suppress(FileNotFoundError, ValueError):  # it has been finished meanwhile
             try:
-                self._cache.add_chunk(number, os.path.relpath(base, self._root).replace(os.sep, "/"), *arrays)
+                chunk.files.flush()
+                chunk.files.sync()
+                chunk.journal.sync()
+                sync_directory(self._root)
             except OSError as error:
-                _log.warning("%s: the index will not be cached: %s", self._root, error)
-                self._cache = None
+                if self._chunk is chunk:
+                    self._errors.append(self._write_error(chunk.files.path, error))
 
-    def _complete(self, number: int, path: str) -> None:
-        self.chunks.append(number)
-        base = chunk_base(self._root, number, self._extension)
-        beside = [base + ".npz", extra_data.records_path(base)]
-        self._closed(number, [path, *(p for p in beside if os.path.exists(p))])
+    def _raise_background_error(self) -> None:
+        if self._errors:
+            raise self._errors.pop(0)
 
     def _write_error(self, path: str, error: OSError) -> ImgStoreError:
         if isinstance(error, ImgStoreError):
@@ -384,24 +502,52 @@ class Writer:
         return StoreWriteError(error.errno, f"cannot write to the store: {error.strerror or error}", path)
 
 
+class _Syncer:
+    """Calls a function at intervals in a thread."""
+
+    def __init__(self, call: Callable[[], None], interval: float):
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._stop, call, interval), name="imgstore-syncer", daemon=True
+        )
+        self._thread.start()
+
+    @staticmethod
+    def _run(stop: threading.Event, call: Callable[[], None], interval: float) -> None:
+        while not stop.wait(interval):
+            call()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def file_checksums(path: str) -> tuple[list[int], list[int]]:
+    """Return size and checksum of a video file as an index holds them."""
+    from imgstore.checksums import file_checksum
+
+    size, noted = file_checksum(path)
+    return [size], [noted]
+
+
 def remove_chunks(root: str, extension: str | None) -> None:
     """Remove every chunk of a store, with what belongs to it; other files stay."""
-    listing = list_store(root, extension)
-    for number in listing.named:
+    for number in list_store(root, extension).named:
         remove_journal(root, number)
         path = os.path.join(root, chunk_name(number))
         if extension is None and os.path.isdir(path):
             shutil.rmtree(path)
-        endings = (extension or "", ".npz", ".yaml", ".extra.json", ".extra_data.json", ".extra_data.h5")
-        for ending in filter(None, endings):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path + ending)
+        for ending in (extension, ".npz", ".yaml", ".extra.json", ".extra_data.json", ".extra_data.h5"):
+            if ending is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path + ending)
     for name in (CACHE_FILENAME, SQLITE_INDEX_FILENAME):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(root, name))
 
 
-def _frame_number(value: object) -> int:
+def checked_frame_number(value: object) -> int:
+    """Return a frame number as an int, or raise ArgumentError."""
     try:
         if isinstance(value, (float, np.floating)):
             number = int(value)  # whole floats come out of pandas and MATLAB
@@ -416,13 +562,14 @@ def _frame_number(value: object) -> int:
     return number
 
 
-def _frame_time(value: object) -> float:
+def checked_frame_time(value: object) -> float:
+    """Return a frame time as a float, or raise ArgumentError."""
     try:
         if isinstance(value, (str, bytes, bytearray)):
             raise TypeError
-        time = float(value)  # type: ignore[arg-type]
-        if not math.isfinite(time):
+        seconds = float(value)  # type: ignore[arg-type]
+        if not math.isfinite(seconds):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"frame_time must be a finite number of seconds, not {value!r}") from None
-    return time
+    return seconds

@@ -1,0 +1,73 @@
+"""Checksums of what a chunk consists of, kept in its own index where imgstore 0.x does not look.
+
+XXH3 (64 bits, https://github.com/Cyan4973/xxHash) runs at the speed of memory, so that it can be computed of every frame
+that is written. It finds damage; it is no protection against intent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from imgstore.codec import Buffer
+
+__all__ = ["CHECKSUM_NAMES", "checksum", "checksum_arrays", "file_checksum"]
+
+SIZE_NAME = "_checksum_size"
+HASH_NAME = "_checksum_xxh3_64"
+EXTRA_DATA_NAME = "_checksum_extra_data"
+CHECKSUM_NAMES = (SIZE_NAME, HASH_NAME, EXTRA_DATA_NAME)
+
+_BLOCK = 2**20
+
+
+def checksum(buffers: Sequence[Buffer]) -> int:
+    """Return the XXH3-64 of some bytes that follow each other."""
+    if len(buffers) == 1:
+        return xxhash.xxh3_64_intdigest(buffers[0])
+    state = xxhash.xxh3_64()
+    for buffer in buffers:
+        state.update(buffer)
+    return state.intdigest()
+
+
+def file_checksum(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return the size in bytes and the XXH3-64 of a file."""
+    state, size = xxhash.xxh3_64(), 0
+    block = bytearray(_BLOCK)
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(block):
+            state.update(memoryview(block)[:count])
+            size += count
+    return size, state.intdigest()
+
+
+def checksum_arrays(
+    sizes: Sequence[int], hashes: Sequence[int], extra_data_path: str | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """Put checksums into the form in which a chunk's index holds them.
+
+    Parameters
+    ----------
+    sizes, hashes : sequence of int
+        Of the file of each frame, or of the one video file.
+    extra_data_path : str, optional
+        The chunk's extra data.
+
+    Returns
+    -------
+    dict
+        ``_checksum_size`` (int64), ``_checksum_xxh3_64`` (uint64), ``_checksum_extra_data`` (uint64, one entry).
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {
+        SIZE_NAME: np.array(sizes, np.int64),
+        HASH_NAME: np.array(hashes, np.uint64),
+    }
+    if extra_data_path is not None:
+        arrays[EXTRA_DATA_NAME] = np.array([file_checksum(extra_data_path)[1]], np.uint64)
+    return arrays

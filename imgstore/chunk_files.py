@@ -1,0 +1,155 @@
+"""The files of a chunk while it is written: a directory with a file per frame, or one file that a codec writes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from imgstore.atomic import sync_directory
+from imgstore.checksums import checksum, file_checksum
+from imgstore.codec import Buffer, ChunkCodec
+from imgstore.conform import Conformer
+from imgstore.plugins import RegisteredCodec
+
+__all__ = ["ChunkFiles", "DirectoryChunk", "VideoChunk"]
+
+Frame = npt.NDArray[Any]
+
+_SYNC_THREADS = 8  # journaling file systems commit what is asked for together in one go
+
+
+class DirectoryChunk:
+    """A chunk that is a directory with a file per frame.
+
+    Parameters
+    ----------
+    path : str
+        The directory, which is made.
+    extension : str
+        Of the frames' files.
+    """
+
+    def __init__(self, path: str, extension: str):
+        os.mkdir(path)
+        self.path = path
+        self._extension = extension
+        self._synced = 0
+        self.sizes: list[int] = []
+        self.hashes: list[int] = []
+
+    def _file(self, position: int) -> str:
+        return f"{self.path}{os.sep}{position:06d}{self._extension}"
+
+    def add(self, buffers: Sequence[Buffer]) -> tuple[int, int]:
+        """Write the next frame's file; return its size and checksum."""
+        path = self._file(len(self.sizes))
+        try:
+            with open(path, "xb", buffering=0) as file:
+                for buffer in buffers:
+                    view = memoryview(buffer).cast("B")
+                    while view:
+                        view = view[file.write(view) :]
+                size = file.tell()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise
+        noted = size, checksum(buffers)
+        self.sizes.append(size)
+        self.hashes.append(noted[1])
+        return noted
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def sync(self) -> None:
+        """Wait until the frames that were added since the last time are on the disk."""
+        done = len(self.sizes)
+        wanted = [self._file(k) for k in range(self._synced, done)]
+        if not wanted:
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        try:
+            with ThreadPoolExecutor(min(_SYNC_THREADS, len(wanted)), "imgstore-sync") as pool:
+                for _ in pool.map(sync_file, wanted):
+                    pass
+        except RuntimeError:  # no thread can be started while the interpreter shuts down
+            for path in wanted:
+                sync_file(path)
+        sync_directory(self.path)
+        self._synced = done
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+    def abandon(self) -> None:
+        """Nothing is held back."""
+
+    def checksums(self) -> tuple[list[int], list[int]]:
+        """Return sizes and checksums of the frames' files."""
+        return self.sizes, self.hashes
+
+
+class VideoChunk:
+    """A chunk that is one file, written by its codec.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    entry : RegisteredCodec
+        Its codec.
+    conformer : Conformer
+        Knows what the frames look like.
+    options : mapping
+        For the codec.
+    """
+
+    def __init__(self, path: str, entry: RegisteredCodec, conformer: Conformer, options: Mapping[str, Any]):
+        assert isinstance(entry.codec, ChunkCodec)
+        self.path = path
+        self._writer = entry.codec.open_writer(path, entry.format, conformer.stored, options)
+
+    def add(self, img: Frame) -> tuple[int, int]:
+        """Encode a frame; its size and checksum are not known by themselves: ``(0, 0)``."""
+        self._writer.add(img)
+        return 0, 0
+
+    def flush(self) -> None:
+        """Hand all that can be handed to the operating system."""
+        self._writer.flush()
+
+    def sync(self) -> None:
+        """Wait until what has been handed to the operating system is on the disk."""
+        sync_file(self.path)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Leave the file as it is."""
+        self._writer.abandon()
+
+    def checksums(self) -> tuple[list[int], list[int]]:
+        """Return size and checksum of the file."""
+        size, noted = file_checksum(self.path)
+        return [size], [noted]
+
+
+ChunkFiles = DirectoryChunk | VideoChunk
+
+
+def sync_file(path: str) -> None:
+    """Wait until a file is on the disk."""
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
