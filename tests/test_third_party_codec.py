@@ -40,8 +40,8 @@ class Environment:
 
     def install(self, what: Path) -> None:
         """Install with pip, without a network."""
-        command = [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--no-deps",
-                   "--no-index", "--no-build-isolation", "--disable-pip-version-check", str(what)]  # fmt: skip
+        options = ["--quiet", "--no-deps", "--no-index", "--ignore-installed", "--no-build-isolation"]
+        command = [sys.executable, "-m", "pip", "--python", self.python, "install", *options, str(what)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
