@@ -1,8 +1,8 @@
 """What the first bytes of a packet say: may decoding begin here, is it shown, does anything refer to it?
 
 The key-frame flags of containers promise less than exact seeking needs: encoders flag open groups of pictures and the
-points of a periodic intra refresh too. So the packets themselves are asked, by the syntax in ITU-T H.264 (7.3, D.1.8), ITU-T
-H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8) and ISO/IEC 14496-2 (MPEG-4 part 2).
+points of a periodic intra refresh too. So the packets themselves are asked, by the syntax in ITU-T H.264 (7.3, D.1.8),
+ITU-T H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8) and ISO/IEC 14496-2 (MPEG-4 part 2).
 """
 
 from __future__ import annotations
@@ -10,24 +10,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-__all__ = ["INTRA_CODECS", "SeekPoint", "is_shown", "is_unreferenced", "seek_point"]
+__all__ = ["INTRA_CODECS", "SeekPoint", "is_shown", "is_unreferenced", "seek_point", "skips_exactly"]
 
 # Every packet stands alone.
 INTRA_CODECS = frozenset(
-    ["mjpeg", "mjpegb", "ljpeg", "jpegls", "jpeg2000", "rawvideo", "png", "apng", "bmp", "tiff", "webp", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "prores", "dnxhd", "v210", "v410", "dvvideo", "r210", "asv1", "asv2", "zlib", "hap", "cfhd", "jpegxl", "y41p", "yuv4", "v308", "v408", "ayuv"]
-)
+    (
+        "mjpeg", "mjpegb", "ljpeg", "jpegls", "jpeg2000", "jpegxl", "rawvideo", "png",
+        "apng", "bmp", "tiff", "webp", "huffyuv", "ffvhuff", "utvideo", "magicyuv",
+        "prores", "dnxhd", "cfhd", "hap", "v210", "v308", "v408", "v410",
+        "r210", "y41p", "yuv4", "ayuv", "dvvideo", "asv1", "asv2",
+    )
+)  # fmt: skip
 
 # Containers flag their intra pictures, and nothing that follows one in presentation order refers beyond it.
 _FLAGGED_CODECS = frozenset(
-    ["ffv1", "mpeg4", "mpeg2video", "mpeg1video", "h263", "h263p", "flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "theora", "vp9", "libvpx-vp9", "svq1", "svq3", "qtrle", "rpza"]
-)
+    (
+        "ffv1", "mpeg4", "mpeg2video", "mpeg1video", "h263", "h263p", "flv1", "msmpeg4v1",
+        "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "theora", "vp9", "libvpx-vp9", "svq1",
+        "svq3", "qtrle", "rpza",
+    )
+)  # fmt: skip
 
 
 class SeekPoint(IntEnum):
     """How far decoding may begin at a packet."""
 
     NONE = 0  # not at all
-    SOFT = 1  # what is shown from here on is right, but a decoder may stumble over what comes before it in presentation order
+    SOFT = 1  # what is shown from here on is right, but a decoder may stumble over what is shown before
     HARD = 2  # nothing after it refers to anything before it
 
 
@@ -76,6 +85,17 @@ def is_unreferenced(codec: str, extradata: bytes | None, data: memoryview) -> bo
             return False
         return data[at] >> 6 == 2 if codec == "mpeg4" else data[at + 1] >> 3 & 7 == 3
     return codec in INTRA_CODECS
+
+
+def skips_exactly(codec: str, extradata: bytes | None) -> bool:
+    """Whether a decoder told to leave out pictures that nothing refers to leaves out nothing else.
+
+    H.264 says it of each picture (``nal_ref_idc``), HEVC within a temporal layer alone, so there must be only one.
+    """
+    if codec == "hevc":
+        # hvcC, ISO/IEC 14496-15 8.3.3.1.2: numTemporalLayers in bits 3 to 5
+        return extradata is not None and len(extradata) > 22 and extradata[0] == 1 and extradata[21] >> 3 & 7 == 1
+    return codec in ("h264", "mpeg4", "mpeg2video", "mpeg1video")
 
 
 def _length_size(extradata: bytes | None, at: int) -> int:

@@ -74,13 +74,15 @@ class Encoder:
     muxing: Mapping[str, str] = field(default_factory=dict)
 
 
-# Every frame is a fragment of its own while the file is written: what was accepted is on disk, at any frame rate. Closing turns the
-# file into an ordinary one (`hybrid_fragmented`).
+# Every frame is a fragment of its own while the file is written: what was accepted is on disk, at any frame rate.
+# Closing turns the file into an ordinary one (`hybrid_fragmented`).
 _MP4 = {"movflags": "hybrid_fragmented+frag_every_frame", "flush_packets": "1"}
 _MKV = {"flush_packets": "1", "cluster_time_limit": "1"}
 _AVI = {"flush_packets": "1"}
 
-_X26X_PRESETS = tuple(["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"])
+_X26X_PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
+)  # fmt: skip
 
 _H264 = {
     "name": "libx264",
@@ -287,9 +289,10 @@ def check_encoder(settings: Settings) -> None:
         It refuses them, or does not know an option.
     """
     import av
-    from av.codec.context import CodecContext
+    from av.video.codeccontext import VideoCodecContext
 
-    context = CodecContext.create(settings.encoder.name, "w")
+    context = VideoCodecContext.create(settings.encoder.name, "w")
+    assert isinstance(context, VideoCodecContext)
     configure(context, settings)
     try:
         context.open()

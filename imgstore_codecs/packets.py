@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,8 @@ class PacketTable:
         Flagged by the container as a key frame.
     shown : numpy.ndarray of bool
         Gives a frame: not cut away by an edit list, not empty.
+    corrupt : numpy.ndarray of bool
+        Flagged by the container as damaged.
     order : numpy.ndarray of int64 or None
         Place in decoding order of each frame, in the order of presentation. None: only decoding can tell.
     point : dict of int to SeekPoint
@@ -56,16 +59,39 @@ class PacketTable:
     size: Ints
     key: npt.NDArray[np.bool_]
     shown: npt.NDArray[np.bool_]
+    corrupt: npt.NDArray[np.bool_]
     order: Ints | None
     point: dict[int, SeekPoint]
 
     def __len__(self) -> int:
         return len(self.size)
 
+    @cached_property
+    def rank(self) -> Ints:
+        """Position of each packet's frame in the order of presentation, -1 where it has none; once `order` is known."""
+        assert self.order is not None
+        rank = np.full(len(self), -1, np.int64)
+        rank[self.order] = np.arange(len(self.order))
+        return rank
+
+    @cached_property
+    def identity(self) -> tuple[str, dict[int, int]] | None:
+        """By what a packet met after a seek is recognised: a property of `av.Packet` that differs between all packets.
+
+        Its name, and the place in decoding order by its value. None: there is none, so that no seek can be trusted.
+        """
+        for name in ("pos", "pts", "dts"):
+            values = getattr(self, name)
+            unknown = -1 if name == "pos" else NO_TIME
+            if not bool((values == unknown).any()) and len(np.unique(values)) == len(values):
+                return name, dict(zip(values.tolist(), range(len(values)), strict=True))
+        return None
+
     @property
     def nbytes(self) -> int:
         """Memory that the table takes, in bytes."""
-        return sum(a.nbytes for a in (self.pts, self.dts, self.pos, self.size, self.key, self.shown)) * 2
+        # four numbers, three flags, order, rank, and an entry in the dict of identity
+        return len(self) * (4 * 8 + 3 + 2 * 8 + 128)
 
 
 def packets_from(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
@@ -92,7 +118,7 @@ def table_by_demuxing(container: InputContainer, stream: VideoStream) -> PacketT
     """Read all packets of a newly opened file once."""
     context = stream.codec_context
     codec, extradata = context.name, context.extradata
-    rows: list[tuple[int, int, int, int, bool, bool]] = []
+    rows: list[tuple[int, int, int, int, bool, bool, bool]] = []
     point: dict[int, SeekPoint] = {}
     for packet in packets_from(container, stream):
         pts, dts, pos = packet.pts, packet.dts, packet.pos
@@ -107,14 +133,15 @@ def table_by_demuxing(container: InputContainer, stream: VideoStream) -> PacketT
                 packet.size,
                 packet.is_keyframe,
                 packet.size > 0 and not packet.is_discard and is_shown(codec, data),
+                packet.is_corrupt,
             )
         )
-    columns = np.array(rows, np.int64).reshape(-1, 6).T
+    columns = np.array(rows, np.int64).reshape(-1, 7).T
     pts, dts, pos, size = columns[:4].copy()
-    key, shown = columns[4:] != 0
+    key, shown, corrupt = columns[4:] != 0
     reorders = bool(context.reorder_depth) and codec not in INTRA_CODECS
     order = _order_by_pts(container.format.name, pts, shown, reorders)
-    return PacketTable(pts, dts, pos, size, key, shown, order, point)
+    return PacketTable(pts, dts, pos, size, key, shown, corrupt, order, point)
 
 
 def _order_by_pts(format_name: str, pts: Ints, shown: npt.NDArray[np.bool_], reorders: bool) -> Ints | None:
@@ -151,11 +178,11 @@ def table_from_index(path: str, container: InputContainer, stream: VideoStream) 
     key = (flags & 1) != 0
     if bool((flags & 2).any()) or bool((size <= 0).any()) or len(np.unique(pos)) != count:
         return None
-    shown = np.ones(count, np.bool_)
+    shown, corrupt = np.ones(count, np.bool_), np.zeros(count, np.bool_)
     if not is_mp4:
         if not key.all():
             return None
-        return PacketTable(dts, dts, np.full(count, -1), size, key, shown, np.arange(count), {})
+        return PacketTable(dts, dts, np.full(count, -1), size, key, shown, corrupt, np.arange(count), {})
     samples = _read_mp4_samples(path, stream.id)
     if samples is None:
         return None
@@ -165,7 +192,7 @@ def table_from_index(path: str, container: InputContainer, stream: VideoStream) 
     pts = dts + offsets
     reorders = bool(offsets.any()) or bool(stream.codec_context.reorder_depth)
     order = _order_by_pts(name, pts, shown, reorders)
-    return PacketTable(pts, dts, pos, size, key, shown, order, {})
+    return PacketTable(pts, dts, pos, size, key, shown, corrupt, order, {})
 
 
 def _read_mp4_samples(path: str, track: int) -> tuple[Ints, Ints] | None:
@@ -233,19 +260,3 @@ def _only(boxes: Iterator[bytes]) -> bytes:
     for box in boxes:
         return box
     raise ValueError("a box is missing")
-
-
-def identity(table: PacketTable) -> tuple[str, dict[Any, int]] | None:
-    """Choose by what a packet met after a seek is recognised: a property that differs between all packets.
-
-    Returns
-    -------
-    tuple of str and dict, or None
-        Name of the property and where in decoding order each value is; None: there is none, so that a seek cannot be trusted.
-    """
-    for name in ("pos", "pts", "dts"):
-        values = getattr(table, name)
-        unknown = -1 if name == "pos" else NO_TIME
-        if not bool((values == unknown).any()) and len(np.unique(values)) == len(values):
-            return name, {int(value): i for i, value in enumerate(values)}
-    return None

@@ -1,7 +1,7 @@
 """Decoded pictures to arrays: the luma plane for grayscale, the fastest conversion that is right for colour.
 
-The reference is swscale at full accuracy. OpenCV's conversion is several times faster but knows BT.601 with limited range
-alone, so it serves for this (and for streams that say nothing, as OpenCV and swscale take them) and nothing else.
+The reference is swscale at full accuracy. OpenCV's conversion is several times faster but knows BT.601 with limited
+range alone, so it serves for this (and for streams that say nothing, as OpenCV and swscale take them), nothing else.
 """
 
 from __future__ import annotations
@@ -29,15 +29,19 @@ _UNSPECIFIED = 2
 _BT470BG, _SMPTE170M = 5, 6
 
 _PLANAR_LUMA_8 = frozenset(
-    ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuvj420p", "yuvj422p", "yuvj444p", "yuvj440p", "yuvj411p", "yuva420p", "yuva422p", "yuva444p", "nv12", "nv21", "nv16", "nv24", "gray"]
-)
+    (
+        "gray", "yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuvj420p",
+        "yuvj422p", "yuvj444p", "yuvj440p", "yuvj411p", "yuva420p", "yuva422p", "yuva444p", "nv12",
+        "nv21", "nv16", "nv24",
+    )
+)  # fmt: skip
 
 
 @lru_cache(maxsize=1)
 def _expansion() -> npt.NDArray[np.uint8]:
     """Limited to full range: 16 is black and 235 white."""
-    levels = np.rint((np.arange(256) - 16) * (255 / 219))
-    return np.clip(levels, 0, 255).astype(np.uint8)
+    levels: npt.NDArray[np.float64] = np.rint((np.arange(256) - 16) * (255 / 219))
+    return levels.clip(0, 255).astype(np.uint8)
 
 
 class PictureConverter:
@@ -53,7 +57,6 @@ class PictureConverter:
         from av.video.reformatter import Interpolation, VideoReformatter
 
         self._spec = spec
-        self.shape = spec.shape
         self._height, self._width = spec.shape[:2]
         self._swscale = VideoReformatter()
         self._accurate = int(
@@ -97,7 +100,8 @@ class PictureConverter:
             self._by_swscale(picture, "gray", out)
             return
         luma = self._plane(picture, 0, np.uint8)
-        if picture.color_range == _FULL or name.startswith("yuvj") or (name == "gray" and picture.color_range != _LIMITED):
+        # what says nothing is limited, but for gray
+        if picture.color_range == _FULL or name[:4] == "yuvj" or (name == "gray" and picture.color_range != _LIMITED):
             out[:] = luma
         else:
             import cv2
@@ -164,5 +168,5 @@ class PictureConverter:
         plane = picture.planes[index]
         kind = np.dtype(dtype)
         step = plane.line_size // kind.itemsize
-        rows = np.frombuffer(plane, kind).reshape(plane.height, step)[:, : plane.width * channels]
+        rows: Frame = np.frombuffer(memoryview(plane), kind).reshape(plane.height, step)[:, : plane.width * channels]
         return rows if channels == 1 else rows.reshape(plane.height, plane.width, channels)

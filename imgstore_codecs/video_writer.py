@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,9 @@ class VideoWriter(ChunkWriter):
         container = av.open(path, "w", format=settings.encoder.muxer, options=dict(settings.encoder.muxing))
         self._container: OutputContainer | None = container
         try:
-            self._stream = container.add_stream(settings.encoder.name, rate=settings.rate)
+            stream = container.add_stream(settings.encoder.name, rate=settings.rate)
+            assert isinstance(stream, av.VideoStream)
+            self._stream = stream
             configure(self._stream.codec_context, settings)
             self._picture = _blank(settings)
             self._fill = self._choose_fill()
@@ -118,7 +121,7 @@ class VideoWriter(ChunkWriter):
 
     def _plane(self, index: int, dtype: npt.DTypeLike = np.uint8) -> Frame:
         plane = self._picture.planes[index]
-        return np.frombuffer(plane, dtype).reshape(plane.height, -1)
+        return np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
 
     # ------------------------------------------------------------------ the file
 
@@ -149,10 +152,8 @@ class VideoWriter(ChunkWriter):
         container, self._container = self._container, None
         if container is None:
             return
-        try:
+        with contextlib.suppress(Exception):  # it is given up because of an error that is being raised already
             container.close()
-        except Exception:  # noqa: S110 - it is given up because of an error that is being raised already
-            pass
 
 
 def _blank(settings: Settings) -> VideoFrame:
@@ -164,6 +165,6 @@ def _blank(settings: Settings) -> VideoFrame:
     for index, plane in enumerate(picture.planes):
         # chroma in the middle: no colour
         value = 128 if index and not settings.pix_fmt.startswith("gbr") else 0
-        np.frombuffer(plane, np.uint8)[:] = value
+        np.frombuffer(memoryview(plane), np.uint8)[:] = value
     picture.color_range = ColorRange.JPEG if settings.full_range else ColorRange.MPEG
     return picture

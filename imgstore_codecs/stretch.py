@@ -1,0 +1,245 @@
+"""A video file decoded onwards from one place, and what of it may be trusted.
+
+Before a packet goes to the decoder, its place in decoding order is written over its presentation time, which decoders
+carry along with the picture. What comes out is matched by it and by nothing else, so that missing, repeated or wrong
+times in a file change nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.errors import ChunkError
+from imgstore_codecs.bitstream import SeekPoint, is_unreferenced, seek_point, skips_exactly
+from imgstore_codecs.packets import NO_TIME, PacketTable, packets_from
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+__all__ = ["Stretch"]
+
+Ints = npt.NDArray[np.int64]
+
+
+class Stretch:
+    """An open file with its decoder.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    threads : int
+        For decoding; 0: as many as there are cores.
+
+    Raises
+    ------
+    ChunkError
+        It is no video, or FFmpeg has no decoder for it.
+    """
+
+    def __init__(self, path: str, threads: int) -> None:
+        import av
+
+        try:
+            self.container: InputContainer = av.open(path)
+        except (av.error.FFmpegError, UnicodeDecodeError) as error:
+            raise ChunkError(f"{path}: cannot be opened as a video: {error}") from error
+        extension = os.path.splitext(path)[1].lstrip(".").lower()
+        if extension in ("avi", "mkv", "mov", "mp4") and extension not in self.container.format.extensions:
+            # FFmpeg goes by content, and would show a photograph that was put in place of a recording
+            self.container.close()
+            raise ChunkError(f"{path}: is no {extension} file, it holds {self.container.format.long_name}")
+        videos = self.container.streams.video
+        context = videos[0].codec_context if videos else None
+        if context is None:
+            self.container.close()
+            lack = "FFmpeg has no decoder for its video stream" if videos else "the file holds no video stream"
+            raise ChunkError(f"{path}: {lack}")
+        # Slices: a picture comes out as soon as its packet is in, where frame threads hold back several.
+        context.thread_type = "SLICE"
+        context.thread_count = threads
+        self.stream: VideoStream = videos[0]
+        self.context = context
+        self.packets: Iterator[Packet[VideoStream]]
+        self._skips = skips_exactly(context.name, context.extradata)
+        self._table: PacketTable | None = None
+        self._begin(0, packets_from(self.container, self.stream))
+
+    def use(self, table: PacketTable) -> None:
+        """Take the table that says which packet is which."""
+        self._table = table
+
+    def close(self) -> None:
+        self.packets = iter(())
+        self.container.close()
+
+    # ------------------------------------------------------------------ where it stands
+
+    def _begin(self, start: int, packets: Iterator[Packet[VideoStream]]) -> None:
+        self.start = start
+        self.next = start  # place of the packet to be fed next
+        self.ended = False  # nothing can be fed any more without going elsewhere
+        self.waiting: dict[int, Packet[VideoStream]] = {}  # wanted and fed, not come out yet
+        self.faults: dict[int, str] = {}
+        self._damage: list[tuple[int, int | None]] = []  # from the first damaged place to the next seek point
+        self.packets = packets
+
+    def first_packet_point(self) -> SeekPoint:
+        """Look at the first packet of a newly opened file, and stand before it."""
+        packet = next(self.packets, None)
+        if packet is None:
+            return SeekPoint.NONE
+        self.packets = chain((packet,), self.packets)
+        return seek_point(self.context.name, self.context.extradata, memoryview(packet))
+
+    def seek(self, place: int) -> bool:
+        """Stand at a packet flagged as a key frame.
+
+        Returns
+        -------
+        bool
+            False: the file does not lead there, or decoding cannot begin there.
+        """
+        import av
+
+        table = self._table
+        assert table is not None and table.identity is not None
+        name, places = table.identity
+        times = {int(t[place]) for t in (table.dts, table.pts) if t[place] != NO_TIME}
+        for time in sorted(times, reverse=True):
+            try:
+                self.container.seek(time, stream=self.stream)
+            except av.error.FFmpegError:
+                continue
+            packets = packets_from(self.container, self.stream)
+            for packet in packets:
+                found = places.get(getattr(packet, name), -1)
+                if found == place and packet.size == table.size[place]:
+                    point = self._point(place, packet)
+                    self._begin(place, chain((packet,), packets))
+                    return place == 0 or point is not SeekPoint.NONE
+                if found < 0 or found > place:
+                    break
+        self._begin(place, iter(()))
+        self.ended = True
+        return False
+
+    def _point(self, place: int, packet: Packet[VideoStream]) -> SeekPoint:
+        assert self._table is not None
+        point = self._table.point.get(place)
+        if point is None:
+            point = seek_point(self.context.name, self.context.extradata, memoryview(packet))
+            self._table.point[place] = point
+        return point
+
+    # ------------------------------------------------------------------ decoding
+
+    def feed(self, wanted: bool) -> list[tuple[int, VideoFrame]]:
+        """Decode the next packet.
+
+        Parameters
+        ----------
+        wanted : bool
+            Whether its picture is. If not and nothing refers to it, it is not decoded.
+
+        Returns
+        -------
+        list of (place, picture)
+            What came out, whole and to be trusted. Of others `faults` says what is wrong with them. At the end of the file
+            all that the decoder holds back comes out and `ended` is set.
+        """
+        import av
+
+        table = self._table
+        assert table is not None
+        packet = next(self.packets, None)
+        if packet is not None and table.identity is not None:
+            name, places = table.identity
+            found = places.get(getattr(packet, name), -1)
+            while packet is not None and found < self.next:  # not what this file held before: damaged in between
+                packet = next(self.packets, None)
+                found = places.get(getattr(packet, name), -1) if packet is not None else -1
+            for lost in range(self.next, found):
+                self._note(lost, "its data are missing", None)
+            self.next = max(self.next, found)
+        place = self.next
+        if packet is None or place >= len(table):
+            return self.drain()
+        self.next += 1
+        if packet.size == 0:
+            return []
+        damaged = bool(self._damage) and self._damage[-1][1] is None
+        if damaged and packet.is_keyframe and self._point(place, packet) is not SeekPoint.NONE:
+            self._damage[-1] = (self._damage[-1][0], place)
+        if packet.size != table.size[place] or (packet.is_corrupt and not table.corrupt[place]):
+            self._note(place, "its data are incomplete", packet)
+            return []
+        packet.pts, packet.dts = place, None
+        if wanted:
+            self.waiting[place] = packet
+        if self._skips:
+            self.context.skip_frame = "DEFAULT" if wanted else "NONREF"
+        try:
+            pictures = self.context.decode(packet)
+        except av.error.FFmpegError as error:
+            self._note(place, error.strerror or "the decoder refuses it", packet)
+            return []
+        return self._whole(pictures)
+
+    def drain(self) -> list[tuple[int, VideoFrame]]:
+        """Let the decoder give what it holds back. Nothing can be fed afterwards."""
+        import av
+
+        if self.ended:
+            return []
+        self.ended = True
+        try:
+            pictures = self.context.decode(None)
+        except av.error.FFmpegError:
+            pictures = []
+        found = self._whole(pictures)
+        for place in self.waiting:
+            self.faults.setdefault(place, "the decoder gives no picture for it")
+        self.waiting = {}
+        return found
+
+    def _note(self, place: int, why: str, packet: Packet[VideoStream] | None) -> None:
+        """Note that a packet cannot be decoded, and that what refers to it is not to be trusted."""
+        self.waiting.pop(place, None)
+        self.faults.setdefault(place, why)
+        if packet is not None and is_unreferenced(self.context.name, self.context.extradata, memoryview(packet)):
+            return
+        if not self._damage or self._damage[-1][1] is not None:
+            self._damage.append((place, None))
+
+    def _whole(self, pictures: list[VideoFrame]) -> list[tuple[int, VideoFrame]]:
+        """Keep the pictures that may be trusted."""
+        found = []
+        for picture in pictures:
+            place = picture.pts
+            if place is None:
+                continue
+            packet = self.waiting.pop(place, None)
+            if picture.is_corrupt:
+                self._note(place, "its data are damaged", packet)
+            elif self._damage and self._is_tainted(place):
+                self.faults.setdefault(place, "it builds on a frame that is damaged")
+            else:
+                found.append((place, picture))
+        return found
+
+    def _is_tainted(self, place: int) -> bool:
+        assert self._table is not None
+        rank = self._table.rank
+        return any(
+            first < place and (end is None or place < end or rank[place] < rank[end]) for first, end in self._damage
+        )
