@@ -1,22 +1,19 @@
-"""imgstore houses video frames and their metadata for recordings from seconds to weeks.
-
-The names below are looked up where they live when they are first used, so that importing the package costs next to nothing.
-"""
+"""imgstore houses video frames and their metadata for recordings from seconds to weeks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from imgstore._version import __version__
+from imgstore.hookspecs import hookimpl
+from imgstore.metadata import is_imgstore
+from imgstore.opening import extract_only_frame, get_supported_formats, new_for_filename, new_for_format
+from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 
 if TYPE_CHECKING:
     from imgstore import align, apps, constants, errors, index, stores, util
     from imgstore.color import ensure_color, ensure_grayscale
-    from imgstore.hookspecs import hookimpl
-    from imgstore.metadata import is_imgstore
-    from imgstore.opening import extract_only_frame, get_supported_formats, new_for_filename, new_for_format
     from imgstore.selftest import run as test
-    from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 
 __all__ = [
     "DirectoryImgStore",
@@ -34,18 +31,11 @@ __all__ = [
     "test",
 ]
 
-_HOMES = {
-    "DirectoryImgStore": "store",
-    "ImgStore": "store",
-    "VideoImgStore": "store",
-    "ensure_color": "color",
-    "ensure_grayscale": "color",
-    "extract_only_frame": "opening",
-    "get_supported_formats": "opening",
-    "hookimpl": "hookspecs",
-    "is_imgstore": "metadata",
-    "new_for_filename": "opening",
-    "new_for_format": "opening",
+# What opening a store does not need is imported when it is first asked for.
+_LATER = {
+    "ensure_color": ("imgstore.color", "ensure_color"),
+    "ensure_grayscale": ("imgstore.color", "ensure_grayscale"),
+    "test": ("imgstore.selftest", "run"),
 }
 _MODULES = ("align", "apps", "constants", "errors", "index", "stores", "util")
 
@@ -55,11 +45,10 @@ def __getattr__(name: str) -> Any:
 
     if name in _MODULES:
         return import_module(f"imgstore.{name}")
-    if name == "test":
-        return import_module("imgstore.selftest").run
-    if name not in _HOMES:
+    if name not in _LATER:
         raise AttributeError(f"module 'imgstore' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"imgstore.{_HOMES[name]}"), name)
+    module, attribute = _LATER[name]
+    value = globals()[name] = getattr(import_module(module), attribute)
     return value
 
 

@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from imgstore.atomic import replace_file
 from imgstore.errors import ArgumentError, ChunkIndexError
+from imgstore.plain_yaml import load_plain_yaml
 
 __all__ = ["as_frame_numbers", "as_frame_times", "read_all_arrays", "read_chunk_index", "write_chunk_index"]
 
@@ -42,6 +43,7 @@ _END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED = 0x1
+_MAX_SIZE = 2**30  # bytes: room for thirty million frames in one chunk, checksums included
 _ZIP64 = 0xFFFFFFFF
 
 
@@ -256,9 +258,14 @@ def _read_file(base: str | os.PathLike[str]) -> tuple[str, bytes]:
     for path in (f"{name}.npz", f"{name}.yaml"):
         try:
             with open(path, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size > _MAX_SIZE:
+                    raise ChunkIndexError(f"{path}: the chunk's index is damaged: {size} bytes are more than any has")
                 return path, file.read()
         except FileNotFoundError:
             continue
+        except ChunkIndexError:
+            raise
         except OSError as error:
             reason = error.strerror or error
             raise ChunkIndexError(f"{path}: the chunk's index cannot be read ({reason})") from error
@@ -279,13 +286,9 @@ def _checked_pair(arrays: Mapping[str, Any]) -> tuple[Int64Array, Float64Array]:
 
 
 def _parse_yaml(data: bytes) -> Mapping[Any, Any]:
-    import yaml
-
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(data, Loader=loader)  # noqa: S506 - a safe loader, the fast one where it exists
-    # ValueError comes of impossible dates and the like
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        content = load_plain_yaml(data)
+    except ValueError as error:
         raise _Fault("the chunk's index is not valid YAML") from error
     if not isinstance(content, Mapping):
         raise _Fault("the chunk's index is not a YAML mapping")

@@ -11,10 +11,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import yaml
 
 from imgstore.atomic import replace_file
 from imgstore.errors import ArgumentError, MetadataError, NotAStoreError
 from imgstore.layout import METADATA_FILENAME, METADATA_KEY
+from imgstore.plain_yaml import load_plain_yaml
 
 __all__ = ["DIRECTORY_CLASS", "VERSION", "VIDEO_CLASS", "StoreMetadata", "is_imgstore", "new_metadata", "read_metadata",
            "store_directory", "write_metadata"]  # fmt: skip
@@ -22,6 +24,7 @@ __all__ = ["DIRECTORY_CLASS", "VERSION", "VIDEO_CLASS", "StoreMetadata", "is_img
 VERSION = 2
 DIRECTORY_CLASS = "DirectoryImgStore"
 VIDEO_CLASS = "VideoImgStore"
+_MAX_SIZE = 64 << 20  # bytes; people put whole configurations into their metadata
 _VIDEO_CLASSES = (VIDEO_CLASS, "VideoImgStoreFFMPEG")
 
 
@@ -124,8 +127,6 @@ def read_metadata(directory: str) -> StoreMetadata:
     MetadataError
         It cannot be read, or does not describe a store of version 2.
     """
-    import yaml
-
     # The C loader is some ten times faster; both build plain values only.
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     path = os.path.join(directory, METADATA_FILENAME)
@@ -135,9 +136,11 @@ def read_metadata(directory: str) -> StoreMetadata:
     except (FileNotFoundError, NotADirectoryError):
         what = f"has no {METADATA_FILENAME}" if os.path.isdir(directory) else "does not exist or is no directory"
         raise NotAStoreError(f"path {directory!r} is no store: it {what}") from None
+    except MetadataError:
+        raise
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise MetadataError(f"{path}: is not plain YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise MetadataError(f"{path}: is {'empty' if content is None else 'no mapping'}, not the metadata of a store")
@@ -307,8 +310,6 @@ def _plain(value: Any) -> Any:
 
 def write_metadata(directory: str, metadata: StoreMetadata) -> None:
     """Write ``metadata.yaml``, whole or not at all."""
-    import yaml
-
     content = {METADATA_KEY: metadata.values, **metadata.user}
     text = yaml.dump(content, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), default_flow_style=False, allow_unicode=True)
     replace_file(os.path.join(directory, METADATA_FILENAME), text.encode("utf-8"))

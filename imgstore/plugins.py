@@ -6,6 +6,7 @@ This is the only place through which the core knows a codec.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,8 +58,6 @@ class _Registry:
 
 @lru_cache(maxsize=1)
 def _registry() -> _Registry:
-    import importlib.metadata  # takes as long as half of numpy, and only the first store that is opened needs it
-
     manager = pluggy.PluginManager("imgstore")
     manager.add_hookspecs(hookspecs)
     registry = _Registry(manager, {}, {})

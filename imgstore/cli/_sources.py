@@ -140,7 +140,7 @@ def _video_frames(
 
 
 def _decode(path: str, container: Any, stream: Any) -> Iterator[Any]:
-    """Give every frame that can be decoded; packets that cannot are told of, and no reason to lose the rest."""
+    """Give every frame that can be decoded; what cannot is told of, and no reason to lose the rest."""
     import av
 
     broken = 0
@@ -154,11 +154,17 @@ def _decode(path: str, container: Any, stream: Any) -> Iterator[Any]:
         if packet is None:
             break
         try:
-            yield from packet.decode()
+            frames = packet.decode()
         except av.FFmpegError:
             broken += 1
+            continue
+        for frame in frames:
+            if frame.is_corrupt:
+                broken += 1
+            else:
+                yield frame
     if broken:
-        warnings.warn(f"{path}: {broken} packets are damaged, their frames are left out", ImgStoreWarning, stacklevel=2)
+        warnings.warn(f"{path}: damaged frames were left out: {broken}", ImgStoreWarning, stacklevel=2)
 
 
 class _Converter:
