@@ -1,0 +1,209 @@
+"""Who may know whom, held by reading the sources: docs/architecture.md says why."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PACKAGES = ("imgstore", "imgstore_codecs")
+
+# Names of imgstore 0.x: they look inward, and nothing inside looks at them. `imgstore/__init__.py` hands them out.
+DOORS = {"imgstore.apps", "imgstore.constants", "imgstore.legacy", "imgstore.stores", "imgstore.util"}
+DOOR_EXCEPTIONS = {("imgstore.store", "imgstore.legacy")}  # the private names have to be on the class itself
+FOR_CODECS = {"imgstore.codec", "imgstore.errors", "imgstore.hookspecs"}
+# What anyone may import; the commands have to do with that. The self-check is a command's work in a package of its own.
+PUBLIC = {"imgstore", "imgstore.errors", "imgstore.plugins", "imgstore.selftest", "imgstore.timecodes", "imgstore.cli"}
+# Each takes longer to import than all of imgstore, and not every program needs it.
+HEAVY = {"av", "blosc", "cv2", "h5py", "pandas", "rich", "sqlite3", "tqdm", "yaml"}
+# Modules whose whole purpose is one of these, imported where that is wanted.
+HEAVY_EXCEPTIONS = {("imgstore.index_sqlite", "sqlite3")}
+EXECUTING = {"eval", "exec", "np.load", "numpy.load", "yaml.full_load", "yaml.unsafe_load"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import statement's target."""
+
+    module: str
+    line: int
+    at_import: bool  # not within a function, and not for type checkers alone
+    typing_only: bool
+
+
+def sources() -> dict[str, Path]:
+    """Return the file of every module that is installed, by the module's name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((REPOSITORY / package).rglob("*.py")):
+            parts = path.relative_to(REPOSITORY).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+SOURCES = sources()
+every_module = pytest.mark.parametrize("module", SOURCES)
+
+
+def imports(path: Path) -> list[Import]:
+    """Find all imports of a file, wherever they stand."""
+    return list(_walk(ast.parse(path.read_text(encoding="utf-8"), str(path)), False, False))
+
+
+def _walk(node: ast.AST, in_function: bool, typing_only: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        function = in_function or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        typing = typing_only or (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"))
+        names: list[str] = []
+        line = 0
+        if isinstance(child, ast.Import):
+            line = child.lineno
+            names = [alias.name for alias in child.names]
+        elif isinstance(child, ast.ImportFrom):
+            assert not child.level and child.module, "imports are absolute here"
+            line = child.lineno
+            # `from imgstore import x` is of the module imgstore.x where there is one
+            members = [f"{child.module}.{alias.name}" for alias in child.names]
+            names = [m if m in SOURCES else child.module for m in members]
+        for name in names:
+            yield Import(name, line, not (function or typing), typing)
+        yield from _walk(child, function, typing)
+
+
+IMPORTS = {module: imports(path) for module, path in SOURCES.items()}
+
+
+def faults(module: str, allowed: set[str]) -> list[str]:
+    """Return the imports of a module that are of imgstore and not allowed, those for type checkers aside."""
+    return [
+        f"line {i.line}: {i.module}"
+        for i in IMPORTS[module]
+        if i.module.partition(".")[0] in PACKAGES and i.module not in allowed and not i.typing_only
+    ]
+
+
+def test_everything_is_looked_at() -> None:
+    assert {"imgstore.reader", "imgstore.writer", "imgstore.cli.view", "imgstore_codecs.npy"} <= SOURCES.keys()
+    assert sum(map(len, IMPORTS.values())) > 300
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore_codecs")])
+def test_codecs_know_the_contract_alone(module: str) -> None:
+    """The codecs that ship have nothing that a stranger's have not."""
+    siblings = {m for m in SOURCES if m.startswith("imgstore_codecs")}
+    assert faults(module, FOR_CODECS | siblings) == []
+
+
+def test_example_codec_knows_the_contract_alone() -> None:
+    (path,) = (REPOSITORY / "examples" / "third_party_codec").glob("imgstore_*/__init__.py")
+    known = {i.module for i in imports(path) if i.module.startswith("imgstore")}
+    assert known <= FOR_CODECS
+    assert "imgstore.codec" in known
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore.") or m == "imgstore"])
+def test_core_knows_codecs_through_plugins_alone(module: str) -> None:
+    assert [i for i in IMPORTS[module] if i.module.startswith("imgstore_codecs")] == []
+    named = [
+        node.value
+        for node in ast.walk(ast.parse(SOURCES[module].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("imgstore_codecs.")
+    ]
+    assert (named != []) == (module == "imgstore.plugins")
+
+
+def test_reader_and_writer_do_not_know_each_other() -> None:
+    assert "imgstore.writer" not in reachable("imgstore.reader")
+    assert "imgstore.reader" not in reachable("imgstore.writer")
+
+
+def reachable(module: str) -> set[str]:
+    """Return all modules that a module imports, and those that they import, wherever the imports stand."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        for i in IMPORTS[waiting.pop()]:
+            if i.module in SOURCES and i.module != "imgstore" and i.module not in found and not i.typing_only:
+                found.add(i.module)
+                waiting.append(i.module)
+    return found
+
+
+@every_module
+def test_nothing_inside_looks_at_the_doors(module: str) -> None:
+    if module in DOORS or module == "imgstore":
+        return
+    seen = {i.module for i in IMPORTS[module] if i.module in DOORS}
+    assert {(module, door) for door in seen} <= DOOR_EXCEPTIONS
+
+
+def test_door_exceptions_are_needed() -> None:
+    there = {(module, i.module) for module, found in IMPORTS.items() for i in found}
+    assert there >= DOOR_EXCEPTIONS
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore.cli") or m == "imgstore.__main__"])
+def test_commands_use_the_public_interface(module: str) -> None:
+    siblings = {m for m in SOURCES if m.startswith("imgstore.cli")}
+    assert faults(module, PUBLIC | siblings) == []
+
+
+@every_module
+def test_nothing_imports_in_a_circle(module: str) -> None:
+    """A module can be imported first, whichever it is; what circles there are go through functions."""
+    graph = {
+        name: {i.module for i in found if i.at_import and i.module in SOURCES and i.module != name}
+        for name, found in IMPORTS.items()
+        if name == module or name in reachable(module)
+    }
+    # `from imgstore import x` needs the package, which by itself imports nothing but its version
+    try:
+        TopologicalSorter({n: {d for d in deps if d != "imgstore"} for n, deps in graph.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports in a circle: {' -> '.join(error.args[1])}")
+
+
+@every_module
+def test_heavy_packages_are_imported_when_they_are_used(module: str) -> None:
+    allowed = {package for m, package in HEAVY_EXCEPTIONS if m == module}
+    found = {i.module.partition(".")[0] for i in IMPORTS[module] if i.at_import} & HEAVY
+    assert found <= allowed
+
+
+@every_module
+def test_library_does_not_print(module: str) -> None:
+    """It warns and logs; commands tell what they have to tell through click."""
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    assert [call.lineno for call in calls if call.func.id == "print"] == []  # type: ignore[attr-defined]
+
+
+@every_module
+def test_nothing_executes_what_it_reads(module: str) -> None:
+    """No pickles, no YAML objects, no eval: recordings come from anywhere."""
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    assert [i for i in IMPORTS[module] if i.module in ("pickle", "marshal", "shelve", "dill")] == []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        keywords = {k.arg: ast.unparse(k.value) for k in call.keywords}
+        assert name not in EXECUTING, f"line {call.lineno}: {name}"
+        assert keywords.get("allow_pickle", "False") == "False", f"line {call.lineno}: {name} allows pickles"
+        if name == "yaml.load":
+            assert "unsafe" not in keywords.get("Loader", "unsafe").lower(), f"line {call.lineno}: {name}"
+
+
+def test_every_room_is_on_the_page() -> None:
+    """docs/architecture.md tells of each module what it is for."""
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    missing = []
+    for module, path in SOURCES.items():
+        if path.name.startswith("_") or module.startswith(("imgstore.cli.", "imgstore.selftest.")):
+            continue
+        if f"`{path.name}`" not in page:
+            missing.append(module)
+    assert missing == []
