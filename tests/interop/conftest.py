@@ -97,7 +97,8 @@ def _interpreter(version: str) -> str | None:
 def old_python() -> str:
     """The interpreter of an environment with imgstore 0.4.0 and OpenCV, of the same Python as ours."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return _environment(f"imgstore-0.4.0-python{version}", sys.executable, PACKAGES)
+    # the interpreter behind our own environment, so that all environments of one Python share this one
+    return _environment(f"imgstore-0.4.0-python{version}", os.path.realpath(sys.executable), PACKAGES)
 
 
 @pytest.fixture(scope="session")
