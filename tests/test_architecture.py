@@ -22,7 +22,11 @@ PUBLIC = {"imgstore", "imgstore.errors", "imgstore.plugins", "imgstore.selftest"
 # Each takes long to import, and not every program needs it.
 HEAVY = {"av", "blosc", "cv2", "h5py", "pandas", "rich", "sqlite3", "tqdm", "yaml"}
 # Modules that are imported when one of these is wanted anyway: for an SQLite index, and for any store at all.
-HEAVY_EXCEPTIONS = {("imgstore.index_sqlite", "sqlite3"), ("imgstore.metadata", "yaml")}
+HEAVY_EXCEPTIONS = {
+    ("imgstore.index_sqlite", "sqlite3"),
+    ("imgstore.metadata", "yaml"),
+    ("imgstore.plain_yaml", "yaml"),
+}
 EXECUTING = {"eval", "exec", "np.load", "numpy.load", "yaml.full_load", "yaml.unsafe_load"}
 
 
