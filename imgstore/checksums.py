@@ -15,13 +15,16 @@ import numpy.typing as npt
 import xxhash
 
 from imgstore.codec import Buffer
+from imgstore.layout import METADATA_FILENAME
 
-__all__ = ["CHECKSUM_NAMES", "checksum", "checksum_arrays", "file_checksum"]
+__all__ = ["CHECKSUM_NAMES", "checksum", "checksum_arrays", "file_checksum", "place_arrays"]
 
 SIZE_NAME = "_checksum_size"
 HASH_NAME = "_checksum_xxh3_64"
 EXTRA_DATA_NAME = "_checksum_extra_data"
-CHECKSUM_NAMES = (SIZE_NAME, HASH_NAME, EXTRA_DATA_NAME)
+METADATA_NAME = "_checksum_metadata"
+CHUNK_NAME = "_checksum_chunk"
+CHECKSUM_NAMES = (SIZE_NAME, HASH_NAME, EXTRA_DATA_NAME, METADATA_NAME, CHUNK_NAME)
 
 _BLOCK = 2**20
 
@@ -71,3 +74,26 @@ def checksum_arrays(
     if extra_data_path is not None:
         arrays[EXTRA_DATA_NAME] = np.array([file_checksum(extra_data_path)[1]], np.uint64)
     return arrays
+
+
+def place_arrays(root: str, chunk: int) -> dict[str, npt.NDArray[Any]]:
+    """Say to which store and where in it a chunk belongs, as a chunk's index holds it.
+
+    A chunk that is whole in itself may still be in the place of another, or be described by metadata that have changed.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory, with its ``metadata.yaml``.
+    chunk : int
+        The chunk's number.
+
+    Returns
+    -------
+    dict
+        ``_checksum_metadata`` (uint64, one entry): XXH3-64 of ``metadata.yaml``; ``_checksum_chunk`` (int64, one entry).
+    """
+    return {
+        METADATA_NAME: np.array([file_checksum(os.path.join(root, METADATA_FILENAME))[1]], np.uint64),
+        CHUNK_NAME: np.array([chunk], np.int64),
+    }

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from imgstore.errors import StoreLockedError, StoreWriteError
 from imgstore.layout import LOCK_FILENAME
 
-__all__ = ["LockOwner", "acquire", "read_lock", "release"]
+__all__ = ["LockOwner", "acquire", "is_left_behind", "read_lock", "release"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,15 @@ class LockOwner:
         When the store was opened, ISO time with zone.
     boot : str
         Tells one run of a machine from the next; empty where the system does not say.
+    process_start : str
+        Tells one process of a number from the next; empty where the system does not say.
     """
 
     host: str
     pid: int
     started: str
     boot: str
+    process_start: str
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.started}"
@@ -51,32 +54,74 @@ def _boot() -> str:
         return ""
 
 
-def acquire(root: str) -> None:
+def acquire(root: str, *, break_lock: bool = False) -> None:
     """Mark a store as open for writing.
+
+    A lock whose writer is certainly dead is taken over.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory.
+    break_lock : bool
+        The person says that the writer that the lock names is gone.
 
     Raises
     ------
     StoreLockedError
-        It is marked already; the message names the writer.
+        It is marked already; the message names the writer, and says what to do.
     StoreWriteError
         The directory cannot be written to.
     """
-    import socket
-
     path = os.path.join(root, LOCK_FILENAME)
-    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    owner = LockOwner(socket.gethostname(), os.getpid(), now, _boot())
+    owner = json.dumps(asdict(_myself())).encode("utf-8")
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            json.dump(asdict(owner), file)
+        if os.path.lexists(path) and (break_lock or is_left_behind(root)):
+            _set_aside(path)
+        with open(path, "xb") as file:
+            file.write(owner)
     except FileExistsError:
         holder = read_lock(root)
         who = str(holder) if holder is not None else "a writer that left no name (imgstore 0.x?)"
         raise StoreLockedError(
-            f"{path}: the store is open for writing by {who}. If that writer is gone for certain, remove this file"
+            f"{path}: the store is open for writing by {who}. If you know that this writer is gone,"
+            " say so with break_lock=True"
         ) from None
     except OSError as error:
         raise StoreWriteError(error.errno, f"cannot write to the store: {error.strerror or error}", path) from error
+
+
+def _set_aside(path: str) -> None:
+    """Take a lock away; where two try at once, only one finds it."""
+    aside = f"{path}.{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, aside)
+        os.unlink(aside)
+
+
+def _myself() -> LockOwner:
+    import socket
+
+    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    return LockOwner(socket.gethostname(), os.getpid(), now, _boot(), _process_start(os.getpid()))
+
+
+def is_left_behind(root: str) -> bool:
+    """Whether the lock names a process of this very run of this machine that is gone; anything else is for a person."""
+    holder, myself = read_lock(root), _myself()
+    if holder is None or not holder.boot or (holder.host, holder.boot) != (myself.host, myself.boot):
+        return False
+    return _process_start(holder.pid) != holder.process_start
+
+
+def _process_start(pid: int) -> str:
+    """Return when a process was started, in ticks since the machine was; empty when there is none, or nobody says."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in (b"Z", b"X") else fields[19].decode("ascii")  # a zombie writes no more
 
 
 def read_lock(root: str) -> LockOwner | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
 __all__ = ["load_plain_yaml"]
 
 _MAX_DEPTH = 100
@@ -26,8 +28,6 @@ def load_plain_yaml(data: bytes) -> Any:
     ValueError
         It is no YAML, asks for objects to be built, or is nested more than 100 levels deep.
     """
-    import yaml
-
     # the C loader is some ten times faster; both build plain values only
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from imgstore import extra_data
 from imgstore.atomic import sync_directory
 from imgstore.background import InOrder
-from imgstore.checksums import checksum_arrays
+from imgstore.checksums import checksum_arrays, place_arrays
 from imgstore.chunk_files import ChunkFiles, DirectoryChunk, VideoChunk, sync_file
 from imgstore.chunk_index import read_chunk_index, write_chunk_index
 from imgstore.codec import Buffer, ChunkCodec, FrameCodec
@@ -54,7 +54,6 @@ class _Chunk:
     times: list[float] = field(default_factory=list)
     records: list[str] = field(default_factory=list)  # extra data
     whole: bool = True  # False once an error has left open whether the files took a frame
-    closed: bool = False  # whether the codec has let go of the files
     readable: int | None = None  # frames that can be read, where that may be fewer than were added
 
 
@@ -256,10 +255,11 @@ class Writer:
         return self._chunk
 
     def _finish_chunk(self) -> None:
-        """Have the chunk in hand put in place in the background."""
+        """Have the chunk in hand put in place in the background; its frames can all be read before the next begins."""
         chunk, self._chunk = self._chunk, None
         if chunk is not None:
             self.chunks.append(chunk.number)
+            self._close_files(chunk)
             self._finishing.submit(partial(self._put_in_place_or_keep, chunk))
 
     def _put_in_place_or_keep(self, chunk: _Chunk) -> None:
@@ -277,8 +277,6 @@ class Writer:
     def _put_in_place(self, chunk: _Chunk) -> None:
         """Finish a chunk: files on the disk, then extra data, then the index, then the journal goes."""
         try:
-            if not chunk.closed:
-                self._close_files(chunk)
             chunk.files.sync()
             count = len(chunk.numbers) if chunk.readable is None else chunk.readable
             base = chunk_base(self._root, chunk.number, self._extension)
@@ -289,7 +287,8 @@ class Writer:
             if self._extension is None:
                 sizes, hashes = sizes[:count], hashes[:count]
             extra_path = extra_data.records_path(base) if chunk.records else None
-            write_chunk_index(base, numbers, times, checksum_arrays(sizes, hashes, extra_path))
+            checksums = checksum_arrays(sizes, hashes, extra_path) | place_arrays(self._root, chunk.number)
+            write_chunk_index(base, numbers, times, checksums)
         except OSError as error:
             raise self._write_error(chunk.files.path, error) from error
         chunk.journal.close()
@@ -312,7 +311,6 @@ class Writer:
                 lost = len(chunk.numbers) - chunk.readable
                 warnings.warn(f"{chunk.files.path}: the last {lost} frames could not be saved: {failure}",
                               ImgStoreWarning, stacklevel=2)  # fmt: skip
-        chunk.closed = True
 
     def _frames_in(self, path: str) -> int:
         """Count the frames of a video file; 0 where it cannot be read."""
@@ -363,7 +361,8 @@ class Writer:
             sync_file(path)
             files = file_checksums(path)
             arrays = np.array(numbers, np.int64), np.array(times, np.float64)
-            write_chunk_index(chunk_base(self._root, number, extension), *arrays, checksum_arrays(*files))
+            checksums = checksum_arrays(*files) | place_arrays(self._root, number)
+            write_chunk_index(chunk_base(self._root, number, extension), *arrays, checksums)
         except OSError as error:
             raise self._write_error(path, error) from error
         for pair in zip(numbers, times, strict=True):
@@ -377,9 +376,10 @@ class Writer:
     def empty(self) -> None:
         """Remove all frames of the store."""
         self._finishing.wait()
-        for chunk in [*self._unfinished, *([self._chunk] if self._chunk is not None else [])]:
-            if not chunk.closed:
-                chunk.files.abandon()
+        if self._chunk is not None:
+            self._chunk.files.abandon()
+            self._unfinished.append(self._chunk)
+        for chunk in self._unfinished:
             chunk.journal.close()
         if self._early is not None:
             self._early[0].close()
@@ -437,7 +437,8 @@ class Writer:
                 os.makedirs(chunk_path(self._root, number, None), exist_ok=True)
             extra_data.write_records(base, records)
             none = np.empty(0, np.int64), np.empty(0, np.float64)
-            write_chunk_index(base, *none, checksum_arrays([], [], extra_data.records_path(base)))
+            checksums = checksum_arrays([], [], extra_data.records_path(base)) | place_arrays(self._root, number)
+            write_chunk_index(base, *none, checksums)
         except OSError as error:
             raise self._write_error(base, error) from error
         finally:
