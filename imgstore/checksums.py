@@ -1,7 +1,7 @@
 """Checksums of what a chunk consists of, kept in its own index where imgstore 0.x does not look.
 
-XXH3 (64 bits, https://github.com/Cyan4973/xxHash) runs at the speed of memory, so that it can be computed of every frame
-that is written. It finds damage; it is no protection against intent.
+XXH3 (64 bits, https://github.com/Cyan4973/xxHash) runs at the speed of memory, so that it can be computed of every
+frame that is written. It finds damage; it is no protection against intent.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def place_arrays(root: str, chunk: int) -> dict[str, npt.NDArray[Any]]:
     Returns
     -------
     dict
-        ``_checksum_metadata`` (uint64, one entry): XXH3-64 of ``metadata.yaml``; ``_checksum_chunk`` (int64, one entry).
+        ``_checksum_metadata`` (uint64, one entry): XXH3-64 of ``metadata.yaml``; ``_checksum_chunk`` (int64, one).
     """
     return {
         METADATA_NAME: np.array([file_checksum(os.path.join(root, METADATA_FILENAME))[1]], np.uint64),

@@ -11,11 +11,12 @@ import datetime
 import json
 import os
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from imgstore.errors import StoreLockedError, StoreWriteError
 from imgstore.layout import LOCK_FILENAME
 
-__all__ = ["LockOwner", "acquire", "is_left_behind", "read_lock", "release"]
+__all__ = ["LockOwner", "acquire", "is_left_behind", "lock_state", "read_lock", "release"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,16 @@ def is_left_behind(root: str) -> bool:
     if holder is None or not holder.boot or (holder.host, holder.boot) != (myself.host, myself.boot):
         return False
     return _process_start(holder.pid) != holder.process_start
+
+
+def lock_state(root: str) -> Literal["free", "held", "left behind", "unknown"]:
+    """Tell what is known of a store's writer: ``'held'`` and ``'left behind'`` are certain, ``'unknown'`` is for a person."""
+    if not os.path.lexists(os.path.join(root, LOCK_FILENAME)):
+        return "free"
+    holder, myself = read_lock(root), _myself()
+    if holder is None or not holder.boot or (holder.host, holder.boot) != (myself.host, myself.boot):
+        return "unknown"
+    return "left behind" if is_left_behind(root) else "held"
 
 
 def _process_start(pid: int) -> str:
