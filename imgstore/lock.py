@@ -1,7 +1,7 @@
 """One writer at a time: the ``.lock`` file, and whom it names.
 
-imgstore 0.x makes the same file, empty. A lock is never taken away on a guess: only one whose process is known to be gone
-on this very machine since it was started counts as left behind.
+imgstore 0.x makes the same file, empty. A lock is never taken away on a guess: only one whose process is known to be
+gone on this very machine since it was started counts as left behind.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from imgstore.errors import StoreLockedError, StoreWriteError
 from imgstore.layout import LOCK_FILENAME
 
 __all__ = ["LockOwner", "acquire", "is_left_behind", "lock_state", "read_lock", "release"]
+
+_MAX_SIZE = 65536  # bytes that a damaged lock may cost to read
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def is_left_behind(root: str) -> bool:
 
 
 def lock_state(root: str) -> Literal["free", "held", "left behind", "unknown"]:
-    """Tell what is known of a store's writer: ``'held'`` and ``'left behind'`` are certain, ``'unknown'`` is for a person."""
+    """Tell what is known of a store's writer; ``'held'`` and ``'left behind'`` are certain, ``'unknown'`` is not."""
     if not os.path.lexists(os.path.join(root, LOCK_FILENAME)):
         return "free"
     holder, myself = read_lock(root), _myself()
@@ -139,7 +141,7 @@ def read_lock(root: str) -> LockOwner | None:
     """Return whom the lock of a store names; None where there is no lock or it names nobody."""
     try:
         with open(os.path.join(root, LOCK_FILENAME), encoding="utf-8") as file:
-            return LockOwner(**json.load(file))
+            return LockOwner(**json.loads(file.read(_MAX_SIZE)))
     except (OSError, ValueError, TypeError):
         return None
 
