@@ -46,7 +46,7 @@ class UnknownOptionError(ArgumentError, TypeError):
     """A keyword is not among those that opening a store takes."""
 
 
-class NotAStoreError(ImgStoreError, ValueError):
+class NotAStoreError(ImgStoreError, FileNotFoundError, ValueError):
     """There is no store at the path."""
 
 

@@ -28,8 +28,10 @@ def new_for_filename(path: Path | None = None, *, basedir: Path | None = None, m
         The store's directory or its ``metadata.yaml``.
     basedir : path-like, optional
         The directory, in place of `path`.
-    mode : {'r', 'w'}
-        ``'w'`` needs all that `new_for_format` does, and ``format=``.
+    mode : {'r', 'a', 'w'}
+        ``'a'`` goes on writing a store: new chunks after the old, with the keywords `chunksize`, `sync`,
+        `flush_interval`, `break_lock` and the codec's options of `new_for_format`. ``'w'`` needs all that
+        `new_for_format` does, and ``format=``.
     index : ImgStoreIndex, optional
         An index to use instead of reading one.
     seek : bool, optional
@@ -88,6 +90,12 @@ def new_for_format(
         The frames are raw sensor data, decoded to BGR when read (``'cv_bayerbg'``, ...).
     fps : float, optional
         Nominal frames per second.
+    flush_interval : float, optional
+        Seconds of recording that a death of the process may take at most, default 1.
+    sync : bool, optional
+        Make the same promise for a death of the machine, default False.
+    break_lock : bool, optional
+        The writer that a lock names is known to be gone.
     overwrite : bool, optional
         Replace a store that is there.
     backend : str, optional

@@ -357,22 +357,3 @@ class Reader:
             self._stop_ahead()
             self._frames.close()
             self.index.close()
-
-
-def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the keywords that reading takes.
-
-    Raises
-    ------
-    ArgumentError
-        Where a value cannot be used.
-    """
-    checked = dict(options)
-    if checked["threads"] is None:
-        checked["threads"] = 0
-    for name in ("threads", "cache_size"):
-        if not isinstance(checked[name], (int, np.integer)) or isinstance(checked[name], bool) or checked[name] < 0:
-            raise ArgumentError(f"{name} must be a whole number from 0, not {checked[name]!r}")
-        checked[name] = int(checked[name])
-    checked["seek"] = bool(checked["seek"])
-    return checked

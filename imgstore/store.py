@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import contextlib
 import math
 import os
 import warnings
@@ -14,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore import lock, plugins
-from imgstore.chunk_frames import DEFAULT_CACHE_SIZE, ChunkFrames
+from imgstore.chunk_frames import ChunkFrames
 from imgstore.codec import ChunkCodec, Codec, FrameCodec, FrameSpec
-from imgstore.conform import conform
+from imgstore.conform import Conformer, conform
 from imgstore.encodings import check_encoding, decode_to_bgr
 from imgstore.errors import (
     ArgumentError,
@@ -28,14 +29,14 @@ from imgstore.errors import (
     StoreClosedError,
     StoreExistsError,
     StoreWriteError,
-    UnknownOptionError,
 )
 from imgstore.index import ImgStoreIndex
 from imgstore.journal import read_records
 from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases, holds_chunks, list_store
 from imgstore.legacy import LegacyNames
-from imgstore.metadata import new_metadata, read_metadata, store_directory, write_metadata
-from imgstore.reader import Reader, finished_chunks, read_options
+from imgstore.metadata import StoreMetadata, new_metadata, read_metadata, store_directory, write_metadata
+from imgstore.options import WriteOptions, check_codec_options, parse_read_options, parse_write_options
+from imgstore.reader import Reader, finished_chunks
 from imgstore.writer import Writer, remove_chunks
 
 __all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
@@ -45,10 +46,6 @@ FrameAndMetadata = tuple[Frame, tuple[int, float]]
 Path = str | os.PathLike[str]
 
 _DEFAULT_CHUNKSIZE = {True: 10000, False: 200}  # by whether chunks are video files
-_READ_DEFAULTS: dict[str, Any] = {"seek": True, "threads": None, "cache_size": DEFAULT_CACHE_SIZE}
-# 0.x took one set of keywords for both directions.
-_ONLY_FOR_WRITING = ("imgshape", "imgdtype", "chunksize", "metadata", "encoding", "fps", "overwrite", "format")
-_ONLY_FOR_READING = ("seek", "index", "gpu_id", "videosize")
 
 
 class ImgStore(LegacyNames):
@@ -62,8 +59,8 @@ class ImgStore(LegacyNames):
         The store's directory or its ``metadata.yaml``.
     basedir : path-like, optional
         The directory, in place of `path`.
-    mode : {'r', 'w'}
-        Read or write.
+    mode : {'r', 'w', 'a'}
+        Read, write a new store, or add chunks to one that is there.
     **options
         As in `imgstore.new_for_filename` and `imgstore.new_for_format`.
 
@@ -82,16 +79,18 @@ class ImgStore(LegacyNames):
     _codec_kind: ClassVar[type[Codec]] = Codec
 
     def __init__(self, path: Path | None = None, *, basedir: Path | None = None, mode: str = "r", **options: Any):
-        if mode not in ("r", "w"):
-            raise ArgumentError(f"mode must be 'r' or 'w', not {mode!r}")
+        if mode not in ("r", "w", "a"):
+            raise ArgumentError(f"mode must be 'r', 'w' or 'a', not {mode!r}")
         self._mode = mode
         self._root = store_directory(path, basedir)
         self._reader: Reader | None = None
         self._writer: Writer | None = None
         if mode == "r":
-            self._open_for_reading(dict(options))
+            self._open_for_reading(options)
+        elif mode == "w":
+            self._open_for_writing(options)
         else:
-            self._open_for_writing(dict(options))
+            self._open_for_appending(options)
         plugins.notify("imgstore_store_opened", store=self)
 
     def __init_subclass__(cls, codec_kind: type[Codec] = Codec, **kwargs: Any):
@@ -100,96 +99,91 @@ class ImgStore(LegacyNames):
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def _open_for_reading(self, options: dict[str, Any]) -> None:
-        self._open_options = dict(options)
-        index = options.pop("index", None)
-        backend = options.pop("backend", None)
-        for name in (*_ONLY_FOR_WRITING, "gpu_id", "videosize"):
-            options.pop(name, None)
-        unknown = options.keys() - _READ_DEFAULTS.keys()
-        if unknown:
-            raise UnknownOptionError(
-                f"reading takes no keyword {sorted(unknown)[0]!r}, only index, backend, {', '.join(_READ_DEFAULTS)}"
-            )
-        meta = self._meta = read_metadata(self._root)
-        if self._codec_kind is not Codec and meta.is_video != issubclass(self._codec_kind, ChunkCodec):
-            raise MetadataError(
-                f"{self.full_path}: this is a {meta.values['class']}, which {type(self).__name__} does not read"
-            )
-        if index is not None and not isinstance(index, ImgStoreIndex):
-            raise ArgumentError(f"index must be an ImgStoreIndex, not {type(index).__name__}")
+    def _open_for_reading(self, given: Mapping[str, Any]) -> None:
+        self._open_options = dict(given)
+        options = parse_read_options(given)
+        meta = self._meta = self._read_metadata()
         if meta.encoding is not None:
             check_encoding(meta.encoding)
-        self._entry = plugins.codec_for_stored(meta.format, meta.extension, backend)
+        self._entry = plugins.codec_for_stored(meta.format, meta.extension, options.backend)
         spec = FrameSpec(meta.imgshape, meta.imgdtype)
-        read = read_options({**_READ_DEFAULTS, **options})
-        frames = ChunkFrames(self._root, self._entry, meta.extension, spec, read)
+        frames = ChunkFrames(self._root, self._entry, meta.extension, spec, options.codec)
         frame_bytes = math.prod(spec.shape) * spec.dtype.itemsize
-        self._index_given = index is not None
-        self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, index)
+        self._index_given = options.index is not None
+        self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, options.index)
 
-    def _open_for_writing(self, options: dict[str, Any]) -> None:
-        for name in _ONLY_FOR_READING:
-            options.pop(name, None)
-        imgshape, name = options.pop("imgshape", None), options.pop("format", None)
-        if imgshape is None or name is None:
+    def _read_metadata(self) -> StoreMetadata:
+        meta = read_metadata(self._root)
+        if self._codec_kind is not Codec and meta.is_video != issubclass(self._codec_kind, ChunkCodec):
+            raise MetadataError(
+                f"{self.full_path}: this is a {meta.values['class']}, which {type(self).__name__} does not open"
+            )
+        return meta
+
+    def _open_for_writing(self, given: Mapping[str, Any]) -> None:
+        options = parse_write_options(given)
+        if options.imgshape is None or options.format is None:
             raise ArgumentError("writing needs imgshape (the shape of the frames) and format")
-        overwrite = bool(options.pop("overwrite", False))
-        user, fps = options.pop("metadata", None), options.pop("fps", None)
-        if user is not None and not isinstance(user, Mapping):
-            raise ArgumentError(f"metadata must be a mapping, not {type(user).__name__}")
-        sync, flush_interval = bool(options.pop("sync", False)), options.pop("flush_interval", 1.0)
-        if isinstance(flush_interval, bool) or not isinstance(flush_interval, (int, float)) or not flush_interval > 0:
-            raise ArgumentError(f"flush_interval must be a positive number of seconds, not {flush_interval!r}")
-        encoding, chunksize = options.pop("encoding", None), options.pop("chunksize", None)
-        entry = self._entry = plugins.codec_for_format(name, options.pop("backend", None), self._codec_kind)
+        entry = self._entry = plugins.codec_for_format(options.format, options.backend, self._codec_kind)
         extension = entry.format.extension if isinstance(entry.codec, ChunkCodec) else None
-        if chunksize is None:
-            chunksize = _DEFAULT_CHUNKSIZE[extension is not None]
-        if not isinstance(chunksize, (int, np.integer)) or isinstance(chunksize, bool) or chunksize < 1:
-            raise ArgumentError(f"chunksize must be a whole number of frames from 1, not {chunksize!r}")
-        decoded = name.endswith(plugins.DECODED_SUFFIX)
-        conformer = conform(entry.format, imgshape, options.pop("imgdtype", np.uint8), encoding, decoded)
-        if fps is not None:
-            if isinstance(fps, bool) or not isinstance(fps, (int, float, np.number)) or not 0 < fps < math.inf:
-                raise ArgumentError(f"fps must be a positive number of frames per second, not {fps!r}")
-            fps = float(fps)
-        known = entry.codec.write_options(entry.format)
-        for given in options:
-            if given not in known:
-                raise UnknownOptionError(
-                    f"writing {entry.format.name!r} takes no keyword {given!r}; its options are: {', '.join(known) or 'none'}"
-                )
-        if fps is not None and "fps" in known:
-            options["fps"] = fps
-        entry.codec.check_options(entry.format, conformer.stored, options)
-        self._lossless = entry.codec.lossless(entry.format, options)
-        self._given_shape = conformer.given.shape
-        self._meta = meta = new_metadata(
+        decoded = options.format.endswith(plugins.DECODED_SUFFIX)
+        conformer = conform(entry.format, options.imgshape, options.imgdtype, options.encoding, decoded)
+        codec_options = check_codec_options(entry.codec, entry.format, options)
+        entry.codec.check_options(entry.format, conformer.stored, codec_options)
+        meta = self._meta = new_metadata(
             self._root,
             format=entry.format.name,
             extension=extension,
             imgshape=conformer.stored.shape,
             imgdtype=conformer.stored.dtype,
-            chunksize=int(chunksize),
+            chunksize=options.chunksize or _DEFAULT_CHUNKSIZE[extension is not None],
             encoding=conformer.encoding,
-            fps=fps,
-            user=user,
+            fps=options.fps,
+            user=options.metadata,
         )
-        _claim_directory(self._root, overwrite)
-        try:
+        _claim_directory(self._root, options)
+        with _lock_released_on_error(self._root):
             for loss in conformer.losses:
-                warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=5)
+                warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=6)
             write_metadata(self._root, meta)
-            self._writer = Writer(
-                self._root, entry, conformer, int(chunksize), options,
-                sync=sync, flush_interval=float(flush_interval),
-                opened=_ChunkNotifier(self, "imgstore_chunk_opened"),
-                closed=_ChunkNotifier(self, "imgstore_chunk_closed"),
-            )  # fmt: skip
-        except BaseException:
-            lock.release(self._root)
-            raise
+            self._start_writer(conformer, options, codec_options, [], 0)
+
+    def _open_for_appending(self, given: Mapping[str, Any]) -> None:
+        options = parse_write_options(given)
+        meta = self._meta = self._read_metadata()
+        entry = self._entry = plugins.codec_for_format(meta.format, options.backend, self._codec_kind)
+        conformer = conform(entry.format, meta.imgshape, meta.imgdtype, meta.encoding, False)
+        codec_options = check_codec_options(entry.codec, entry.format, options)
+        entry.codec.check_options(entry.format, conformer.stored, codec_options)
+        lock.acquire(self._root, break_lock=options.break_lock)
+        with _lock_released_on_error(self._root):
+            listing = list_store(self._root, meta.extension)
+            existing = finished_chunks(self._root, meta.extension, listing)
+            self._start_writer(conformer, options, codec_options, existing, max(listing.named, default=-1) + 1)
+
+    def _start_writer(
+        self,
+        conformer: Conformer,
+        options: WriteOptions,
+        codec_options: dict[str, Any],
+        existing: Sequence[int],
+        first_chunk: int,
+    ) -> None:
+        self._lossless = self._entry.codec.lossless(self._entry.format, codec_options)
+        self._given_shape = conformer.given.shape
+        self._writer = Writer(
+            self._root,
+            self._entry,
+            conformer,
+            options.chunksize or max(1, self._meta.chunksize),
+            codec_options,
+            flush_interval=options.flush_interval,
+            sync=options.sync,
+            existing=existing,
+            first_chunk=first_chunk,
+            opened=_ChunkNotifier(self, "imgstore_chunk_opened"),
+            closed=_ChunkNotifier(self, "imgstore_chunk_closed"),
+        )
         self._finalizer = weakref.finalize(self, _close_writer, self._writer, self._root, os.getpid())
 
     # -- what it is ----------------------------------------------------------------------------------------------
@@ -217,7 +211,7 @@ class ImgStore(LegacyNames):
     @property
     def lossless(self) -> bool:
         """Whether frames come back exactly as they were written."""
-        return self._lossless if self._mode == "w" else self._entry.format.lossless
+        return self._entry.format.lossless if self._mode == "r" else self._lossless
 
     @property
     def uuid(self) -> str | None:
@@ -292,12 +286,16 @@ class ImgStore(LegacyNames):
 
     @property
     def frame_time_min(self) -> float:
-        """Earliest frame time in seconds; NaN when empty."""
+        """Earliest frame time in seconds; 0 when empty."""
+        if not self.frame_count:
+            return 0.0
         return self._writer.span.time_min if self._writer is not None else self._readable.index.frame_time_min
 
     @property
     def frame_time_max(self) -> float:
-        """Latest frame time in seconds; NaN when empty."""
+        """Latest frame time in seconds; 0 when empty."""
+        if not self.frame_count:
+            return 0.0
         return self._writer.span.time_max if self._writer is not None else self._readable.index.frame_time_max
 
     @property
@@ -792,7 +790,16 @@ def _reopen(cls: type[ImgStore], root: str, options: dict[str, Any], position: i
     return store
 
 
-def _claim_directory(root: str, overwrite: bool) -> None:
+@contextlib.contextmanager
+def _lock_released_on_error(root: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        lock.release(root)
+        raise
+
+
+def _claim_directory(root: str, options: WriteOptions) -> None:
     """Make the directory of a new store and lock it; where there is a store already, only `overwrite` clears the way."""
     metadata_path = os.path.join(root, METADATA_FILENAME)
     try:
@@ -800,11 +807,11 @@ def _claim_directory(root: str, overwrite: bool) -> None:
     except OSError as error:
         raise StoreWriteError(error.errno, f"the store cannot be made: {error.strerror or error}", root) from error
     exists = os.path.lexists(metadata_path)
-    if exists and not overwrite:
+    if exists and not options.overwrite:
         raise StoreExistsError(f"{root}: there is a store already; remove it, or give overwrite=True to replace it")
     if not exists and holds_chunks(root, _chunk_extensions()):
         raise StoreExistsError(f"{root}: holds chunks of a store whose {METADATA_FILENAME} is missing; write elsewhere")
-    lock.acquire(root)
+    lock.acquire(root, break_lock=options.break_lock)
     if exists:
         try:
             for extension in _chunk_extensions():

@@ -27,7 +27,7 @@ from imgstore.chunk_files import ChunkFiles, DirectoryChunk, VideoChunk, sync_fi
 from imgstore.chunk_index import read_chunk_index, write_chunk_index
 from imgstore.codec import Buffer, ChunkCodec, FrameCodec
 from imgstore.conform import Conformer
-from imgstore.errors import ArgumentError, ChunkError, ImgStoreError, ImgStoreWarning, StoreWriteError
+from imgstore.errors import ArgumentError, ChunkError, ChunkIndexError, ImgStoreError, ImgStoreWarning, StoreWriteError
 from imgstore.index_cache import CACHE_FILENAME, IndexBuilder
 from imgstore.journal import Journal, remove_journal
 from imgstore.layout import SQLITE_INDEX_FILENAME, chunk_base, chunk_name, chunk_path, list_store
@@ -100,6 +100,8 @@ class Writer:
         Whether the last frames are to survive a death of the machine, not of the process alone.
     existing : sequence of int
         Chunks that the store has already, to which further ones are added.
+    first_chunk : int
+        Number of the first chunk to write.
     opened, closed : callable
         Told of each chunk's number and paths, when it begins and when it is in place.
     """
@@ -114,7 +116,8 @@ class Writer:
         *,
         flush_interval: float,
         sync: bool,
-        existing: Sequence[int] = (),
+        existing: Sequence[int],
+        first_chunk: int,
         opened: ChunkEvent,
         closed: ChunkEvent,
     ):
@@ -141,22 +144,25 @@ class Writer:
         self.frame_time: float = math.nan
         self.chunks: list[int] = []
         self._cache = self._new_cache()
-        self._next_chunk = 0
         for number in existing:
             self._take_over(number)
+        self._next_chunk = first_chunk
         self._syncer = _Syncer(self._sync_tail, flush_interval / 2) if sync else None
 
     def _take_over(self, number: int) -> None:
         """Count the frames of a chunk that was there before."""
         base = chunk_base(self._root, number, self._extension)
-        numbers, times = read_chunk_index(base)
+        try:
+            numbers, times = read_chunk_index(base)
+        except ChunkIndexError as error:
+            warnings.warn(f"{error}; chunk {number} is left as it is", ImgStoreWarning, stacklevel=2)
+            numbers, times = np.empty(0, np.int64), np.empty(0, np.float64)
         for frame in zip(numbers.tolist(), times.tolist(), strict=True):
             self.span.add(*frame)
         if len(numbers):
             self.chunks.append(number)
             self.frame_number, self.frame_time = int(numbers[-1]), float(times[-1])
         self._add_to_cache(number, numbers, times)
-        self._next_chunk = number + 1
 
     # -- frames and extra data -----------------------------------------------------------------------------------
 
@@ -419,8 +425,8 @@ class Writer:
                     ImgStoreWarning,
                     stacklevel=2,
                 )
-        if self._early is not None:
-            self._write_early_records(*self._early)
+        if self._early is not None or not self.chunks:
+            self._write_chunk_without_frames()
         self._finish_cache()
 
     def wait_for_hooks(self) -> None:
@@ -428,21 +434,26 @@ class Writer:
         if not self._hooks.wait(_HOOK_PATIENCE):
             _log.warning("%s: a plugin is still at work on a finished chunk and is left to itself", self._root)
 
-    def _write_early_records(self, journal: Journal, records: list[str]) -> None:
-        """Keep extra data without a frame to which it belongs, in a chunk of its own."""
+    def _write_chunk_without_frames(self) -> None:
+        """Keep extra data without a frame to which it belongs; and 0.x opens no store that has no chunk at all."""
+        journal, records = self._early or (None, [])
         number = self._next_chunk
-        base = chunk_base(self._root, number, self._extension)
+        base, path = chunk_base(self._root, number, self._extension), chunk_path(self._root, number, self._extension)
+        none = np.empty(0, np.int64), np.empty(0, np.float64)
+        extra_path = extra_data.records_path(base) if records else None
         try:
             if self._extension is None:
-                os.makedirs(chunk_path(self._root, number, None), exist_ok=True)
-            extra_data.write_records(base, records)
-            none = np.empty(0, np.int64), np.empty(0, np.float64)
-            checksums = checksum_arrays([], [], extra_data.records_path(base)) | place_arrays(self._root, number)
-            write_chunk_index(base, *none, checksums)
+                os.makedirs(path, exist_ok=True)
+            else:
+                open(path, "xb").close()
+            if records:
+                extra_data.write_records(base, records)
+            write_chunk_index(base, *none, checksum_arrays([], [], extra_path))
         except OSError as error:
-            raise self._write_error(base, error) from error
+            raise self._write_error(path, error) from error
         finally:
-            journal.close()
+            if journal is not None:
+                journal.close()
         remove_journal(self._root, number)
         self._add_to_cache(number, *none)
 

@@ -494,6 +494,65 @@ def test_a_program_that_ends_without_closing_leaves_a_whole_store(tmp_path: Path
     assert not list((tmp_path / "s").glob(".*.journal"))
 
 
+def test_going_on_with_a_store(tmp_path: Path) -> None:
+    for fmt in ("npy", "mjpeg/avi"):
+        path = write_store(tmp_path / fmt[:3], fmt, 25, metadata={"a": 1})
+        with imgstore.new_for_filename(path, mode="a") as store:
+            assert store.mode == "a" and store.frame_count == 25 and store.chunks == [0, 1, 2] and store.frame_max == 124
+            assert store.user_metadata == {"a": 1} and store.frame_number == 124
+            for k in range(125, 140):
+                store.add_image(coded_frame(k), k, 1000 + 0.5 * (k - 100))
+            store.add_extra_data(k=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with imgstore.new_for_filename(path) as store:
+                assert store.chunks == [0, 1, 2, 3, 4]
+                assert [shown_number(i) for i, _ in store] == store.frame_numbers.tolist() == list(range(100, 140))
+                assert store.get_extra_data()["frame_index"].tolist() == [39]
+    with pytest.raises(NotAStoreError):
+        imgstore.new_for_filename(tmp_path / "nothing", mode="a")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only Linux tells one run of a process from another")
+def test_the_lock_of_a_dead_writer(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys, imgstore\n"
+        "sys.path.insert(0, sys.argv[2])\n"
+        "from scenes import coded_frame\n"
+        "s = imgstore.new_for_format('npy', sys.argv[1], imgshape=(48, 64), chunksize=10)\n"
+        "[s.add_image(coded_frame(k), k, k) for k in range(15)]\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = tmp_path / "s"
+    subprocess.run([sys.executable, "-c", program, str(root), os.path.dirname(__file__)])
+    lock = root / ".lock"
+    owner = json.loads(lock.read_text())
+    for change in ({"host": "elsewhere"}, {"boot": "another"}, {"pid": 1, "process_start": "x"}):
+        lock.write_text(json.dumps({**owner, **change}))
+        if change != {"pid": 1, "process_start": "x"}:  # that number was another process's, so this one is gone
+            with pytest.raises(StoreLockedError, match="break_lock=True"):
+                imgstore.new_for_filename(root, mode="a")
+    lock.write_text("")  # as 0.x leaves it
+    with pytest.raises(StoreLockedError, match="no name"):
+        imgstore.new_for_filename(root, mode="a")
+    imgstore.new_for_filename(root, mode="a", break_lock=True).close()
+    lock.write_text(json.dumps(owner))
+    with imgstore.new_for_filename(root, mode="a") as store:
+        store.add_image(coded_frame(15), 15, 15.0)
+    assert not lock.exists()
+    with imgstore.new_for_filename(root) as store:
+        assert [shown_number(i) for i, _ in store] == list(range(16))
+
+
+def test_importing_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, imgstore; heavy = {'cv2', 'pandas', 'av', 'h5py', 'blosc', 'click', 'rich', 'tqdm', 'sqlite3'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_wrong_direction_and_after_close(tmp_path: Path) -> None:
     writer = imgstore.new_for_format("mjpeg/avi", tmp_path / "s", imgshape=SHAPE)
     writer.add_image(coded_frame(1), 1, 1.0)

@@ -7,6 +7,7 @@ import ctypes.util
 import os
 import re
 import sys
+import time
 
 __all__ = ["why_no_window"]
 
@@ -41,12 +42,13 @@ def _x_answers() -> bool:
         return True
     x11.XOpenDisplay.restype = ctypes.c_void_p
     x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
-    x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
-    connection = x11.XOpenDisplay(None)
-    if not connection:
-        return False
-    x11.XCloseDisplay(connection)
-    return True
+    # An X server whose last client has gone starts anew and takes no connection meanwhile: so it is asked several
+    # times, and this connection stays open as long as the process lives, lest its end be what makes the server do so.
+    for wait in (0.0, 0.1, 0.2, 0.4):
+        time.sleep(wait)
+        if x11.XOpenDisplay(None):
+            return True
+    return False
 
 
 def _speaks_wayland() -> bool:
