@@ -113,8 +113,8 @@ def check_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCheck:
 def _check_place(parts: StoreParts, chunk: int, arrays: Arrays) -> Iterator[Fault]:
     noted = arrays.get(CHUNK_NAME)
     if noted is not None and noted.tolist() != [chunk]:
-        wrong = f"was written for chunk {noted.tolist()[:1]}" if len(noted) else "does not say for which chunk"
-        yield Fault("place", parts.base(chunk) + ".npz", chunk, None, f"this index {wrong}, and is in place of {chunk}'s")
+        message = f"is the index of chunk {', '.join(map(str, noted.tolist()))}, and in the place of chunk {chunk}'s"
+        yield Fault("place", parts.base(chunk) + ".npz", chunk, None, message)
 
 
 def _noted_files(
@@ -223,7 +223,8 @@ def _check_video_file(
     path, everything = parts.path(chunk), set(range(count))
     if not os.path.isfile(path):
         if count:
-            check.faults.append(Fault("missing", path, chunk, None, f"is missing, with the {count} frames of its index"))
+            message = f"is missing, with the {count} frames of its index"
+            check.faults.append(Fault("missing", path, chunk, None, message))
         return everything
     if noted:
         check.compared += 1

@@ -61,8 +61,8 @@ def _summary(report: Report) -> str:
     count = len(report.faults)
     verdict = "no fault" if not count else "1 fault" if count == 1 else f"{count:,} faults"
     return (
-        f"{verdict}: {report.frames:,} frames in {report.chunks:,} chunks, {report.compared:,} files compared with their"
-        f" checksums, {report.decoded:,} frames decoded: {report.path}"
+        f"{verdict}: {report.frames:,} frames in {report.chunks:,} chunks, {report.compared:,} files compared with"
+        f" their checksums, {report.decoded:,} frames decoded: {report.path}"
     )
 
 
@@ -73,9 +73,9 @@ def _progress() -> Iterator[Callable[[int, int], object] | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("chunks"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("chunks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("chunks")
         yield lambda done, total: bar.update(task, completed=done, total=total)
