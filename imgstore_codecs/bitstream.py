@@ -2,15 +2,17 @@
 
 The key-frame flags of containers promise less than exact seeking needs: encoders flag open groups of pictures and the
 points of a periodic intra refresh too. So the packets themselves are asked, by the syntax in ITU-T H.264 (7.3, D.1.8),
-ITU-T H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8) and ISO/IEC 14496-2 (MPEG-4 part 2).
+ITU-T H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8), RFC 9043 (FFV1) and ISO/IEC 14496-2
+(MPEG-4 part 2).
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from enum import IntEnum
 
-__all__ = ["INTRA_CODECS", "SeekPoint", "is_shown", "is_unreferenced", "seek_point", "skips_exactly"]
+__all__ = ["INTRA_CODECS", "SeekPoint", "checksums_agree", "is_shown", "is_unreferenced", "seek_point", "skips_exactly"]
 
 # Every packet stands alone.
 INTRA_CODECS = frozenset(
@@ -197,3 +199,24 @@ def _seek_point_av1(data: memoryview) -> SeekPoint:
             return SeekPoint.HARD if data[at] >> 4 == 0b0001 else SeekPoint.NONE
         at += size
     return SeekPoint.NONE
+
+
+# each byte with its bits in reverse order
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def checksums_agree(data: memoryview) -> bool:
+    """Whether each slice of an FFV1 packet has its CRC; FFmpeg's decoder notices damage and hides it.
+
+    RFC 9043, 4.9: a slice ends with its size (3 bytes), an error status and a CRC-32 of polynomial 0x04C11DB7, begun
+    with 0, most significant bit first, that makes the CRC of the whole slice 0. zlib has it with the bits reversed.
+    """
+    end = len(data)
+    while end > 0:
+        if end < 8:
+            return False
+        begin = end - 8 - int.from_bytes(data[end - 8 : end - 5], "big")
+        if begin < 0 or zlib.crc32(bytes(data[begin:end]).translate(_REVERSED), 0xFFFFFFFF) != 0xFFFFFFFF:
+            return False
+        end = begin
+    return True

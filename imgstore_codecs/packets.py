@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint, is_shown, seek_point
+from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint, checksums_agree, is_shown, seek_point
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-__all__ = ["NO_TIME", "PacketTable", "packets_from", "table_by_demuxing", "table_from_index"]
+__all__ = ["NO_TIME", "PacketTable", "ends_early", "packets_from", "table_by_demuxing", "table_from_index"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -45,12 +46,14 @@ class PacketTable:
         Flagged by the container as a key frame.
     shown : numpy.ndarray of bool
         Gives a frame: not cut away by an edit list, not empty.
-    corrupt : numpy.ndarray of bool
-        Flagged by the container as damaged.
     order : numpy.ndarray of int64 or None
         Place in decoding order of each frame, in the order of presentation. None: only decoding can tell.
     point : dict of int to SeekPoint
         What is known of packets flagged as key frames.
+    has_checksums : bool
+        Each packet has checksums that can be checked.
+    from_index : bool
+        Taken from the container's index, so that it lists packets that the file may lack.
     """
 
     pts: Ints
@@ -59,9 +62,10 @@ class PacketTable:
     size: Ints
     key: npt.NDArray[np.bool_]
     shown: npt.NDArray[np.bool_]
-    corrupt: npt.NDArray[np.bool_]
     order: Ints | None
     point: dict[int, SeekPoint]
+    has_checksums: bool = False
+    from_index: bool = False
 
     def __len__(self) -> int:
         return len(self.size)
@@ -90,8 +94,8 @@ class PacketTable:
     @property
     def nbytes(self) -> int:
         """Memory that the table takes, in bytes."""
-        # four numbers, three flags, order, rank, and an entry in the dict of identity
-        return len(self) * (4 * 8 + 3 + 2 * 8 + 128)
+        # four numbers, two flags, order, rank, and an entry in the dict of identity
+        return len(self) * (4 * 8 + 2 + 2 * 8 + 128)
 
 
 def packets_from(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
@@ -118,13 +122,16 @@ def table_by_demuxing(container: InputContainer, stream: VideoStream) -> PacketT
     """Read all packets of a newly opened file once."""
     context = stream.codec_context
     codec, extradata = context.name, context.extradata
-    rows: list[tuple[int, int, int, int, bool, bool, bool]] = []
+    rows: list[tuple[int, int, int, int, bool, bool]] = []
     point: dict[int, SeekPoint] = {}
+    has_checksums = False
     for packet in packets_from(container, stream):
         pts, dts, pos = packet.pts, packet.dts, packet.pos
         data = memoryview(packet)
         if packet.is_keyframe:
             point[len(rows)] = seek_point(codec, extradata, data)
+        if codec == "ffv1" and len(rows) < 3:  # whichever is undamaged tells
+            has_checksums = has_checksums or checksums_agree(data)
         rows.append(
             (
                 NO_TIME if pts is None else pts,
@@ -133,15 +140,14 @@ def table_by_demuxing(container: InputContainer, stream: VideoStream) -> PacketT
                 packet.size,
                 packet.is_keyframe,
                 packet.size > 0 and not packet.is_discard and is_shown(codec, data),
-                packet.is_corrupt,
             )
         )
-    columns = np.array(rows, np.int64).reshape(-1, 7).T
+    columns = np.array(rows, np.int64).reshape(-1, 6).T
     pts, dts, pos, size = columns[:4].copy()
-    key, shown, corrupt = columns[4:] != 0
+    key, shown = columns[4:] != 0
     reorders = bool(context.reorder_depth) and codec not in INTRA_CODECS
     order = _order_by_pts(container.format.name, pts, shown, reorders)
-    return PacketTable(pts, dts, pos, size, key, shown, corrupt, order, point)
+    return PacketTable(pts, dts, pos, size, key, shown, order, point, has_checksums)
 
 
 def _order_by_pts(format_name: str, pts: Ints, shown: npt.NDArray[np.bool_], reorders: bool) -> Ints | None:
@@ -178,11 +184,11 @@ def table_from_index(path: str, container: InputContainer, stream: VideoStream) 
     key = (flags & 1) != 0
     if bool((flags & 2).any()) or bool((size <= 0).any()) or len(np.unique(pos)) != count:
         return None
-    shown, corrupt = np.ones(count, np.bool_), np.zeros(count, np.bool_)
+    shown = np.ones(count, np.bool_)
     if not is_mp4:
         if not key.all():
             return None
-        return PacketTable(dts, dts, np.full(count, -1), size, key, shown, corrupt, np.arange(count), {})
+        return PacketTable(dts, dts, np.full(count, -1), size, key, shown, np.arange(count), {}, from_index=True)
     samples = _read_mp4_samples(path, stream.id)
     if samples is None:
         return None
@@ -192,7 +198,7 @@ def table_from_index(path: str, container: InputContainer, stream: VideoStream) 
     pts = dts + offsets
     reorders = bool(offsets.any()) or bool(stream.codec_context.reorder_depth)
     order = _order_by_pts(name, pts, shown, reorders)
-    return PacketTable(pts, dts, pos, size, key, shown, corrupt, order, {})
+    return PacketTable(pts, dts, pos, size, key, shown, order, {}, from_index=True)
 
 
 def _read_mp4_samples(path: str, track: int) -> tuple[Ints, Ints] | None:
@@ -260,3 +266,41 @@ def _only(boxes: Iterator[bytes]) -> bytes:
     for box in boxes:
         return box
     raise ValueError("a box is missing")
+
+
+def ends_early(path: str) -> bool:
+    """Whether a file is shorter than it says: its last box (mp4), segment (Matroska) or RIFF chunk (AVI) is cut off."""
+    end = os.path.getsize(path)
+    with open(path, "rb") as file:
+        head = file.read(12)
+        if head[:4] == b"RIFF":
+            return int.from_bytes(head[4:8], "little") + 8 > end
+        if head[:4] == b"\x1aE\xdf\xa3":
+            file.seek(4)
+            file.seek(_ebml_size(file) or 0, 1)
+            is_segment = file.read(4) == b"\x18S\x80g"
+            size = _ebml_size(file) if is_segment else None
+            return size is not None and file.tell() + size > end
+        if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
+            return False
+        at = 0
+        while at + 8 <= end:
+            file.seek(at)
+            size = int.from_bytes(file.read(4), "big")
+            if size == 1:
+                file.seek(at + 8)
+                size = int.from_bytes(file.read(8), "big")
+            if size == 0:  # to the end of the file
+                return False
+            at += max(size, 8)
+        return at != end
+
+
+def _ebml_size(file: BinaryIO) -> int | None:
+    """Read the size of a Matroska element (RFC 8794, 6); None: it is not known."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    value = int.from_bytes(first + file.read(length - 1), "big") & ((1 << 7 * length) - 1)
+    return None if value == (1 << 7 * length) - 1 else value

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ChunkError
-from imgstore_codecs.bitstream import SeekPoint, is_unreferenced, seek_point, skips_exactly
+from imgstore_codecs.bitstream import SeekPoint, checksums_agree, is_unreferenced, seek_point, skips_exactly
 from imgstore_codecs.packets import NO_TIME, PacketTable, packets_from
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Stretch:
         # Slices: a picture comes out as soon as its packet is in, where frame threads hold back several.
         context.thread_type = "SLICE"
         context.thread_count = threads
+        if context.name == "mjpeg":  # else it fills the rest of a torn picture with the one before
+            context.options = {"err_detect": "explode"}
         self.stream: VideoStream = videos[0]
         self.context = context
         self.packets: Iterator[Packet[VideoStream]]
@@ -154,8 +156,8 @@ class Stretch:
         Returns
         -------
         list of (place, picture)
-            What came out, whole and to be trusted. Of others `faults` says what is wrong with them. At the end of the file
-            all that the decoder holds back comes out and `ended` is set.
+            What came out, whole and to be trusted. Of others `faults` says what is wrong. At the end of the file all
+            that the decoder holds back comes out and `ended` is set.
         """
         import av
 
@@ -180,8 +182,11 @@ class Stretch:
         damaged = bool(self._damage) and self._damage[-1][1] is None
         if damaged and packet.is_keyframe and self._point(place, packet) is not SeekPoint.NONE:
             self._damage[-1] = (self._damage[-1][0], place)
-        if packet.size != table.size[place] or (packet.is_corrupt and not table.corrupt[place]):
+        if packet.size != table.size[place] or packet.is_corrupt:
             self._note(place, "its data are incomplete", packet)
+            return []
+        if table.has_checksums and not checksums_agree(memoryview(packet)):
+            self._note(place, "its checksums do not agree", packet)
             return []
         packet.pts, packet.dts = place, None
         if wanted:

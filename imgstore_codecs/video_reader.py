@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,14 @@ import numpy.typing as npt
 from imgstore.codec import ChunkReader, FrameSpec
 from imgstore.errors import FrameDecodeError
 from imgstore_codecs.bitstream import SeekPoint
-from imgstore_codecs.packets import PacketTable, table_by_demuxing, table_from_index
+from imgstore_codecs.packets import PacketTable, ends_early, table_by_demuxing, table_from_index
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.stretch import Stretch
 
 if TYPE_CHECKING:
+    from av.packet import Packet
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 __all__ = ["DEFAULT_CACHE_SIZE", "VideoReader"]
 
@@ -96,6 +97,10 @@ class VideoReader(ChunkReader):
                 stretch.ended = True
                 table.order = np.array([p for p in table.order.tolist() if p not in lost], np.int64)
         stretch.use(table)
+        if not table.from_index and np.any(np.diff(table.order) < 0) and ends_early(self._path):
+            # what is missing at the end may have been shown between the last ones
+            for place in table.order[-max(1, stretch.context.reorder_depth) :].tolist():
+                self._faults[place] = "the file ends early, so that nobody knows which frame this is"
         return table
 
     def _reopen(self) -> Stretch:
@@ -199,7 +204,7 @@ class VideoReader(ChunkReader):
         in_order = position == self._last + 1
         back = 0 < self._last - position <= _STEP_BACK
         self._jumps = 0 if in_order else self._jumps + 1
-        # Frames from `first` to `last` are decoded although nothing refers to them: those that are likely to be read next.
+        # Frames from `first` to `last` are decoded although nothing refers to them: those likely to be read next.
         # After the second jump in a row nothing is, so the decoder need not be kept going either.
         first, last = position, self.frame_count
         if back:
@@ -271,7 +276,7 @@ class VideoReader(ChunkReader):
 
     def _keep(self, place: int, picture: VideoFrame) -> None:
         """Keep a picture in case that it is asked for, within the bounds of the cache."""
-        if place in self._pictures:
+        if place in self._pictures or place in self._faults:
             return
         self._pictures[place] = picture
         self._held += _size(picture)
@@ -295,39 +300,55 @@ class VideoReader(ChunkReader):
         self._held = 0
 
 
-def _decode_plainly(stretch: Stretch, enough: Callable[[int, list[int]], bool]) -> tuple[int, list[int]]:
-    """Decode a newly opened file from its start, until ``enough(packets fed, places that came out)``."""
+def _decode_plainly(stretch: Stretch, enough: Callable[[int, list[int]], bool]) -> tuple[int, list[int], bool]:
+    """Decode a newly opened file from its start, until ``enough(packets fed, places that came out)``.
+
+    Returns how many packets were fed, the places that came out in this order, and whether the decoder met damage.
+    """
     import av
 
     came: list[int] = []
     fed = 0
+    damaged = False
+
+    def take(packet: Packet[VideoStream] | None) -> None:
+        nonlocal damaged
+        try:
+            pictures = stretch.context.decode(packet)
+        except av.error.FFmpegError:
+            damaged = True
+            return
+        damaged = damaged or any(p.is_corrupt for p in pictures)
+        came.extend(p.pts for p in pictures if p.pts is not None)
+
     for place, packet in enumerate(stretch.packets):
         fed = place + 1
         if packet.size == 0:
             continue
         packet.pts, packet.dts = place, None
-        with contextlib.suppress(av.error.FFmpegError):
-            came += [p.pts for p in stretch.context.decode(packet) if p.pts is not None]
+        take(packet)
         if enough(fed, came):
             break
-    with contextlib.suppress(av.error.FFmpegError):
-        came += [p.pts for p in stretch.context.decode(None) if p.pts is not None]
-    return fed, came
+    take(None)
+    return fed, came, damaged
 
 
 def _order_by_decoding(stretch: Stretch) -> npt.NDArray[np.int64]:
     """Let the decoder say in which order frames are shown, where the file does not."""
-    _, came = _decode_plainly(stretch, lambda fed, came: False)
+    _, came, _ = _decode_plainly(stretch, lambda fed, came: False)
     return np.array(came, np.int64)
 
 
 def _lost_at_start(stretch: Stretch, table: PacketTable) -> set[int]:
-    """Find the packets at the start of a stream that refer to what was cut away before it: no decoder shows them."""
+    """Find the packets at the start of a stream that refer to what was cut away before it: no decoder shows them.
+
+    Where packets are damaged nothing was cut: their frames are there and cannot be decoded.
+    """
     assert table.order is not None
     first_shown = int(np.argmax(table.order == 0)) if table.order[0] != 0 else 0
     leading = max(table.order[:first_shown].tolist(), default=0)
-    fed, came = _decode_plainly(stretch, lambda fed, came: fed > leading + 32 and len(came) > 0)
-    return set(range(fed)).difference(came) & set(table.order.tolist())
+    fed, came, damaged = _decode_plainly(stretch, lambda fed, came: fed > leading + 32 and len(came) > 0)
+    return set() if damaged else set(range(fed)).difference(came) & set(table.order.tolist())
 
 
 def _size(picture: VideoFrame) -> int:
