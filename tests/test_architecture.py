@@ -18,7 +18,15 @@ DOORS = {"imgstore.apps", "imgstore.constants", "imgstore.legacy", "imgstore.sto
 DOOR_EXCEPTIONS = {("imgstore.store", "imgstore.legacy")}  # the private names have to be on the class itself
 FOR_CODECS = {"imgstore.codec", "imgstore.errors", "imgstore.hookspecs"}
 # What anyone may import; the commands have to do with that. The self-check is a command's work in a package of its own.
-PUBLIC = {"imgstore", "imgstore.errors", "imgstore.plugins", "imgstore.selftest", "imgstore.timecodes", "imgstore.cli"}
+PUBLIC = {
+    "imgstore",
+    "imgstore.cli",
+    "imgstore.errors",
+    "imgstore.plugins",
+    "imgstore.selftest",
+    "imgstore.timecodes",
+    "imgstore.verify",
+}
 # Each takes long to import, and not every program needs it.
 HEAVY = {"av", "blosc", "cv2", "h5py", "pandas", "rich", "sqlite3", "tqdm", "yaml"}
 # Modules that are imported when one of these is wanted anyway: for an SQLite index, and for any store at all.
