@@ -192,6 +192,13 @@ class ChunkFrames:
                 return position
         return len(sizes)
 
+    def forget(self, chunks: Sequence[int]) -> None:
+        """Close chunks whose files have grown."""
+        for chunk in chunks:
+            reader = self._open.pop(chunk, None)
+            if reader is not None and os.getpid() == self._pid:
+                reader.close()
+
     def read_many(self, wanted: Mapping[int, tuple[Sequence[int], Sequence[Frame]]]) -> None:
         """Read frames of several chunks, each chunk's in one go, on all cores.
 

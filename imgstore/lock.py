@@ -16,7 +16,7 @@ from typing import Literal
 from imgstore.errors import StoreLockedError, StoreWriteError
 from imgstore.layout import LOCK_FILENAME
 
-__all__ = ["LockOwner", "acquire", "is_left_behind", "lock_state", "read_lock", "release"]
+__all__ = ["LockOwner", "acquire", "is_held", "is_left_behind", "lock_state", "read_lock", "release"]
 
 _MAX_SIZE = 65536  # bytes that a damaged lock may cost to read
 
@@ -125,6 +125,11 @@ def lock_state(root: str) -> Literal["free", "held", "left behind", "unknown"]:
     if holder is None or not holder.boot or (holder.host, holder.boot) != (myself.host, myself.boot):
         return "unknown"
     return "left behind" if is_left_behind(root) else "held"
+
+
+def is_held(root: str) -> bool:
+    """Whether a writer has the store open, or may have."""
+    return os.path.lexists(os.path.join(root, LOCK_FILENAME)) and not is_left_behind(root)
 
 
 def _process_start(pid: int) -> str:

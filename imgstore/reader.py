@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import os
 import threading
 import warnings
@@ -16,11 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.chunk_frames import ChunkFrames
-from imgstore.chunk_index import read_chunk_index
 from imgstore.encodings import decode_to_bgr
 from imgstore.errors import (
     ArgumentError,
-    ChunkError,
     EndOfStoreError,
     FrameIndexError,
     FrameNotFoundError,
@@ -28,11 +24,11 @@ from imgstore.errors import (
     StaleIndexError,
 )
 from imgstore.index import ImgStoreIndex
-from imgstore.journal import read_journal
-from imgstore.layout import Listing, chunk_base, chunk_bases, chunk_path, list_store
+from imgstore.layout import chunk_bases, list_store
 from imgstore.read_ahead import ReadAhead
+from imgstore.store_index import StoreIndex
 
-__all__ = ["Reader", "open_index"]
+__all__ = ["Reader"]
 
 Frame = npt.NDArray[Any]
 T = TypeVar("T")
@@ -40,75 +36,6 @@ T = TypeVar("T")
 _READ_AHEAD_BYTES = 64 * 2**20
 _READ_AHEAD_FRAMES = (2, 16)  # at least, at most
 _IN_ORDER = 3  # reads in order after which decoding runs ahead
-
-
-def finished_chunks(root: str, extension: str | None, listing: Listing) -> list[int]:
-    """Return the chunks that have an index; a journal beside a directory without one says that it is not finished."""
-    if extension is not None or not listing.journals:
-        return listing.chunks
-    return [
-        n
-        for n in listing.chunks
-        if n not in listing.journals or os.path.exists(chunk_base(root, n, extension) + ".npz")
-    ]
-
-
-def open_index(root: str, extension: str | None, frames: ChunkFrames, *, cached: bool = True) -> ImgStoreIndex:
-    """Find all frames of a store, those of a chunk that is being written too.
-
-    Parameters
-    ----------
-    root : str
-        The store's directory.
-    extension : str or None
-        Of its video files; None where chunks are directories.
-    frames : ChunkFrames
-        Tells how many frames of an unfinished chunk are whole.
-    cached : bool
-        Whether the cached index may be used.
-    """
-    listing = list_store(root, extension)
-    chunks = finished_chunks(root, extension, listing)
-    _warn_of_gaps(root, extension, listing)
-    unfinished = _unfinished_chunks(root, frames, sorted(listing.journals.difference(chunks)))
-    # A chunk that could not be finished may be followed by others that could.
-    last = min((n for n, _, _ in unfinished), default=math.inf)
-    places = chunk_bases(root, chunks if last == math.inf else [n for n in chunks if n < last], extension)
-    index = ImgStoreIndex.open_cached(root, places) if cached else None
-    if index is None:
-        index = ImgStoreIndex.new_from_chunks(places)
-    if not unfinished:
-        return index
-    later = [(n, *read_chunk_index(chunk_base(root, n, extension))) for n in chunks if n > last]
-    return index.extended(sorted([*unfinished, *later], key=operator.itemgetter(0)))
-
-
-def _unfinished_chunks(
-    root: str, frames: ChunkFrames, chunks: Sequence[int]
-) -> list[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
-    """Read numbers and times of those frames of unfinished chunks that are whole, from their journals."""
-    found = []
-    for n in chunks:
-        try:
-            records = read_journal(root, n)
-        except ChunkError as error:
-            warnings.warn(f"{error}; chunk {n} is left out", ImgStoreWarning, stacklevel=3)
-            continue
-        records = records[: frames.readable(n, records["size"].tolist())] if len(records) else records
-        if len(records):
-            found.append((n, records["frame_number"].astype(np.int64), records["frame_time"].astype(np.float64)))
-    return found
-
-
-def _warn_of_gaps(root: str, extension: str | None, listing: Listing) -> None:
-    for n in listing.without_index:
-        if n not in listing.journals:
-            path = chunk_path(root, n, extension)
-            why = "its recording was interrupted or goes on"
-            warnings.warn(f"{path}: has no index, so its frames are not known: {why}", ImgStoreWarning, stacklevel=3)
-    for n in listing.without_frames:
-        path = chunk_path(root, n, extension)
-        warnings.warn(f"{path}: is missing, its index is still there; its frames are left out", ImgStoreWarning, stacklevel=3)
 
 
 def _read_raw(index: ImgStoreIndex, frames: ChunkFrames, position: int) -> tuple[Frame, int, float]:
@@ -151,8 +78,10 @@ class Reader:
         self.encoding = encoding
         low, high = _READ_AHEAD_FRAMES
         self._depth = max(low, min(high, _READ_AHEAD_BYTES // max(1, frame_bytes)))
+        self._store_index: StoreIndex | None = None  # none where the user gave an index
         if index is None:
-            index = open_index(root, extension, frames)
+            self._store_index = StoreIndex(root, extension, frames)
+            index = self._store_index.index
         else:
             index.bind(chunk_bases(root, list_store(root, extension).chunks, extension))
         self.index = index
@@ -173,10 +102,14 @@ class Reader:
         except StaleIndexError as error:
             warnings.warn(f"{error}; the chunks are read again", ImgStoreWarning, stacklevel=4)
         self._stop_ahead()
-        self._frames.close()
-        self.index.close()
-        self.index = open_index(self._root, self._extension, self._frames, cached=False)
+        self._make_index_anew()
         return look_up()
+
+    def _make_index_anew(self) -> None:
+        self._frames.close()
+        (self._store_index or self.index).close()
+        self._store_index = StoreIndex(self._root, self._extension, self._frames, cached=False)
+        self.index = self._store_index.index
 
     def whole_index(self) -> ImgStoreIndex:
         """Return the index after every chunk has been compared with it."""
@@ -347,8 +280,18 @@ class Reader:
         with self._lock:
             self._after_fork()
             self._stop_ahead()
-            self._frames.close()  # an unfinished chunk holds more frames now
-            self.index = open_index(self._root, self._extension, self._frames, cached=False)
+            if self._store_index is None:
+                self._make_index_anew()
+            else:
+                self._store_index.refresh()
+                self.index = self._store_index.index
+
+    def reopen(self) -> None:
+        """Read everything anew, after the chunks' own indexes were changed."""
+        with self._lock:
+            self._after_fork()
+            self._stop_ahead()
+            self._make_index_anew()
 
     def close(self) -> None:
         """Stop reading ahead and close every file."""
@@ -356,4 +299,4 @@ class Reader:
             self._after_fork()
             self._stop_ahead()
             self._frames.close()
-            self.index.close()
+            (self._store_index or self.index).close()

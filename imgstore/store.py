@@ -6,6 +6,7 @@ import datetime
 import contextlib
 import math
 import os
+import time
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +37,8 @@ from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_base
 from imgstore.legacy import LegacyNames
 from imgstore.metadata import StoreMetadata, new_metadata, read_metadata, store_directory, write_metadata
 from imgstore.options import WriteOptions, check_codec_options, parse_read_options, parse_write_options
-from imgstore.reader import Reader, finished_chunks
+from imgstore.reader import Reader
+from imgstore.store_index import finished_chunks
 from imgstore.writer import Writer, remove_chunks
 
 __all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
@@ -485,14 +487,52 @@ class ImgStore(LegacyNames):
         """Go through all frames from the first; see `iter_images`."""
         return self.iter_images()
 
-    def iter_images(self, start: int | None = None, stop: int | None = None, step: int | None = None) -> Iterator[FrameAndMetadata]:
-        """Go through frames by position, as a slice counts them, yielding ``(img, (frame_number, frame_time))``.
+    def iter_images(
+        self,
+        start: int | None = None,
+        stop: int | None = None,
+        step: int | None = None,
+        *,
+        follow: bool = False,
+        poll_interval: float = 0.1,
+    ) -> Iterator[FrameAndMetadata]:
+        """Go through frames by position, as a slice counts them.
 
         Moves the place where `get_next_image` goes on.
+
+        Parameters
+        ----------
+        start, stop, step : int, optional
+            As in a slice.
+        follow : bool
+            At the end, wait for what is being recorded, until the writer closes the store or is gone. Needs a
+            positive `step`; `start` counts from the frames that are there at first.
+        poll_interval : float
+            Seconds between looks at the directory.
+
+        Yields
+        ------
+        tuple
+            ``(img, (frame_number, frame_time))``
         """
         reader = self._readable
-        for position in range(*slice(start, stop, step).indices(self.frame_count)):
+        positions = range(*slice(start, stop, step).indices(self.frame_count))
+        for position in positions:
             yield reader.read(position)
+        if not follow:
+            return
+        if positions.step < 1:
+            raise ArgumentError("following a recording needs a positive step")
+        position = positions.start + len(positions) * positions.step
+        while stop is None or position < stop:
+            recording = lock.is_held(self._root)  # asked first, so that its last frames are not missed
+            if position >= self.refresh():
+                if not recording:
+                    return
+                time.sleep(poll_interval)
+            while position < self.frame_count and (stop is None or position < stop):
+                yield reader.read(position)
+                position += positions.step
 
     def disable_decoding(self) -> None:
         """From now on return frames as they are stored, raw where the store has an encoding."""
@@ -606,7 +646,7 @@ class ImgStore(LegacyNames):
         chunks = finished_chunks(self._root, self._meta.extension, list_store(self._root, self._meta.extension))
         reader.whole_index()
         reindex(self._root, chunk_bases(self._root, chunks, self._meta.extension))
-        reader.refresh()
+        reader.reopen()
 
     # -- writing -------------------------------------------------------------------------------------------------
 

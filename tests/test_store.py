@@ -1058,3 +1058,29 @@ def test_live_reading(tmp_path: Path, fmt: str) -> None:
         assert len(seen) >= 47
     assert reader.refresh() == 50
     reader.close()
+
+
+@pytest.mark.parametrize("fmt", ["npy", "avc1/mp4"])
+def test_following_a_recording(tmp_path: Path, fmt: str) -> None:
+    program = (
+        "import sys, time, imgstore\n"
+        "sys.path.insert(0, sys.argv[3])\n"
+        "from scenes import coded_frame\n"
+        "with imgstore.new_for_format(sys.argv[2], sys.argv[1], imgshape=(48, 64), chunksize=20) as s:\n"
+        "    for k in range(70):\n"
+        "        s.add_image(coded_frame(k), k, k / 100)\n"
+        "        if k == 5: print('begun', flush=True)\n"
+        "        time.sleep(0.01)\n"
+    )
+    root = tmp_path / "s"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(root), fmt, os.path.dirname(__file__)], stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None and writer.stdout.readline() == b"begun\n"
+        with imgstore.new_for_filename(root) as store:
+            before = store.frame_count
+            followed = [(shown_number(i), n) for i, (n, _) in store.iter_images(follow=True, poll_interval=0.01)]
+    assert 0 < before < 70
+    assert followed == [(k, k) for k in range(70)]
+    with imgstore.new_for_filename(root) as store:
+        assert [n for _, (n, _) in store.iter_images(60, follow=True)] == list(range(60, 70)), "nobody writes any more"

@@ -39,7 +39,8 @@ class Levels:
             self._high = max(self._high, float(finite.max()))
         span = self._high - self._low
         scaled = (samples - self._low) * (255 / span if 0 < span < np.inf else 1.0)
-        return np.rint(np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0).clip(0, 255)).astype(np.uint8)
+        levels: Image = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0).clip(0, 255).round().astype(np.uint8)
+        return levels
 
 
 def to_picture(img: npt.NDArray[Any], levels: Levels) -> Image:

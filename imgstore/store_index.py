@@ -1,0 +1,151 @@
+"""The index of a whole store: its finished chunks, those that are being written, and what has come since."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.chunk_frames import ChunkFrames
+from imgstore.chunk_index import read_chunk_index
+from imgstore.errors import ChunkError, ImgStoreWarning
+from imgstore.index import ImgStoreIndex
+from imgstore.journal import read_journal
+from imgstore.layout import Listing, chunk_base, chunk_bases, chunk_path, journal_path, list_store
+
+__all__ = ["StoreIndex", "finished_chunks"]
+
+_ChunkArrays = tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float64]]
+
+
+def finished_chunks(root: str, extension: str | None, listing: Listing) -> list[int]:
+    """Return the chunks that have an index; a journal beside a directory without one says that it is not finished."""
+    if extension is not None or not listing.journals:
+        return listing.chunks
+    return [
+        n
+        for n in listing.chunks
+        if n not in listing.journals or os.path.exists(chunk_base(root, n, extension) + ".npz")
+    ]
+
+
+class _JournalGoneError(Exception):
+    """The chunk has been finished since the directory was listed."""
+
+
+class StoreIndex:
+    """Makes the index of a store and brings it up to date.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory.
+    extension : str or None
+        Of its video files; None where chunks are directories.
+    frames : ChunkFrames
+        Tells how many frames of an unfinished chunk are whole.
+    cached : bool
+        Whether the cached index may be used.
+
+    Attributes
+    ----------
+    index : ImgStoreIndex
+        All frames, as of the last look at the directory.
+    """
+
+    def __init__(self, root: str, extension: str | None, frames: ChunkFrames, *, cached: bool = True):
+        self._root = root
+        self._extension = extension
+        self._frames = frames
+        self._finished: list[int] = []  # in `_base`, from the lowest on without a gap in store order
+        self._base: ImgStoreIndex | None = None
+        self._unfinished: list[int] = []
+        self.index = self._look(cached, warn=True)
+
+    def refresh(self) -> None:
+        """Bring in what has been written since; frames that were there keep their positions."""
+        self._frames.forget(self._unfinished)  # they hold more frames now
+        self.index = self._look(cached=False, warn=False)
+
+    def _look(self, cached: bool, *, warn: bool) -> ImgStoreIndex:
+        while True:
+            listing = list_store(self._root, self._extension)
+            try:
+                chunks = finished_chunks(self._root, self._extension, listing)
+                unfinished = self._read_journals(sorted(listing.journals.difference(chunks)))
+            except _JournalGoneError:
+                continue
+            break
+        if warn:
+            self._warn_of_gaps(listing)
+        # A chunk that could not be finished may be followed by others that could.
+        first = min((n for n, _, _ in unfinished), default=math.inf)
+        settled = chunks if first == math.inf else [n for n in chunks if n < first]
+        base = self._index_of(settled, cached)
+        self._unfinished = [n for n, _, _ in unfinished]
+        if not unfinished:
+            return base
+        later = [self._read_chunk(n) for n in chunks if n > first]
+        return base.extended(sorted([*unfinished, *later], key=operator.itemgetter(0)))
+
+    def _index_of(self, chunks: list[int], cached: bool) -> ImgStoreIndex:
+        """Return the index of finished chunks, which is the one at hand and what has come to it."""
+        known, base = self._finished, self._base
+        if base is not None and chunks[: len(known)] == known:
+            new = chunks[len(known) :]
+            if new:
+                paths = chunk_bases(self._root, chunks, self._extension)
+                base = base.extended([self._read_chunk(n) for n in new], paths)
+        else:
+            places = chunk_bases(self._root, chunks, self._extension)
+            base = ImgStoreIndex.open_cached(self._root, places) if cached else None
+            if base is None:
+                base = ImgStoreIndex.new_from_chunks(places)
+        self._finished, self._base = chunks, base
+        return base
+
+    def _read_chunk(self, chunk: int) -> _ChunkArrays:
+        try:
+            return chunk, *read_chunk_index(chunk_base(self._root, chunk, self._extension))
+        except ChunkError as error:
+            warnings.warn(f"{error}; chunk {chunk} is left out", ImgStoreWarning, stacklevel=4)
+            return chunk, np.empty(0, np.int64), np.empty(0, np.float64)
+
+    def _read_journals(self, chunks: list[int]) -> list[_ChunkArrays]:
+        """Read numbers and times of those frames of unfinished chunks that are whole."""
+        found = []
+        for n in chunks:
+            try:
+                records = read_journal(self._root, n)
+            except ChunkError as error:
+                if not os.path.exists(journal_path(self._root, n)):
+                    raise _JournalGoneError from error
+                warnings.warn(f"{error}; chunk {n} is left out", ImgStoreWarning, stacklevel=4)
+                continue
+            records = records[: self._frames.readable(n, records["size"].tolist())] if len(records) else records
+            if len(records):
+                numbers, times = records["frame_number"].astype(np.int64), records["frame_time"].astype(np.float64)
+                found.append((n, numbers, times))
+        return found
+
+    def _warn_of_gaps(self, listing: Listing) -> None:
+        for n in listing.without_index:
+            path = chunk_path(self._root, n, self._extension)
+            # A chunk that was finished just now may be seen by its journal and its index, or by neither.
+            if n not in listing.journals and not os.path.exists(chunk_base(self._root, n, self._extension) + ".npz"):
+                why = "its recording was interrupted or goes on"
+                warnings.warn(f"{path}: has no index, so its frames are not known: {why}", ImgStoreWarning, stacklevel=6)
+        for n in listing.without_frames:
+            path = chunk_path(self._root, n, self._extension)
+            why = "its index is still there; its frames are left out"
+            warnings.warn(f"{path}: is missing, {why}", ImgStoreWarning, stacklevel=6)
+
+    def close(self) -> None:
+        """Let go of the mapped index."""
+        self.index.close()
+        if self._base is not None and self._base is not self.index:
+            self._base.close()
