@@ -12,12 +12,16 @@ from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 
 if TYPE_CHECKING:
     from imgstore import align, apps, constants, errors, index, stores, util
+    from imgstore.capture import VideoCapture
     from imgstore.color import ensure_color, ensure_grayscale
+    from imgstore.recorder import Recorder
     from imgstore.selftest import run as test
 
 __all__ = [
     "DirectoryImgStore",
     "ImgStore",
+    "Recorder",
+    "VideoCapture",
     "VideoImgStore",
     "__version__",
     "ensure_color",
@@ -33,6 +37,8 @@ __all__ = [
 
 # What opening a store does not need is imported when it is first asked for.
 _LATER = {
+    "Recorder": ("imgstore.recorder", "Recorder"),
+    "VideoCapture": ("imgstore.capture", "VideoCapture"),
     "ensure_color": ("imgstore.color", "ensure_color"),
     "ensure_grayscale": ("imgstore.color", "ensure_grayscale"),
     "test": ("imgstore.selftest", "run"),

@@ -38,6 +38,7 @@ class DirectoryChunk:
         self.path = path
         self._extension = extension
         self._synced = 0
+        self._size = 0
         self.sizes: list[int] = []
         self.hashes: list[int] = []
 
@@ -61,6 +62,7 @@ class DirectoryChunk:
         noted = size, checksum(buffers)
         self.sizes.append(size)
         self.hashes.append(noted[1])
+        self._size += size
         return noted
 
     def flush(self) -> None:
@@ -89,6 +91,10 @@ class DirectoryChunk:
 
     def abandon(self) -> None:
         """Nothing is held back."""
+
+    def size(self) -> int:
+        """Return how many bytes the frames take."""
+        return self._size
 
     def checksums(self) -> tuple[list[int], list[int]]:
         """Return sizes and checksums of the frames' files."""
@@ -135,6 +141,13 @@ class VideoChunk:
     def abandon(self) -> None:
         """Leave the file as it is."""
         self._writer.abandon()
+
+    def size(self) -> int:
+        """Return how many bytes the file has by now."""
+        try:
+            return os.stat(self.path).st_size
+        except FileNotFoundError:
+            return 0
 
     def checksums(self) -> tuple[list[int], list[int]]:
         """Return size and checksum of the file."""

@@ -289,3 +289,34 @@ class ChunkCodec(Codec):
         Exception
             Any, when the file is missing, truncated or holds something else. The store names the file.
         """
+
+    def recover(self, damaged: str, target: str, fmt: Format, spec: FrameSpec, limit: int | None = None) -> int:
+        """Write a whole file with the frames of a damaged or unfinished one, as they are, up to the last good one.
+
+        Parameters
+        ----------
+        damaged : str
+            The file. It stays as it is.
+        target : str
+            Path of the new file. Nothing is written where `damaged` is whole and holds no more than `limit` frames.
+        fmt : Format
+            As in `open_reader`.
+        spec : FrameSpec
+            What the frames are.
+        limit : int, optional
+            Copy no more frames than this.
+
+        Returns
+        -------
+        int
+            How many frames the new file holds, or `damaged` where there is none: the first ones. A damaged frame in their
+            midst keeps its place.
+
+        Raises
+        ------
+        NotImplementedError
+            This codec cannot do that.
+        Exception
+            Any other, when nothing can be saved.
+        """
+        raise NotImplementedError

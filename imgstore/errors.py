@@ -21,6 +21,7 @@ __all__ = [
     "ImgStoreWarning",
     "MetadataError",
     "NotAStoreError",
+    "RecorderFullError",
     "StaleIndexError",
     "StoreClosedError",
     "StoreExistsError",
@@ -104,6 +105,10 @@ class FrameIndexError(ImgStoreError, IndexError):
 
 class EndOfStoreError(ImgStoreError, EOFError):
     """There is no next frame."""
+
+
+class RecorderFullError(ImgStoreError, BufferError):
+    """As many frames as may wait to be written are waiting."""
 
 
 class StaleIndexError(ImgStoreError):

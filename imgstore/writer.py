@@ -139,6 +139,7 @@ class Writer:
         self._hooks = InOrder("imgstore-hooks")
         self._unfinished: list[_Chunk] = []  # what could not be put in place: a full disk
         self._errors: list[BaseException] = []  # of the background, for the next call
+        self._bytes_finished = 0
         self.span = Span()
         self.frame_number: float = math.nan
         self.frame_time: float = math.nan
@@ -163,6 +164,17 @@ class Writer:
             self.chunks.append(number)
             self.frame_number, self.frame_time = int(numbers[-1]), float(times[-1])
         self._add_to_cache(number, numbers, times)
+
+    @property
+    def encodes_frames(self) -> bool:
+        """Whether frames are encoded one by one, so that several threads may do it."""
+        return self._encode is not None
+
+    @property
+    def bytes_written(self) -> int:
+        """Size of the files with frames so far."""
+        chunk = self._chunk
+        return self._bytes_finished + (chunk.files.size() if chunk is not None else 0)
 
     # -- frames and extra data -----------------------------------------------------------------------------------
 
@@ -266,6 +278,7 @@ class Writer:
         if chunk is not None:
             self.chunks.append(chunk.number)
             self._close_files(chunk)
+            self._bytes_finished += chunk.files.size()
             self._finishing.submit(partial(self._put_in_place_or_keep, chunk))
 
     def _put_in_place_or_keep(self, chunk: _Chunk) -> None:
