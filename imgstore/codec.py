@@ -309,8 +309,8 @@ class ChunkCodec(Codec):
         Returns
         -------
         int
-            How many frames the new file holds, or `damaged` where there is none: the first ones. A damaged frame in their
-            midst keeps its place.
+            How many frames the new file holds, or `damaged` where there is none: the first ones. A damaged frame in
+            their midst keeps its place.
 
         Raises
         ------

@@ -13,6 +13,7 @@ from imgstore.codec import ChunkCodec, ChunkReader, ChunkWriter, Codec, Format, 
 from imgstore.hookspecs import hookimpl
 from imgstore_codecs.encoders import ENCODERS, check_encoder, option_help, settings_for
 from imgstore_codecs.video_reader import VideoReader
+from imgstore_codecs.video_recovery import recover_video
 from imgstore_codecs.video_writer import VideoWriter
 
 __all__ = ["PyAVCodec", "imgstore_codecs"]
@@ -74,6 +75,9 @@ class PyAVCodec(ChunkCodec):
 
     def open_reader(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkReader:
         return VideoReader(path, spec, options)
+
+    def recover(self, damaged: str, target: str, fmt: Format, spec: FrameSpec, limit: int | None = None) -> int:
+        return recover_video(damaged, target, spec, limit)
 
 
 @hookimpl
