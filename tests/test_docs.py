@@ -27,7 +27,7 @@ PAGES = sorted(
     key=lambda page: page.relative_to(REPOSITORY).as_posix(),
 )
 LANGUAGES = {"python", "output", "console", "text", "yaml", "toml", "sql", "json", "ini", "make"}
-STORES = (imgstore.ImgStore, imgstore.VideoImgStore, imgstore.DirectoryImgStore)
+CLASSES = (imgstore.ImgStore, imgstore.VideoImgStore, imgstore.DirectoryImgStore, imgstore.Recorder)
 SECONDS = 240
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
@@ -223,8 +223,8 @@ def test_pages_know_nothing_of_the_workshop() -> None:
 
 
 def public_members() -> Iterator[tuple[str, str, Any]]:
-    """Give class name, name and object of all that stores offer."""
-    for cls in STORES:
+    """Give class name, name and object of all that stores, and what writes them, offer."""
+    for cls in CLASSES:
         for name, member in vars(cls).items():
             if not name.startswith("_"):
                 yield cls.__name__, name, member
@@ -234,6 +234,7 @@ def test_public_names_are_told() -> None:
     """Each public name, and each method and property of a store, is on some page, as code."""
     told = everything_told()
     names = set(imgstore.__all__) | {name for _, name, _ in public_members()}
+    names |= {name for name in vars(imgstore.VideoCapture) if not name.startswith("_")}
     assert len(names) > 50
     assert sorted(name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", told)) == []
 
