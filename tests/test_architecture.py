@@ -23,6 +23,7 @@ PUBLIC = {
     "imgstore.cli",
     "imgstore.errors",
     "imgstore.plugins",
+    "imgstore.repair",
     "imgstore.selftest",
     "imgstore.timecodes",
     "imgstore.verify",
