@@ -35,7 +35,8 @@ from imgstore.parts import StoreParts, take_apart
 from imgstore.store_index import finished_chunks
 from imgstore.verify_chunk import Fault, check_chunk, check_unfinished_chunk, readable_size
 
-__all__ = ["Fault", "Report", "check_store", "stray_files", "verify_store"]
+__all__ = ["Fault", "Report", "check_store", "disagreement_of_cache", "disagreement_of_sqlite",
+           "stray_files", "verify_store"]  # fmt: skip
 
 Progress = Callable[[int, int], object]
 
@@ -147,6 +148,7 @@ def _check(parts: StoreParts, deep: bool, progress: Progress | None) -> Report:
         check = look(parts, chunk, deep)
         parts.frames.close()  # of a store of weeks no more than one chunk is open
         faults += check.faults
+        notes += check.notes
         if check.count is not None:
             counts[chunk] = check.count
         if check.metadata_hash is not None:
@@ -181,7 +183,7 @@ def _check_lock(root: str, state: str, faults: list[Fault], notes: list[Fault]) 
     elif state == "unknown":
         who = str(holder) if holder is not None else "a writer that left no name (imgstore 0.x?)"
         message = f"names {who}: whether that is still at work cannot be told from here"
-        faults.append(Fault("lock", path, None, None, message))
+        notes.append(Fault("lock", path, None, None, message))
 
 
 def _left_journal(parts: StoreParts, chunk: int) -> Fault:
@@ -235,19 +237,26 @@ def _check_cache(
     if not os.path.lexists(path):
         notes.append(Fault("cache", path, None, None, "is not there: opening reads the index of every chunk"))
         return
+    message = disagreement_of_cache(parts, chunks, counts)
+    if message is not None:
+        what = "does not agree with the chunks, of which some may have been added, removed or exchanged"
+        yield Fault("cache", path, None, None, f"{what}: {message}")
+
+
+def disagreement_of_cache(parts: StoreParts, chunks: list[int], counts: dict[int, int]) -> str | None:
+    """Say in what the cached index differs from the indexes of the chunks, given how many frames each lists."""
     bases = chunk_bases(parts.root, chunks, parts.extension)
     try:
-        cached = read_cache(path, parts.root, bases)
+        cached = read_cache(os.path.join(parts.root, CACHE_FILENAME), parts.root, bases)
         with contextlib.closing(ImgStoreIndex(cached.frames, bases, verified=False, mapped=cached.mapped)) as index:
-            held = {chunk for chunk, count in counts.items() if count}
-            if held != set(index.chunks):
-                raise ValueError("other chunks hold frames now")
+            if {chunk for chunk, count in counts.items() if count} != set(index.chunks):
+                return "other chunks hold frames now"
             index.verify_all()
             for what in ("frame_number", "frame_time"):
                 cached.frames.order(what)  # looks at its checksum
     except (StaleIndexError, ValueError, OSError, OverflowError, MemoryError) as error:
-        message = f"does not agree with the chunks: {error}. Chunks may have been added, removed or exchanged"
-        yield Fault("cache", path, None, None, message)
+        return str(error)
+    return None
 
 
 def _check_sqlite(parts: StoreParts, counts: dict[int, int]) -> Iterator[Fault]:

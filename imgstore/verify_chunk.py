@@ -12,6 +12,7 @@ import numpy.typing as npt
 from imgstore.checksums import CHUNK_NAME, EXTRA_DATA_NAME, HASH_NAME, METADATA_NAME, SIZE_NAME, file_checksum
 from imgstore.chunk_index import read_all_arrays
 from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError
+from imgstore.estimate import ESTIMATED_NAME
 from imgstore.extra_data import load_records, records_path
 from imgstore.journal import read_journal
 from imgstore.layout import journal_path
@@ -62,7 +63,7 @@ class ChunkCheck:
 
     Attributes
     ----------
-    faults : list of Fault
+    faults, notes : list of Fault
     count : int or None
         Frames that its index lists; None where that cannot be read.
     compared, decoded : int
@@ -72,6 +73,7 @@ class ChunkCheck:
     """
 
     faults: list[Fault] = field(default_factory=list)
+    notes: list[Fault] = field(default_factory=list)
     count: int | None = None
     compared: int = 0
     decoded: int = 0
@@ -94,10 +96,16 @@ def check_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCheck:
     try:
         arrays = read_all_arrays(parts.base(chunk))
     except ChunkIndexError as error:
-        check.faults.append(Fault("index", parts.base(chunk) + ".npz", chunk, None, _without_path(error)))
+        base = parts.base(chunk)
+        is_missing = not any(os.path.lexists(base + ending) for ending in (".npz", ".yaml"))
+        kind = "unfinished" if is_missing else "index"
+        check.faults.append(Fault(kind, base + ".npz", chunk, None, _without_path(error)))
         return check
     check.count = count = len(arrays["frame_number"])
     check.faults += _check_place(parts, chunk, arrays)
+    if ESTIMATED_NAME in arrays:
+        message = f"numbers and times of chunk {chunk} are estimated: they were lost"
+        check.notes.append(Fault("index", parts.base(chunk) + ".npz", chunk, None, message))
     if len(arrays.get(METADATA_NAME, ())) == 1:
         check.metadata_hash = int(arrays[METADATA_NAME][0])
     noted = _noted_files(parts, chunk, count, arrays, check)

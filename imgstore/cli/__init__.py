@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from imgstore.cli import codecs, index, info, save, timecodes, view
+from imgstore.cli import codecs, index, info, repair, save, timecodes, verify, view
 from imgstore.cli import test as selftest
 from imgstore.cli._common import HELP, Command
 
@@ -20,6 +20,8 @@ COMMANDS: tuple[click.Command, ...] = (
     info.command,
     codecs.command,
     index.command,
+    verify.command,
+    repair.command,
     timecodes.command,
     selftest.command,
 )
