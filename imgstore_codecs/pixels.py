@@ -6,6 +6,8 @@ range alone, so it serves for this (and for streams that say nothing, as OpenCV 
 
 from __future__ import annotations
 
+import os
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ __all__ = ["PictureConverter"]
 Frame = npt.NDArray[Any]
 
 # AVColorRange and AVColorSpace (libavutil/pixfmt.h)
-_LIMITED, _FULL = 1, 2
+_FULL = 2
 _UNSPECIFIED = 2
 _BT470BG, _SMPTE170M = 5, 6
 
@@ -37,11 +39,21 @@ _PLANAR_LUMA_8 = frozenset(
 )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def _expansion() -> npt.NDArray[np.uint8]:
-    """Limited to full range: 16 is black and 235 white."""
-    levels: npt.NDArray[np.float64] = np.rint((np.arange(256) - 16) * (255 / 219))
-    return levels.clip(0, 255).astype(np.uint8)
+# The same with more bits, in the low bits of 16
+_PLANAR_LUMA_WIDE = re.compile(r"(?:gray|yuva?4\d\dp)(9|10|12|14|16)le")
+
+
+@lru_cache(maxsize=16)
+def _luma_table(bits: int, limited: bool, out_bits: int) -> Frame:
+    """What each level of luma is as a level of gray; limited range has black at 16 and white at 235, in 8 bits."""
+    levels = np.arange(1 << bits, dtype=np.float64)
+    white = (1 << out_bits) - 1
+    if limited:
+        step = 1 << (bits - 8)
+        levels = (levels - 16 * step) * (white / (219 * step))
+    else:
+        levels *= white / ((1 << bits) - 1)
+    return np.rint(levels).clip(0, white).astype(np.uint8 if out_bits == 8 else np.uint16)
 
 
 class PictureConverter:
@@ -62,6 +74,7 @@ class PictureConverter:
         self._accurate = int(
             Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
         )
+        self._threads = min(4, os.cpu_count() or 1)
         self._staging: npt.NDArray[np.uint8] | None = None
 
     def __call__(self, picture: VideoFrame, out: Frame | None = None) -> Frame:
@@ -96,17 +109,27 @@ class PictureConverter:
 
     def _gray(self, picture: VideoFrame, out: Frame) -> None:
         name = picture.format.name
-        if name not in _PLANAR_LUMA_8:
-            self._by_swscale(picture, "gray", out)
-            return
-        luma = self._plane(picture, 0, np.uint8)
-        # what says nothing is limited, but for gray
-        if picture.color_range == _FULL or name[:4] == "yuvj" or (name == "gray" and picture.color_range != _LIMITED):
-            out[:] = luma
-        else:
-            import cv2
+        # as swscale has it: what says nothing is limited, and gray formats have no range
+        limited = picture.color_range != _FULL and name[:4] not in ("yuvj", "gray")
+        wide = _PLANAR_LUMA_WIDE.fullmatch(name)
+        if name in _PLANAR_LUMA_8:
+            luma = self._plane(picture, 0, np.uint8)
+            if limited:
+                import cv2
 
-            cv2.LUT(luma, _expansion(), dst=out)
+                cv2.LUT(luma, _luma_table(8, True, 8), dst=out)
+            else:
+                out[:] = luma
+        elif wide:
+            bits = int(wide[1])
+            luma = self._plane(picture, 0, np.dtype("<u2"))
+            if bits == 16 and not limited and out.dtype == np.uint16:
+                out[:] = luma
+            else:
+                table = _luma_table(bits, limited, 8 * out.itemsize)
+                np.take(table, luma, out=out, mode="clip")
+        else:
+            self._by_swscale(picture, "gray" if out.itemsize == 1 else "gray16le", out)
 
     def _color(self, picture: VideoFrame, out: Frame) -> None:
         import cv2
@@ -119,28 +142,35 @@ class PictureConverter:
         elif name == "nv12" and limited_601 and not (height | width) & 1:
             chroma = self._plane(picture, 1, np.uint8, channels=2)
             cv2.cvtColorTwoPlane(self._plane(picture, 0, np.uint8), chroma, cv2.COLOR_YUV2BGR_NV12, dst=out)
-        elif name == "gray" and picture.color_range != _LIMITED:
+        elif name == "gray":
             cv2.cvtColor(self._plane(picture, 0, np.uint8), cv2.COLOR_GRAY2BGR, dst=out)
         elif name in ("bgr24", "bgr0", "bgra"):
             out[:] = self._plane(picture, 0, np.uint8, channels=3 if name == "bgr24" else 4)[..., :3]
         elif name == "gbrp":
-            green, blue, red = (self._plane(picture, k, np.uint8) for k in range(3))
-            cv2.merge([blue, green, red], dst=out)
+            self._merge(picture, out)
         else:
-            self._by_swscale(picture, "bgr24", out)
+            # planar RGB comes out of swscale four times as fast as packed, and the same
+            self._by_swscale(picture, "gbrp", out)
 
     def _wide(self, picture: VideoFrame, out: Frame) -> None:
-        name = picture.format.name
         bits = max(c.bits for c in picture.format.components)
         if bits <= 8:
-            raise FrameDecodeError(f"the video has {bits} bits per sample ({name}), the store's frames 16")
-        if name == "gray16le" and not self._spec.color:
-            out[:] = self._plane(picture, 0, np.dtype("<u2"))
-        elif name == "gbrp16le" and self._spec.color:
-            for plane, channel in ((0, 1), (1, 0), (2, 2)):
-                out[..., channel] = self._plane(picture, plane, np.dtype("<u2"))
+            raise FrameDecodeError(
+                f"the video has {bits} bits per sample ({picture.format.name}), the store's frames have 16"
+            )
+        if not self._spec.color:
+            self._gray(picture, out)
+        elif picture.format.name == "gbrp16le":
+            self._merge(picture, out)
         else:
-            self._by_swscale(picture, "bgr48le" if self._spec.color else "gray16le", out)
+            self._by_swscale(picture, "gbrp16le", out)
+
+    def _merge(self, picture: VideoFrame, out: Frame) -> None:
+        """Interleave planar RGB as BGR."""
+        import cv2
+
+        green, blue, red = (self._plane(picture, k, self._spec.dtype) for k in range(3))
+        cv2.merge([blue, green, red], dst=out)
 
     def _i420(self, picture: VideoFrame) -> npt.NDArray[np.uint8]:
         """The three planes one after the other, as OpenCV wants them."""
@@ -155,13 +185,16 @@ class PictureConverter:
         return staging
 
     def _by_swscale(self, picture: VideoFrame, name: str, out: Frame) -> None:
+        """Convert at full accuracy, to full range."""
         from av.video.reformatter import ColorRange
 
         converted = self._swscale.reformat(
-            picture, format=name, interpolation=self._accurate, dst_color_range=ColorRange.JPEG, threads=1
+            picture, format=name, interpolation=self._accurate, dst_color_range=ColorRange.JPEG, threads=self._threads
         )
-        channels = 3 if self._spec.color else 1
-        out[:] = self._plane(converted, 0, self._spec.dtype.newbyteorder("<"), channels)
+        if self._spec.color:
+            self._merge(converted, out)
+        else:
+            out[:] = self._plane(converted, 0, self._spec.dtype)
 
     def _plane(self, picture: VideoFrame, index: int, dtype: npt.DTypeLike, channels: int = 1) -> Frame:
         """Look at a plane, without the padding at the end of its lines."""

@@ -1,0 +1,175 @@
+"""Pixel values agree with swscale at full accuracy, for every pixel format, matrix and range."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from video_samples import HEIGHT, WIDTH, encode
+
+from imgstore.codec import FrameSpec
+from imgstore.errors import FrameDecodeError
+from imgstore_codecs.pixels import PictureConverter
+from imgstore_codecs.video_reader import VideoReader
+
+ACCURATE = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+
+# AVColorSpace: unspecified, BT.709, FCC, BT.470BG (BT.601), SMPTE 170M (BT.601), SMPTE 240M, BT.2020
+MATRICES = {"unspecified": 2, "709": 1, "fcc": 4, "601-625": 5, "601-525": 6, "240m": 7, "2020": 9}
+RANGES = {"unspecified": 0, "limited": 1, "full": 2}
+YUV = ["yuv420p", "yuv422p", "yuv444p", "nv12", "yuv420p10le", "yuv422p12le", "yuv444p10le"]
+
+
+def make_picture(name: str, matrix: int, color_range: int, height: int = 96, width: int = 160) -> av.VideoFrame:
+    """Flat patches of colours within the gamut, 16 luma samples square, that differ in luma within each patch."""
+    picture = av.VideoFrame(width, height, name)
+    picture.colorspace, picture.color_range = matrix, color_range
+    rng = np.random.default_rng(4)
+    for index, plane in enumerate(picture.planes):
+        bits = max(c.bits for c in picture.format.components)
+        dtype, scale = (np.uint8, 1) if bits == 8 else (np.dtype("<u2"), 1 << (bits - 8))
+        samples = np.frombuffer(plane, dtype).reshape(plane.height, -1)
+        if index == 0:
+            content = rng.integers(90, 160, (height, width))
+        else:
+            pairs = 2 if name == "nv12" else 1
+            cells = rng.integers(118, 139, (height // 16, width // 16, pairs))
+            rows, columns = plane.height * 16 // height, plane.width * 16 // width
+            content = np.repeat(np.repeat(cells, rows, 0), columns, 1).reshape(plane.height, -1)
+        samples[:, : content.shape[1]] = (content * scale).astype(dtype)
+    return picture
+
+
+def by_swscale(picture: av.VideoFrame, name: str) -> np.ndarray:
+    return (
+        VideoReformatter()
+        .reformat(picture, format=name, interpolation=int(ACCURATE), dst_color_range=ColorRange.JPEG, threads=1)
+        .to_ndarray()
+    )
+
+
+def inside_patches(shape: tuple[int, ...]) -> np.ndarray:
+    """Where no interpolation reaches from one patch into the other."""
+    y, x = np.indices(shape[:2])
+    return (np.minimum(y % 16, 15 - y % 16) > 5) & (np.minimum(x % 16, 15 - x % 16) > 5)
+
+
+@pytest.mark.parametrize("color_range", RANGES)
+@pytest.mark.parametrize("matrix", MATRICES)
+@pytest.mark.parametrize("name", YUV)
+def test_color(name: str, matrix: str, color_range: str) -> None:
+    picture = make_picture(name, MATRICES[matrix], RANGES[color_range])
+    expected = by_swscale(picture, "bgr24").astype(int)
+    got = PictureConverter(FrameSpec(expected.shape, np.dtype(np.uint8)))(picture).astype(int)
+    difference = np.abs(got - expected)
+    if not (color_range != "full" and matrix in ("unspecified", "601-625", "601-525") and name in ("yuv420p", "nv12")):
+        assert difference.max() <= 2
+    # OpenCV does not interpolate chroma
+    assert difference[inside_patches(got.shape)].max() <= 2
+    assert got.std() > 15
+
+
+@pytest.mark.parametrize("color_range", RANGES)
+@pytest.mark.parametrize("name", [*YUV, "gray", "gray10le", "yuvj420p", "yuvj444p"])
+def test_gray(name: str, color_range: str) -> None:
+    picture = make_picture(name, 2, RANGES[color_range])
+    expected = by_swscale(picture, "gray").astype(int)
+    got = PictureConverter(FrameSpec(expected.shape, np.dtype(np.uint8)))(picture).astype(int)
+    assert np.abs(got - expected).max() <= 2
+    assert got.std() > 15
+
+
+@pytest.mark.parametrize("color_range", RANGES)
+@pytest.mark.parametrize("name", ["gray10le", "gray12le", "yuv420p10le", "yuv422p12le", "gray16le"])
+def test_gray_of_sixteen_bits(name: str, color_range: str) -> None:
+    picture = make_picture(name, 2, RANGES[color_range])
+    got = PictureConverter(FrameSpec((96, 160), np.dtype(np.uint16)))(picture).astype(float)
+    bits = max(c.bits for c in picture.format.components)
+    luma = np.frombuffer(picture.planes[0], "<u2").reshape(96, -1)[:, :160] / (1 << (bits - 8))
+    if color_range != "full" and name.startswith("yuv"):
+        expected = (luma - 16) / 219 * 65535
+    else:
+        expected = luma * (1 << (bits - 8)) / ((1 << bits) - 1) * 65535
+    assert np.abs(got - expected).max() <= 0.5 + 1e-6
+
+
+def test_levels_of_full_range_stay_apart() -> None:
+    picture = av.VideoFrame(256, 16, "yuv420p")
+    picture.color_range = 2
+    np.frombuffer(picture.planes[0], np.uint8).reshape(16, -1)[:, :256] = np.arange(256)
+    got = PictureConverter(FrameSpec((16, 256), np.dtype(np.uint8)))(picture)
+    np.testing.assert_array_equal(got, np.tile(np.arange(256), (16, 1)))
+
+
+@pytest.mark.parametrize("name", ["bgr24", "bgr0", "bgra", "gbrp", "rgb24"])
+def test_rgb_is_kept_exactly(name: str) -> None:
+    img = np.random.default_rng(1).integers(0, 256, (30, 43, 3)).astype(np.uint8)
+    picture = av.VideoFrame.from_ndarray(img, format="bgr24")
+    if name != "bgr24":
+        picture = picture.reformat(format=name)
+    got = PictureConverter(FrameSpec(img.shape, np.dtype(np.uint8)))(picture)
+    np.testing.assert_array_equal(got, img)
+
+
+def test_rgb_of_sixteen_bits_is_kept_exactly() -> None:
+    picture = av.VideoFrame(43, 30, "gbrp16le")
+    img = np.random.default_rng(1).integers(0, 65536, (30, 43, 3)).astype(np.uint16)
+    for plane, channel in zip(picture.planes, (1, 0, 2), strict=True):
+        np.frombuffer(plane, np.uint16).reshape(30, -1)[:, :43] = img[..., channel]
+    got = PictureConverter(FrameSpec(img.shape, np.dtype(np.uint16)))(picture)
+    np.testing.assert_array_equal(got, img)
+
+
+def test_a_gray_stream_gives_color_with_three_equal_channels() -> None:
+    picture = make_picture("gray", 2, 0)
+    got = PictureConverter(FrameSpec((96, 160, 3), np.dtype(np.uint8)))(picture)
+    luma = np.frombuffer(picture.planes[0], np.uint8).reshape(96, -1)[:, :160]
+    for channel in range(3):
+        np.testing.assert_array_equal(got[..., channel], luma)
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv444p", "gray", "bgr0"])
+@pytest.mark.parametrize("color", [False, True])
+def test_a_given_array_is_filled(name: str, color: bool) -> None:
+    picture = make_picture(name, 2, 0) if name != "bgr0" else av.VideoFrame(160, 96, "bgr0")
+    shape = (96, 160, 3) if color else (96, 160)
+    convert = PictureConverter(FrameSpec(shape, np.dtype(np.uint8)))
+    out = np.full((3, *shape), 77, np.uint8)
+    convert(picture, out[1])
+    np.testing.assert_array_equal(out[1], convert(picture))
+    assert (out[0] == 77).all() and (out[2] == 77).all()
+
+
+def test_odd_sizes() -> None:
+    for name in ("yuv420p", "yuv444p", "gray"):
+        picture = av.VideoFrame(45, 31, name)
+        for plane in picture.planes:
+            np.frombuffer(plane, np.uint8)[:] = 128
+        got = PictureConverter(FrameSpec((31, 45, 3), np.dtype(np.uint8)))(picture)
+        assert got.shape == (31, 45, 3) and np.ptp(got) <= 1
+
+
+def test_another_size_is_an_error() -> None:
+    with pytest.raises(FrameDecodeError, match="160 x 96"):
+        PictureConverter(FrameSpec((96, 162), np.dtype(np.uint8)))(make_picture("yuv420p", 2, 0))
+
+
+@pytest.mark.parametrize("matrix", [1, 5, 6, 7, 9])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv422p10le"])
+def test_decoded_video(tmp_path: Path, matrix: int, full: bool, pix_fmt: str) -> None:
+    """The stream's own tags decide, as the decoder hands them on."""
+    path = tmp_path / "video.mp4"
+    encode(path, range(3), pix_fmt=pix_fmt, matrix=matrix, full=full, color=True, options={"crf": "5"})
+    reader = VideoReader(str(path), FrameSpec((HEIGHT, WIDTH, 3), np.dtype(np.uint8)), {})
+    with av.open(str(path)) as container:
+        for position, picture in enumerate(container.decode(video=0)):
+            assert picture.color_range == (2 if full else 1)
+            assert picture.colorspace == matrix
+            difference = np.abs(reader.read(position).astype(int) - by_swscale(picture, "bgr24").astype(int))
+            by_opencv = pix_fmt == "yuv420p" and not full and matrix in (5, 6)
+            assert (np.percentile(difference, 80) if by_opencv else difference.max()) <= 2
+    reader.close()
