@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgstore._version import __version__
-from imgstore.hookspecs import hookimpl
 from imgstore.metadata import is_imgstore
 from imgstore.opening import extract_only_frame, get_supported_formats, new_for_filename, new_for_format
 from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from imgstore import align, apps, constants, errors, index, stores, util
     from imgstore.capture import VideoCapture
     from imgstore.color import ensure_color, ensure_grayscale
+    from imgstore.hookspecs import hookimpl
     from imgstore.recorder import Recorder
     from imgstore.selftest import run as test
 
@@ -41,6 +41,7 @@ _LATER = {
     "VideoCapture": ("imgstore.capture", "VideoCapture"),
     "ensure_color": ("imgstore.color", "ensure_color"),
     "ensure_grayscale": ("imgstore.color", "ensure_grayscale"),
+    "hookimpl": ("imgstore.hookspecs", "hookimpl"),
     "test": ("imgstore.selftest", "run"),
 }
 _MODULES = ("align", "apps", "constants", "errors", "index", "stores", "util")

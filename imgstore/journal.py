@@ -27,7 +27,7 @@ from imgstore.layout import journal_path
 
 __all__ = ["Journal", "read_journal", "read_records", "remove_journal"]
 
-_HEADER = b"imgstore journal\x01"[:16]
+_HEADER = b"imgstorejournal\x01"  # the last byte is the version
 _RECORD = struct.Struct("<qdQQ")
 _CHECK = struct.Struct("<Q")
 RECORD_DTYPE = np.dtype(

@@ -11,13 +11,13 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from imgstore import hookspecs
 from imgstore.codec import ChunkCodec, Codec, Format, FrameCodec
 from imgstore.errors import ArgumentError, CodecUnavailableError, FormatError, ImgStoreWarning
+
+if TYPE_CHECKING:
+    import pluggy
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -58,6 +58,10 @@ class _Registry:
 
 @lru_cache(maxsize=1)
 def _registry() -> _Registry:
+    import pluggy
+
+    from imgstore import hookspecs
+
     manager = pluggy.PluginManager("imgstore")
     manager.add_hookspecs(hookspecs)
     registry = _Registry(manager, {}, {})
