@@ -7,25 +7,27 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import imgstore
 import imgstore.apps
 from imgstore import cli, plugins
 from imgstore.cli.info import find_gaps
 
+# processes are started there, so that the installed package is found and not the one in the checkout
+ELSEWHERE = tempfile.gettempdir()
 TIMES = [1_700_000_000.0 + k / 50 for k in range(10)]
 
 
 def run(*arguments: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
     """Run ``python -m imgstore`` with arguments."""
     command = [sys.executable, "-m", "imgstore", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **kwargs)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ELSEWHERE, **kwargs)
 
 
 @pytest.fixture
@@ -94,14 +96,13 @@ class TestInfo:
         facts = json.loads(run("info", "--json", tmp_path / "empty").stdout)
         assert facts["frame_count"] == 0 and facts["frame_time_min"] is None and facts["fps"] is None
 
-    def test_every_sample(self, samples: Path) -> None:
+    def test_every_sample(self, samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Every store that 0.x or Motif wrote is told of, with the number of frames that it is known to hold."""
         seen = 0
         for expected in sorted(samples.glob("*.expected.json")):
             path = samples / expected.name.removesuffix(".expected.json")
-            result = CliRunner().invoke(cli.main, ["info", "--json", str(path)])
-            assert result.exit_code == 0, (path, result.output)
-            facts = json.loads(result.stdout)
+            cli.main(["info", "--json", str(path)], standalone_mode=False)
+            facts = json.loads(capsys.readouterr().out)
             if not path.name.startswith("interrupted"):
                 frames = json.loads(expected.read_text())["frames"]
                 assert facts["frame_count"] == len(frames), path
@@ -125,6 +126,7 @@ class TestInfo:
                 text=True,
                 timeout=120,
                 check=False,
+                cwd=ELSEWHERE,
             )
         finally:
             os.close(writing)
@@ -310,7 +312,7 @@ class TestNames:
         places = {"missing": tmp_path / "missing", "dest": tmp_path / "dest", "store": store_with_gaps}
         code = f"import sys, imgstore.apps; sys.argv[0] = 'old'; imgstore.apps.{function}()"
         command = [sys.executable, "-c", code, *(argument.format(**places) for argument in arguments)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ELSEWHERE)
         assert result.returncode == expected, result.stderr
         assert "Traceback" not in result.stderr
 
@@ -318,5 +320,6 @@ class TestNames:
         """Parsing arguments and printing help needs no OpenCV, PyAV or pandas."""
         heavy = ("cv2", "av", "pandas", "h5py", "pytest")
         code = f"import sys, imgstore.cli; print([m for m in {heavy} if m in sys.modules])"
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+        command = [sys.executable, "-c", code]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=ELSEWHERE)
         assert result.stdout.strip() == "[]"

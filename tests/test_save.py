@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from fractions import Fraction
@@ -20,6 +21,8 @@ import pytest
 
 import imgstore
 
+# processes are started there, so that the installed package is found and not the one in the checkout
+ELSEWHERE = tempfile.gettempdir()
 BARS = 12
 HEIGHT, WIDTH = 48, 96
 Frame = npt.NDArray[Any]
@@ -75,7 +78,7 @@ def at_rate(count: int, rate: int = 30) -> list[Fraction]:
 def save(*arguments: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
     """Run ``python -m imgstore save``."""
     command = [sys.executable, "-m", "imgstore", "save", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **kwargs)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ELSEWHERE, **kwargs)
 
 
 def check_store(path: Path, times: Sequence[float]) -> None:
@@ -404,7 +407,9 @@ class TestInterrupted:
     ) -> None:
         path = tmp_path / "store"
         command = [sys.executable, "-m", "imgstore", "save", "--source", long_video, "--format", fmt, path]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ELSEWHERE
+        )
         try:
             deadline = time.monotonic() + 60
             while not _something_written(path):
@@ -449,7 +454,9 @@ class TestProgress:
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "imgstore", "save", "--source", str(tmp_path / "clip.mp4")]
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-        process = subprocess.Popen([*command, str(tmp_path / "store")], stderr=theirs, stdout=theirs, env=environment)
+        process = subprocess.Popen(
+            [*command, str(tmp_path / "store")], stderr=theirs, stdout=theirs, env=environment, cwd=ELSEWHERE
+        )
         os.close(theirs)
         shown_text = b""
         try:

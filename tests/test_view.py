@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -26,6 +27,8 @@ from imgstore.cli._picture import Levels, to_picture, with_status_bar
 from imgstore.cli.view import _Player
 from imgstore.errors import FormatError
 
+# processes are started there, so that the installed package is found and not the one in the checkout
+ELSEWHERE = tempfile.gettempdir()
 FIRST = 500  # frame number of the first frame
 COUNT = 60
 GREEN = (40, 200, 40)
@@ -76,6 +79,7 @@ class Viewer:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            cwd=ELSEWHERE,
         )
 
     def xdotool(self, *arguments: str) -> str:
@@ -310,6 +314,7 @@ class TestWithoutDisplay:
             text=True,
             timeout=60,
             check=False,
+            cwd=ELSEWHERE,
         )
         assert result.returncode == 1
         (line,) = result.stderr.splitlines()
@@ -319,7 +324,7 @@ class TestWithoutDisplay:
     def test_empty_store(self, tmp_path: Path) -> None:
         imgstore.new_for_format("npy", tmp_path / "empty", imgshape=(4, 4)).close()
         command = [sys.executable, "-m", "imgstore", "view", str(tmp_path / "empty")]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ELSEWHERE)
         assert result.returncode == 1 and "empty" in result.stderr
 
 

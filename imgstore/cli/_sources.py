@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import math
@@ -170,49 +171,54 @@ def _decode(path: str, container: Any, stream: Any) -> Iterator[Any]:
 class _Converter:
     """From decoded frames to arrays: grayscale where the video is, else BGR, turned as a player turns them."""
 
+    # swscale at full accuracy: SWS_BILINEAR | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_ACCURATE_RND of swscale.h,
+    # which PyAV before 18 takes as a number and has no names for
+    _HOW = 0x2 | 0x2000 | 0x4000 | 0x40000
+
     def __init__(self, deep: bool):
         from av.video.reformatter import VideoReformatter
 
         self._deep = deep
         self._reformatter = VideoReformatter()
-        # swscale at full accuracy: SWS_BILINEAR | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_ACCURATE_RND
-        self._how: Any = 2 | 0x2000 | 0x4000 | 0x40000
 
     def __call__(self, frame: Any) -> npt.NDArray[Any]:
+        rotation = frame.rotation  # before it is converted: that does not keep it
         bits = max(component.bits for component in frame.format.components)
         if len(frame.format.components) == 1 and not frame.format.has_palette:
             wanted = "gray" if bits <= 8 else "gray16le"
         else:
             wanted = "bgr48le" if bits > 8 and self._deep else "bgr24"
-        img = self._reformat(frame, wanted).to_ndarray()
+        if frame.format.name != wanted:
+            frame = self._reformatter.reformat(frame, format=wanted, interpolation=self._HOW)
+        img = frame.to_ndarray()
         img = img.astype(img.dtype.newbyteorder("="), copy=False)
-        turns = round(getattr(frame, "rotation", 0) / 90) % 4
+        turns = round(rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(img, turns)) if turns else img
-
-    def _reformat(self, frame: Any, wanted: str) -> Any:
-        if frame.format.name == wanted:
-            return frame
-        try:
-            return self._reformatter.reformat(frame, format=wanted, interpolation=self._how)
-        except (TypeError, ValueError):
-            if not isinstance(self._how, int):
-                raise
-            self._how = "BICUBIC"  # this PyAV takes no flags beside the algorithm
-            return self._reformat(frame, wanted)
 
 
 # -- webcam --------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _silent_opencv() -> Iterator[None]:
+    import cv2
+
+    # OpenCV 4 has these at the top, OpenCV 5 in a module
+    log: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
+    level = log.getLogLevel()
+    log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
 
 
 def _webcam(number: int) -> Source:
     import cv2
 
     # of a camera that is not there OpenCV tells at length, from every backend: one line of ours will do
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    with _silent_opencv():
         camera = cv2.VideoCapture(number)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     if not camera.isOpened():
         camera.release()
         raise ArgumentError(f"could not open source: {number}: there is no such webcam (nor a file of that name)")
