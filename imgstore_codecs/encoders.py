@@ -55,8 +55,6 @@ class Encoder:
         Pixel formats for 16 bits, or ''.
     options : dict
         Further options of the encoder.
-    muxing : dict
-        Options of the container, that leave a readable file wherever writing stops.
     """
 
     name: str
@@ -71,14 +69,7 @@ class Encoder:
     gray16: str = ""
     color16: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
-    muxing: Mapping[str, str] = field(default_factory=dict)
 
-
-# Every frame is a fragment of its own while the file is written: what was accepted is on disk, at any frame rate.
-# Closing turns the file into an ordinary one (`hybrid_fragmented`).
-_MP4 = {"movflags": "hybrid_fragmented+frag_every_frame", "flush_packets": "1"}
-_MKV = {"flush_packets": "1", "cluster_time_limit": "1"}
-_AVI = {"flush_packets": "1"}
 
 _X26X_PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
@@ -97,31 +88,31 @@ _H264 = {
 ENCODERS: dict[str, Encoder] = {
     "mjpeg/avi": Encoder(
         name="mjpeg", muxer="avi", gop_size=1, crf=(2, 31, 3), crf_option="qscale",
-        gray="yuvj420p", color="yuvj420p", muxing=_AVI,
+        gray="yuvj420p", color="yuvj420p",
     ),
-    "h264/mkv": Encoder(muxer="matroska", muxing=_MKV, **_H264),  # type: ignore[arg-type]
-    "avc1/mp4": Encoder(muxer="mp4", muxing=_MP4, **_H264),  # type: ignore[arg-type]
+    "h264/mkv": Encoder(muxer="matroska", **_H264),  # type: ignore[arg-type]
+    "avc1/mp4": Encoder(muxer="mp4", **_H264),  # type: ignore[arg-type]
     "hevc/mp4": Encoder(
         name="libx265", muxer="mp4", gop_size=25, crf=(0, 51, 25), presets=_X26X_PRESETS, preset="ultrafast",
-        options={"tune": "zerolatency", "x265-params": "log-level=error"}, muxing=_MP4,
+        options={"tune": "zerolatency", "x265-params": "log-level=error"},
     ),
     "av1/mp4": Encoder(
         name="libsvtav1", muxer="mp4", gop_size=25, crf=(0, 63, 32), presets=tuple(str(k) for k in range(13, -1, -1)),
-        preset="10", options={"svtav1-params": "pred-struct=1:lookahead=0"}, muxing=_MP4,
+        preset="10", options={"svtav1-params": "pred-struct=1:lookahead=0"},
     ),
     "ffv1/mkv": Encoder(
         name="ffv1", muxer="matroska", gop_size=1, gray="gray", color="bgr0", gray16="gray16le", color16="gbrp16le",
-        options={"level": "3", "slicecrc": "1", "slices": "4"}, muxing=_MKV,
+        options={"level": "3", "slicecrc": "1", "slices": "4"},
     ),
     "h264-nvenc/mp4": Encoder(
         name="h264_nvenc", muxer="mp4", gop_size=25, crf=(0, 51, 23), crf_option="cq",
         presets=("p1", "p2", "p3", "p4", "p5", "p6", "p7"), preset="p4",
-        options={"tune": "ull", "rc": "vbr", "zerolatency": "1", "delay": "0", "bf": "0"}, muxing=_MP4,
+        options={"tune": "ull", "rc": "vbr", "zerolatency": "1", "delay": "0", "bf": "0"},
     ),
     "hevc-nvenc/mp4": Encoder(
         name="hevc_nvenc", muxer="mp4", gop_size=25, crf=(0, 51, 25), crf_option="cq",
         presets=("p1", "p2", "p3", "p4", "p5", "p6", "p7"), preset="p4",
-        options={"tune": "ull", "rc": "vbr", "zerolatency": "1", "delay": "0", "bf": "0"}, muxing=_MP4,
+        options={"tune": "ull", "rc": "vbr", "zerolatency": "1", "delay": "0", "bf": "0"},
     ),
 }  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,15 +11,18 @@ import numpy.typing as npt
 
 from imgstore.codec import ChunkWriter, FrameSpec
 from imgstore_codecs.encoders import Settings, configure
+from imgstore_codecs.growing import FFmpegFile, Sink, header_of_one_frame, sample_maker
+from imgstore_codecs.mkv_file import MkvFile
+from imgstore_codecs.mp4_file import Mp4File
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
     from av.video.frame import VideoFrame
 
 __all__ = ["VideoWriter"]
 
 Frame = npt.NDArray[Any]
 
+_GROWING: dict[str, type[Mp4File | MkvFile]] = {"mp4": Mp4File, "matroska": MkvFile}
 _EIGHT_BIT_LUMA = frozenset(["gray", "yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12"])
 
 
@@ -46,16 +50,28 @@ class VideoWriter(ChunkWriter):
         self._spec = spec
         self._settings = settings
         self._count = 0
-        container = av.open(path, "w", format=settings.encoder.muxer, options=dict(settings.encoder.muxing))
-        self._container: OutputContainer | None = container
+        self._sink: Sink | None = None
+        file: FFmpegFile | None = None
+        buffer = io.BytesIO()
+        if settings.encoder.muxer in _GROWING:
+            container = av.open(buffer, "w", format=settings.encoder.muxer)  # for what it says of the stream
+        else:
+            self._sink = file = FFmpegFile(path, settings.encoder.muxer)
+            container = file.container
         try:
             stream = container.add_stream(settings.encoder.name, rate=settings.rate)
             assert isinstance(stream, av.VideoStream)
-            self._stream = stream
-            configure(self._stream.codec_context, settings)
+            self._context = stream.codec_context
+            configure(self._context, settings)
             self._picture = _blank(settings)
             self._fill = self._choose_fill()
             container.start_encoding()
+            if file is not None:
+                file.stream = stream
+            else:
+                describe = partial(header_of_one_frame, container, stream, buffer)
+                kind = _GROWING[settings.encoder.muxer]
+                self._sink = kind(path, settings.rate, describe, sample_maker(self._context))
         except BaseException:
             self.abandon()
             raise
@@ -126,34 +142,35 @@ class VideoWriter(ChunkWriter):
     # ------------------------------------------------------------------ the file
 
     def add(self, img: Frame) -> None:
-        container = self._container
-        if container is None:
+        sink = self._sink
+        if sink is None:
             raise ValueError("the video file is closed")
         # an encoder with threads of its own may still hold the picture before
         self._picture.make_writable()
         picture = self._fill(img)
         picture.pts = self._count
         picture.time_base = 1 / self._settings.rate
-        for packet in self._stream.encode(picture):
-            container.mux(packet)
+        self._pass_on(sink, picture)
         self._count += 1
 
+    def _pass_on(self, sink: Sink, picture: VideoFrame | None) -> None:
+        """Encode a picture, or with None those that the encoder holds back, and put what comes out into the file."""
+        for packet in self._context.encode(picture):
+            sink.add(packet)
+
     def close(self) -> None:
-        container, self._container = self._container, None
-        if container is None:
+        sink = self._sink
+        if sink is None:
             return
-        try:
-            for packet in self._stream.encode(None):
-                container.mux(packet)
-        finally:
-            container.close()
+        if self._count:
+            self._pass_on(sink, None)
+        sink.close()
+        self._sink = None
 
     def abandon(self) -> None:
-        container, self._container = self._container, None
-        if container is None:
-            return
-        with contextlib.suppress(Exception):  # it is given up because of an error that is being raised already
-            container.close()
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.abandon()
 
 
 def _blank(settings: Settings) -> VideoFrame:
