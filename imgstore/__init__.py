@@ -10,7 +10,13 @@ from imgstore.opening import extract_only_frame, get_supported_formats, new_for_
 from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 
 if TYPE_CHECKING:
-    from imgstore import align, apps, constants, errors, index, stores, util
+    from imgstore import align as align
+    from imgstore import apps as apps
+    from imgstore import constants as constants
+    from imgstore import errors as errors
+    from imgstore import index as index
+    from imgstore import stores as stores
+    from imgstore import util as util
     from imgstore.capture import VideoCapture
     from imgstore.color import ensure_color, ensure_grayscale
     from imgstore.hookspecs import hookimpl

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from typing_extensions import Buffer
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Buffer
 
 ROW_SIZE: int
 MAX_RUNS: int

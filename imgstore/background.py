@@ -12,7 +12,8 @@ __all__ = ["InOrder"]
 class InOrder:
     """Calls functions one after the other in a thread of its own.
 
-    The thread exists while there is something to do, and is a daemon: at the end of the process whoever owns this calls `wait`.
+    The thread exists while there is something to do, and is a daemon: at the end of the process whoever owns this
+    calls `wait`.
 
     Parameters
     ----------

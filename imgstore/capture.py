@@ -24,7 +24,8 @@ _FRAME_WIDTH, _FRAME_HEIGHT, _FPS, _FRAME_COUNT = 3, 4, 5, 7
 class VideoCapture:
     """Reads a store as ``cv2.VideoCapture`` reads a video, by position.
 
-    Images are BGR as OpenCV's are, also those of grayscale stores. What OpenCV tells by returning False this tells so too.
+    Images are BGR as OpenCV's are, also those of grayscale stores. What OpenCV tells by returning False this tells so
+    too.
 
     Parameters
     ----------

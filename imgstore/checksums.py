@@ -32,10 +32,10 @@ _BLOCK = 2**20
 def checksum(buffers: Sequence[Buffer]) -> int:
     """Return the XXH3-64 of some bytes that follow each other."""
     if len(buffers) == 1:
-        return xxhash.xxh3_64_intdigest(buffers[0])
+        return xxhash.xxh3_64_intdigest(buffers[0])  # type: ignore[arg-type]  # arrays are buffers
     state = xxhash.xxh3_64()
     for buffer in buffers:
-        state.update(buffer)
+        state.update(buffer)  # type: ignore[arg-type]
     return state.intdigest()
 
 

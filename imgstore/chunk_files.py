@@ -51,7 +51,7 @@ class DirectoryChunk:
         try:
             with open(path, "xb", buffering=0) as file:
                 for buffer in buffers:
-                    view = memoryview(buffer).cast("B")
+                    view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
                     while view:
                         view = view[file.write(view) :]
                 size = file.tell()
@@ -165,4 +165,3 @@ def sync_file(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-

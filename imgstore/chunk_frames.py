@@ -57,7 +57,7 @@ def read_bytes(path: str) -> Frame:
     """Read a whole file into a new uint8 array."""
     with open(path, "rb", buffering=0) as file:
         data = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
-        done, view = 0, memoryview(data)
+        done, view = 0, memoryview(data)  # type: ignore[arg-type]
         while done < len(data):
             count = file.readinto(view[done:])
             if not count:

@@ -9,9 +9,9 @@ A codec turns frames into bytes and back for one or more formats. There are two 
 `ChunkCodec`
     one file per chunk (video). It opens a `ChunkWriter` or a `ChunkReader` on the file's path.
 
-A codec reaches imgstore through the hook ``imgstore_codecs`` (see `imgstore.hookspecs`); the codecs that ship do so too.
-What a format cannot hold is said in its `Format`, and the store converts (with a warning) or refuses before the codec
-sees a frame. So a codec is only ever given C-contiguous frames of the one `FrameSpec` that it was opened for.
+A codec reaches imgstore through the hook ``imgstore_codecs`` (see `imgstore.hookspecs`); the codecs that ship do so
+too. What a format cannot hold is said in its `Format`, and the store converts (with a warning) or refuses before the
+codec sees a frame. So a codec is only ever given C-contiguous frames of the one `FrameSpec` that it was opened for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 Frame = npt.NDArray[Any]
-Buffer = Union[bytes, bytearray, memoryview, Frame]
+Buffer = bytes | bytearray | memoryview | Frame
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ class Codec(ABC):
     Attributes
     ----------
     name : str
-        Names this implementation among others of the same format: ``pyav``, ``opencv``; what users give as ``backend=``.
+        Names this implementation among others of the same format: ``pyav``, ``opencv``; what users give as
+        ``backend=``.
     formats : sequence of Format
         All that it handles, in the order in which they are listed.
     """
@@ -156,16 +157,14 @@ class FrameCodec(Codec):
     """A codec with a file per frame."""
 
     @abstractmethod
-    def encoder(
-        self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]
-    ) -> Callable[[Frame], Sequence[Buffer]]:
+    def encoder(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Callable[[Frame], Sequence[Buffer]]:
         """Give a function that turns a frame into the bytes of its file.
 
         Returns
         -------
         callable
-            ``encode(img) -> buffers``: the file's content is the buffers one after the other, so that a header need not be
-            copied together with the samples. Must be safe to call from several threads.
+            ``encode(img) -> buffers``: the file's content is the buffers one after the other, so that a header need
+            not be copied together with the samples. Must be safe to call from several threads.
         """
 
     @abstractmethod
@@ -175,10 +174,10 @@ class FrameCodec(Codec):
         Returns
         -------
         callable
-            ``decode(data) -> img``: `data` is a writable, C-contiguous uint8 array, owned by the frame from then on (the result
-            may be a view of it). The result has the shape and dtype of `spec` unless the file holds something else, which
-            is the store's to find out. Raises any exception for a file that is damaged. Must be safe to call from
-            several threads.
+            ``decode(data) -> img``: `data` is a writable, C-contiguous uint8 array, owned by the frame from then on
+            (the result may be a view of it). The result has the shape and dtype of `spec` unless the file holds
+            something else, which is the store's to find out. Raises any exception for a file that is damaged. Must be
+            safe to call from several threads.
         """
 
 
@@ -261,15 +260,11 @@ class ChunkCodec(Codec):
     """A codec with a file per chunk."""
 
     @abstractmethod
-    def open_writer(
-        self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]
-    ) -> ChunkWriter:
+    def open_writer(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkWriter:
         """Begin a chunk at `path`, whose extension is the format's."""
 
     @abstractmethod
-    def open_reader(
-        self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]
-    ) -> ChunkReader:
+    def open_reader(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkReader:
         """Open a chunk.
 
         Parameters
@@ -281,8 +276,8 @@ class ChunkCodec(Codec):
         spec : FrameSpec
             What the frames shall be: `read` gives exactly this, or raises.
         options : mapping
-            ``seek`` (bool): False when the file may only be decoded forward. ``threads`` (int): 0 for as many as there are
-            cores. ``cache_size`` (int): bytes that decoded frames may take.
+            ``seek`` (bool): False when the file may only be decoded forward. ``threads`` (int): 0 for as many as
+            there are cores. ``cache_size`` (int): bytes that decoded frames may take.
 
         Raises
         ------
@@ -316,6 +311,8 @@ class ChunkCodec(Codec):
         ------
         NotImplementedError
             This codec cannot do that.
+        imgstore.errors.FrameDecodeError
+            Frames are missing before the last one, and it cannot be told which: nobody would know which frame is which.
         Exception
             Any other, when nothing can be saved.
         """

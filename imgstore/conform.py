@@ -43,9 +43,7 @@ class Conformer:
     convert: Callable[[Frame], Frame]
 
 
-def conform(
-    fmt: Format, imgshape: tuple[int, ...], imgdtype: Any, encoding: str | None, decoded: bool
-) -> Conformer:
+def conform(fmt: Format, imgshape: tuple[int, ...], imgdtype: Any, encoding: str | None, decoded: bool) -> Conformer:
     """Work out what has to be done to frames so that a format holds them.
 
     Parameters
@@ -84,7 +82,8 @@ def conform(
         if not (even[0] and even[1]):
             raise FormatError(f"format {fmt.name!r} needs frames of at least 2 x 2, not {shape}")
         losses.append(
-            f"format {fmt.name!r} stores even sizes only: the last row or column of {shape[0]} x {shape[1]} frames is cut"
+            f"format {fmt.name!r} stores even sizes only: the last row or column of"
+            f" {shape[0]} x {shape[1]} frames is cut"
         )
         shape = even
     if not fmt.holds_color and len(shape) == 3:
@@ -129,4 +128,5 @@ def _dtype(imgdtype: Any) -> np.dtype[Any]:
         raise ArgumentError(f"imgdtype must be a numpy type, such as 'uint8', not {imgdtype!r}") from None
     if dtype.hasobject or dtype.fields or dtype.subdtype:
         raise ArgumentError(f"imgdtype must be a plain numeric type, not {imgdtype!r}")
-    return dtype.newbyteorder("=")
+    native: np.dtype[Any] = dtype.newbyteorder("=")
+    return native

@@ -1,13 +1,13 @@
 """What makes an unfinished chunk readable: numbers and times of its frames, and its extra data, as they come.
 
 While chunk 2 is written, two hidden files stand in the store: ``.000002.journal``, a fixed-size record per frame, and
-``.000002.records``, a line of JSON per record of extra data. Each is written straight to the operating system with every
-frame, so a killed process loses none of them. Both go when the chunk's own index is in place. imgstore 0.x does not
-see them.
+``.000002.records``, a line of JSON per record of extra data. Each is written straight to the operating system with
+every frame, so a killed process loses none of them. Both go when the chunk's own index is in place. imgstore 0.x does
+not see them.
 
-A journal is a header of 16 bytes, then records of 40: frame number (int64), frame time (float64), size in bytes (uint64)
-and XXH3-64 (uint64) of the frame's file, both 0 where the chunk is one file, and XXH3-64 of the record's first 32 bytes
-(uint64); all little-endian. What stands behind the first record that is torn does not count.
+A journal is a header of 16 bytes, then records of 40: frame number (int64), frame time (float64), size in bytes
+(uint64) and XXH3-64 (uint64) of the frame's file, both 0 where the chunk is one file, and XXH3-64 of the record's
+first 32 bytes (uint64); all little-endian. What stands behind the first record that is torn does not count.
 """
 
 from __future__ import annotations

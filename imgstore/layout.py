@@ -127,7 +127,7 @@ class Listing:
 
 
 def _is_chunk(stem: str) -> bool:
-    """Whether a name is a chunk's: at least six digits; a longer one with leading zeros would be a second name for it."""
+    """Whether a name is a chunk's: six digits, or more without a leading zero, which would be a second name for it."""
     return stem.isdigit() and stem.isascii() and (len(stem) == 6 or (len(stem) > 6 and stem[0] != "0"))
 
 
@@ -156,4 +156,6 @@ def holds_chunks(root: str, extensions: Iterable[str | None]) -> bool:
     """Whether the directory has anything that would be taken for a chunk of a store."""
     names = list_store(root, None)._names
     listings = [Listing(names, extension) for extension in extensions]
-    return any(listing.chunks or listing.without_index or listing.without_frames or listing.journals for listing in listings)
+    return any(
+        listing.chunks or listing.without_index or listing.without_frames or listing.journals for listing in listings
+    )

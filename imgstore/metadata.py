@@ -95,11 +95,9 @@ def store_directory(path: str | os.PathLike[str] | None, basedir: str | os.PathL
         raise ArgumentError("give either path (the store's directory or its metadata.yaml) or basedir (its directory)")
     given = path if path is not None else basedir
     try:
-        text = os.fspath(given)  # type: ignore[arg-type]
+        text = os.fsdecode(given)  # type: ignore[arg-type]
     except TypeError:
         raise ArgumentError(f"a store's path must be str or PathLike, not {type(given).__name__}") from None
-    if isinstance(text, bytes):
-        text = os.fsdecode(text)
     text = os.path.abspath(os.path.expanduser(text))
     if os.path.basename(text) == METADATA_FILENAME and not os.path.isdir(text):
         if path is None:
@@ -131,7 +129,9 @@ def read_metadata(directory: str) -> StoreMetadata:
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size > _MAX_SIZE:
-                raise MetadataError(f"{path}: is larger than {_MAX_SIZE >> 20} MB, so it is not the metadata of a store")
+                raise MetadataError(
+                    f"{path}: is larger than {_MAX_SIZE >> 20} MB, so it is not the metadata of a store"
+                )
             content = load_plain_yaml(file.read())
     except (FileNotFoundError, NotADirectoryError):
         what = f"has no {METADATA_FILENAME}" if os.path.isdir(directory) else "does not exist or is no directory"
@@ -156,9 +156,7 @@ def _parse(path: str, values: dict[str, Any], user: dict[str, Any]) -> StoreMeta
         raise MetadataError(f"{path}: this is a store of version {version!r}; imgstore reads version {VERSION}")
     class_name = values.get("class")
     if class_name != DIRECTORY_CLASS and class_name not in _VIDEO_CLASSES:
-        raise MetadataError(
-            f"{path}: class {class_name!r} is not known; it must be {DIRECTORY_CLASS} or {VIDEO_CLASS}"
-        )
+        raise MetadataError(f"{path}: class {class_name!r} is not known; it must be {DIRECTORY_CLASS} or {VIDEO_CLASS}")
     name = values.get("format")
     if not isinstance(name, str) or not name:
         raise MetadataError(f"{path}: format {name!r} is no name of a format")
@@ -195,7 +193,9 @@ def _parse(path: str, values: dict[str, Any], user: dict[str, Any]) -> StoreMeta
     )
 
 
-def _created(path: str, values: Mapping[str, Any], user: Mapping[str, Any]) -> tuple[datetime.datetime, datetime.tzinfo]:
+def _created(
+    path: str, values: Mapping[str, Any], user: Mapping[str, Any]
+) -> tuple[datetime.datetime, datetime.tzinfo]:
     """Return when (UTC) and in which zone a store was made, from whatever its age says about that."""
     text = values.get("created_utc")
     if text is not None:
@@ -305,11 +305,14 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, datetime.datetime) or value is None or isinstance(value, (bool, float, bytes, datetime.date)):
         return value
-    raise ArgumentError(f"metadata value {value!r} of type {type(value).__name__} cannot be written to {METADATA_FILENAME}")
+    raise ArgumentError(
+        f"metadata value {value!r} of type {type(value).__name__} cannot be written to {METADATA_FILENAME}"
+    )
 
 
 def write_metadata(directory: str, metadata: StoreMetadata) -> None:
     """Write ``metadata.yaml``, whole or not at all."""
     content = {METADATA_KEY: metadata.values, **metadata.user}
-    text = yaml.dump(content, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), default_flow_style=False, allow_unicode=True)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(content, Dumper=dumper, default_flow_style=False, allow_unicode=True)
     replace_file(os.path.join(directory, METADATA_FILENAME), text.encode("utf-8"))

@@ -13,8 +13,8 @@ __all__ = ["ReadAhead"]
 class ReadAhead:
     """Calls ``read(position)`` for one position after the other in a thread, a bounded number of results ahead.
 
-    What it reads with belongs to its thread until `stop` has returned. It refers to nothing but `read`, so whoever owns it can be
-    collected, and stops it then.
+    What it reads with belongs to its thread until `stop` has returned. It refers to nothing but `read`, so whoever
+    owns it can be collected, and stops it then.
 
     Parameters
     ----------
@@ -32,7 +32,9 @@ class ReadAhead:
         self._ready: deque[tuple[Any, BaseException | None]] = deque()
         self._depth = depth
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, args=(read, start, stop), name="imgstore-read-ahead", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(read, start, stop), name="imgstore-read-ahead", daemon=True
+        )
         self._thread.start()
 
     def _run(self, read: Callable[[int], Any], start: int, stop: int) -> None:

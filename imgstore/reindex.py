@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from imgstore.checksums import EXTRA_DATA_NAME, file_checksum
 from imgstore.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
 from imgstore.errors import FrameNotFoundError
 from imgstore.extra_data import NUMBER_BEFORE_REINDEX, records_path, renumber_records
@@ -50,10 +51,14 @@ def reindex(root: str, chunk_bases: Sequence[tuple[int, str]]) -> None:
     start = 0
     for (_, base), chunk_old, chunk_times in zip(chunk_bases, old_by_chunk, times_by_chunk, strict=True):
         stop = start + len(chunk_old)
-        before = read_all_arrays(base).get(NUMBER_BEFORE_REINDEX, chunk_old)  # the camera's own, however often
-        write_chunk_index(base, new[start:stop], chunk_times, {NUMBER_BEFORE_REINDEX: before})
+        ours = {name: values for name, values in read_all_arrays(base).items() if name.startswith("_")}
+        ours.setdefault(NUMBER_BEFORE_REINDEX, chunk_old)  # the camera's own, however often
+        write_chunk_index(base, new[start:stop], chunk_times, ours)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(base + ".yaml")
         if os.path.exists(records_path(base)):
             renumber_records(records_path(base), old, times, new)
+            if EXTRA_DATA_NAME in ours:
+                ours[EXTRA_DATA_NAME] = np.array([file_checksum(records_path(base))[1]], np.uint64)
+                write_chunk_index(base, new[start:stop], chunk_times, ours)
         start = stop

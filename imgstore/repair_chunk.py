@@ -27,7 +27,7 @@ from imgstore.checksums import (
 from imgstore.chunk_files import sync_file
 from imgstore.chunk_index import read_all_arrays, write_chunk_index
 from imgstore.codec import ChunkCodec
-from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError
+from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError, StoreWriteError
 from imgstore.estimate import ESTIMATED_NAME
 from imgstore.extra_data import dumps_record, load_records, records_path, write_records
 from imgstore.journal import read_journal, read_records, remove_journal
@@ -137,7 +137,9 @@ class ChunkMender:
                     self._drop_journal(chunk, arrays)
             elif not (has_journal and self._finish_from_journal(chunk, index_fault)):
                 self._mend_without_numbers(chunk, index_fault)
-        except (ChunkError, ExtraDataError) as error:
+        except StoreWriteError:
+            raise
+        except (ChunkError, ExtraDataError, OSError) as error:
             bench.leave(parts.path(chunk), chunk, str(error))
         finally:
             parts.frames.close()
@@ -235,6 +237,8 @@ class ChunkMender:
             return 0, [], []
         try:
             kept = self._recover(chunk, limit)
+        except FrameDecodeError:
+            raise
         except ChunkError:
             return 0, [], []
         if not kept or self._bench.dry_run:
@@ -430,6 +434,8 @@ class ChunkMender:
             if self._video_is_whole(chunk, count, arrays):
                 return count
             kept = self._recover(chunk, count)
+        except FrameDecodeError:
+            raise
         except ChunkError as error:
             self._set_aside_frames(chunk, str(error).removeprefix(f"{path}: "))
             return None
@@ -444,10 +450,14 @@ class ChunkMender:
                 return False
         except ChunkError:
             return False
-        sizes = arrays.get(SIZE_NAME)
-        if sizes is not None and sizes.tolist() == [os.path.getsize(self._parts.path(chunk))]:
+        path, sizes = self._parts.path(chunk), arrays.get(SIZE_NAME)
+        if sizes is not None and sizes.tolist() == [os.path.getsize(path)]:
             return True  # no end is missing; whether its middle is what it was is not for repair to find out
-        return not count or self._decodes(chunk, count - 1)
+        if count and not self._decodes(chunk, count - 1):
+            return False
+        if sizes is not None:
+            self._bench.leave(path, chunk, "is not of the size that was written, though all frames seem to be there")
+        return True
 
     def _mend_records(self, chunk: int, arrays: dict[str, Array] | None) -> bool:
         """Save what can be read of a chunk's extra data; return whether its file has changed."""

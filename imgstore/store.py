@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import contextlib
+import datetime
 import math
 import os
 import time
@@ -246,7 +246,7 @@ class ImgStore(LegacyNames):
 
     @property
     def fps(self) -> float:
-        """Frames per second, from the metadata (the store's, then Motif's), else from the median of the times; NaN if unknown."""
+        """Frames per second: from the metadata, the store's or Motif's, else from the times; NaN where unknown."""
         from imgstore.motif import get_parse_true_fps
 
         stored = self._meta.values.get("fps")
@@ -411,7 +411,25 @@ class ImgStore(LegacyNames):
         return reader.read(position)
 
     def get_nearest_image(self, frame_time: float) -> FrameAndMetadata:
-        """Read the frame whose time, in seconds, is nearest, and go on from there. Returns and raises as `get_image`."""
+        """Read the frame whose time is nearest, and go on from there.
+
+        Parameters
+        ----------
+        frame_time : float
+            Seconds.
+
+        Returns
+        -------
+        tuple
+            ``(img, (frame_number, frame_time))``
+
+        Raises
+        ------
+        FrameNotFoundError
+            The store is empty; also a ValueError.
+        FrameDecodeError
+            The frame is damaged.
+        """
         reader = self._readable
         return reader.read(reader.position_nearest_time(frame_time))
 
@@ -481,7 +499,8 @@ class ImgStore(LegacyNames):
         """Return frames by position: one for an integer, ``(n, h, w[, 3])`` for a slice or a sequence of positions."""
         if isinstance(key, (slice, list, tuple, np.ndarray, range)):
             return self.get_images(frame_indices=key)[0]
-        return self.get_images(frame_indices=[self._position(key)])[0][0]
+        img: Frame = self.get_images(frame_indices=[self._position(key)])[0][0]
+        return img
 
     def __iter__(self) -> Iterator[FrameAndMetadata]:
         """Go through all frames from the first; see `iter_images`."""
@@ -760,7 +779,13 @@ class ImgStore(LegacyNames):
 
     @classmethod
     def supports_format(cls, fmt: str) -> bool:
-        """Whether stores of this kind can have a format on this machine."""
+        """Whether stores of this kind can have a format on this machine.
+
+        Parameters
+        ----------
+        fmt : str
+            Name or alias of the format.
+        """
         try:
             plugins.codec_for_format(fmt, None, cls._codec_kind)
         except FormatError:
@@ -840,7 +865,7 @@ def _lock_released_on_error(root: str) -> Iterator[None]:
 
 
 def _claim_directory(root: str, options: WriteOptions) -> None:
-    """Make the directory of a new store and lock it; where there is a store already, only `overwrite` clears the way."""
+    """Make the directory of a new store and lock it; only `overwrite` clears away a store that is there."""
     metadata_path = os.path.join(root, METADATA_FILENAME)
     try:
         os.makedirs(root, exist_ok=True)
@@ -858,7 +883,9 @@ def _claim_directory(root: str, options: WriteOptions) -> None:
                 remove_chunks(root, extension)
         except OSError as error:
             lock.release(root)
-            raise StoreWriteError(error.errno, f"the old store cannot be removed: {error.strerror or error}", root) from error
+            raise StoreWriteError(
+                error.errno, f"the old store cannot be removed: {error.strerror or error}", root
+            ) from error
 
 
 def _chunk_extensions() -> list[str | None]:

@@ -138,7 +138,9 @@ class StoreIndex:
             # A chunk that was finished just now may be seen by its journal and its index, or by neither.
             if n not in listing.journals and not os.path.exists(chunk_base(self._root, n, self._extension) + ".npz"):
                 why = "its recording was interrupted or goes on"
-                warnings.warn(f"{path}: has no index, so its frames are not known: {why}", ImgStoreWarning, stacklevel=6)
+                warnings.warn(
+                    f"{path}: has no index, so its frames are not known: {why}", ImgStoreWarning, stacklevel=6
+                )
         for n in listing.without_frames:
             path = chunk_path(self._root, n, self._extension)
             why = "its index is still there; its frames are left out"

@@ -480,9 +480,7 @@ class Writer:
             _log.warning("%s: the index will not be cached: %s", self._root, error)
             return None
 
-    def _add_to_cache(
-        self, number: int, numbers: npt.NDArray[np.int64], times: npt.NDArray[np.float64]
-    ) -> None:
+    def _add_to_cache(self, number: int, numbers: npt.NDArray[np.int64], times: npt.NDArray[np.float64]) -> None:
         if self._cache is None:
             return
         base = chunk_base(self._root, number, self._extension)

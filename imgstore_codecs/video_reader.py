@@ -76,6 +76,11 @@ class VideoReader(ChunkReader):
 
     # ------------------------------------------------------------------ which packet is which frame
 
+    @property
+    def table(self) -> PacketTable:
+        """Its packets, and which of them is which frame."""
+        return self._table
+
     def _build_table(self, stretch: Stretch) -> PacketTable:
         """Find out which packet is the n-th frame, reading and decoding no more than that takes."""
         table = table_from_index(self._path, stretch.container, stretch.stream)

@@ -21,7 +21,7 @@ from imgstore_codecs.packets import ends_early, packets_from
 from imgstore_codecs.video_reader import VideoReader
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
+    from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
@@ -54,18 +54,26 @@ def recover_video(damaged: str, target: str, spec: FrameSpec, limit: int | None 
 
     Raises
     ------
+    FrameDecodeError
+        The file is whole and holds fewer frames than `limit`: it cannot be told which are missing.
     ChunkError
         Nothing of it can be saved.
     """
     reader = VideoReader(damaged, spec, {})
     try:
         held = reader.frame_count
+        finished = is_finished(damaged)
+        if finished and limit is not None and held < limit:
+            raise FrameDecodeError(
+                f"{damaged}: holds {held} frames where {limit} are known, though its end is there: some are missing"
+                " before the end, and it cannot be told which"
+            )
         keep = _last_good(reader, held if limit is None else min(held, limit)) + 1
-        if keep == held and is_finished(damaged):
+        if keep == held and finished:
             return keep
         table = reader.table
         assert table.order is not None
-        keep = _cut(table.order, keep)
+        keep = _cut(table.order, _up_to_gap(table.pts[table.order[:keep]]))
         if not keep:
             raise ChunkError(f"{damaged}: holds no frame that can be decoded")
         packets = int(table.order[:keep].max()) + 1
@@ -86,6 +94,22 @@ def _last_good(reader: VideoReader, count: int) -> int:
             continue
         return position
     return -1
+
+
+def _up_to_gap(times: npt.NDArray[np.int64]) -> int:
+    """Return how many frames there are before the first that is missing, as far as their times can tell.
+
+    They can where frames are equally far apart, as imgstore writes them.
+    """
+    intervals = np.diff(times)
+    if not len(intervals):
+        return len(times)
+    usual = float(np.median(intervals))
+    even = np.abs(intervals - usual) < 0.5 * usual
+    if usual <= 0 or np.count_nonzero(even) < 0.9 * len(intervals):
+        return len(times)
+    (gaps,) = np.nonzero(intervals > 1.5 * usual)
+    return int(gaps[0]) + 1 if len(gaps) else len(times)
 
 
 def _cut(order: npt.NDArray[np.int64], keep: int) -> int:
@@ -109,7 +133,7 @@ def _copy_packets(damaged: str, target: str, sizes: npt.NDArray[np.int64]) -> in
             stream = source.streams.video[0]
             muxer = _MUXERS.get(os.path.splitext(damaged)[1].lower(), source.format.name.partition(",")[0])
             with av.open(target, "w", format=muxer) as destination:
-                copy = destination.add_stream_from_template(stream, opaque=True)  # there may be a decoder alone
+                copy = _add_copy(destination, stream)
                 for place, packet in enumerate(_first_packets(source, stream, len(sizes))):
                     if packet.size != sizes[place]:
                         raise ChunkError(f"{damaged}: its packets are not the same when they are read again")
@@ -122,6 +146,13 @@ def _copy_packets(damaged: str, target: str, sizes: npt.NDArray[np.int64]) -> in
     except av.error.FFmpegError as error:
         raise ChunkError(f"{damaged}: its packets cannot be copied: {error.strerror}") from error
     return checksum
+
+
+def _add_copy(destination: OutputContainer, stream: VideoStream) -> VideoStream:
+    try:
+        return destination.add_stream_from_template(stream)
+    except ValueError:  # FFmpeg encodes this under another name than it decodes it, or not at all; newer PyAV copies it
+        return destination.add_stream_from_template(stream, opaque=True)
 
 
 def _first_packets(source: InputContainer, stream: VideoStream, count: int) -> Any:

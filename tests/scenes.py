@@ -11,9 +11,7 @@ SHAPE = (48, 64)
 _GRID = 4  # 4 x 4 cells: 16 bits
 
 
-def coded_frame(
-    number: int, shape: tuple[int, ...] = SHAPE, dtype: npt.DTypeLike = np.uint8
-) -> npt.NDArray[Any]:
+def coded_frame(number: int, shape: tuple[int, ...] = SHAPE, dtype: npt.DTypeLike = np.uint8) -> npt.NDArray[Any]:
     """Show the lower 16 bits of a number as a grid of cells that survives any lossy codec."""
     dtype = np.dtype(dtype)
     high = 1 if dtype.kind in "fb" else np.iinfo(dtype).max
@@ -36,7 +34,8 @@ def shown_number(frame: npt.NDArray[Any]) -> int:
     number = 0
     for bit in range(_GRID * _GRID):
         row, column = divmod(bit, _GRID)
-        cell = gray[row * height // _GRID : (row + 1) * height // _GRID, column * width // _GRID : (column + 1) * width // _GRID]
+        rows = slice(row * height // _GRID, (row + 1) * height // _GRID)
+        cell = gray[rows, column * width // _GRID : (column + 1) * width // _GRID]
         inner = cell[cell.shape[0] // 4 : -cell.shape[0] // 4, cell.shape[1] // 4 : -cell.shape[1] // 4]
         number |= int(inner.mean() > middle) << bit
     return number

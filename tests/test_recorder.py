@@ -151,7 +151,11 @@ def test_what_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ArgumentError):
             imgstore.Recorder(store, **wrong)
     recorder = imgstore.Recorder(store)
-    for img, number, seconds in ((np.zeros((2, 2), np.uint8), 1, 1.0), (coded_frame(1), "x", 1.0), (coded_frame(1), 1, None)):
+    for img, number, seconds in (
+        (np.zeros((2, 2), np.uint8), 1, 1.0),
+        (coded_frame(1), "x", 1.0),
+        (coded_frame(1), 1, None),
+    ):
         with pytest.raises(ArgumentError):
             recorder.add_image(img, number, seconds)
     recorder.add_image(coded_frame(1), 1, 1.0)
@@ -211,5 +215,3 @@ def test_add_image_does_not_wait_for_the_encoder(tmp_path: Path, held: _HeldCode
     held.go.set()
     recorder.close()
     assert imgstore.new_for_filename(tmp_path / "s").frame_count == 100
-
-

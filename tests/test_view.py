@@ -112,8 +112,10 @@ class Viewer:
             value = condition()
             if value:
                 return value
+            if self.process.poll() is not None:
+                raise AssertionError(f"the process has ended: {self.end()}")
             time.sleep(0.02)
-        raise AssertionError(f"it did not happen; title {self.title()!r}, exit status {self.process.poll()}")
+        raise AssertionError(f"it did not happen; the window's title is {self.title()!r}")
 
     def end(self) -> tuple[int, str, str]:
         """Wait for the process and return its exit status, output and errors."""
