@@ -25,7 +25,7 @@ import xxhash
 from imgstore.errors import ChunkError
 from imgstore.layout import journal_path
 
-__all__ = ["Journal", "read_journal", "read_records", "remove_journal"]
+__all__ = ["Journal", "goes_on_after_damage", "read_journal", "read_records", "remove_journal"]
 
 _HEADER = b"imgstorejournal\x01"  # the last byte is the version
 _RECORD = struct.Struct("<qdQQ")
@@ -33,6 +33,10 @@ _CHECK = struct.Struct("<Q")
 RECORD_DTYPE = np.dtype(
     [("frame_number", "<i8"), ("frame_time", "<f8"), ("size", "<u8"), ("content_hash", "<u8"), ("hash", "<u8")]
 )
+
+_SIZE = RECORD_DTYPE.itemsize
+_BLOCK = _SIZE << 15
+_LONGEST_LINE = 1 << 26  # bytes
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -103,31 +107,49 @@ def read_journal(root: str, chunk: int) -> npt.NDArray[Any]:
         The file cannot be read, or is no journal.
     """
     path = journal_path(root, chunk)
+    good = bytearray()
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            header = file.read(len(_HEADER))
+            if header != _HEADER and not _HEADER.startswith(header):  # killed before the header was out
+                raise ChunkError(f"{path}: is not the journal of a chunk")
+            # a block at a time: a file that is damaged may have any size
+            while block := file.read(_BLOCK):
+                whole = _count_whole(block)
+                good += block[: whole * _SIZE]
+                if whole * _SIZE < len(block):
+                    break
+    except ChunkError:
+        raise
     except OSError as error:
         raise ChunkError(f"{path}: the journal cannot be read: {error.strerror or error}") from error
-    if not data.startswith(_HEADER):
-        if _HEADER.startswith(data):  # killed before the header was out
-            return np.empty(0, RECORD_DTYPE)
-        raise ChunkError(f"{path}: is not the journal of a chunk")
-    size = RECORD_DTYPE.itemsize
-    count = (len(data) - len(_HEADER)) // size
-    records = np.frombuffer(data, RECORD_DTYPE, count, len(_HEADER))
-    view = memoryview(data)[len(_HEADER) :]
-    for k, noted in enumerate(records["hash"].tolist()):
-        if xxhash.xxh3_64_intdigest(view[k * size : k * size + _RECORD.size]) != noted:
-            return records[:k]
-    return records
+    return np.frombuffer(bytes(good), RECORD_DTYPE)
+
+
+def _count_whole(data: bytes) -> int:
+    """Count the records in front of the first that is torn."""
+    view = memoryview(data)
+    hashes = np.frombuffer(data, RECORD_DTYPE, len(data) // _SIZE)["hash"].tolist()
+    for k, noted in enumerate(hashes):
+        if xxhash.xxh3_64_intdigest(view[k * _SIZE : k * _SIZE + _RECORD.size]) != noted:
+            return k
+    return len(hashes)
+
+
+def goes_on_after_damage(root: str, chunk: int, count: int) -> bool:
+    """Whether there are whole records behind the first `count`: then a journal is damaged, and not only torn at its end."""
+    with open(journal_path(root, chunk), "rb") as file:
+        file.seek(len(_HEADER) + (count + 1) * _SIZE)
+        data = file.read(_BLOCK)
+    return any(_count_whole(data[at : at + _SIZE]) for at in range(0, len(data) - _SIZE + 1, _SIZE))
 
 
 def read_records(root: str, chunk: int) -> list[dict[str, Any]]:
     """Read the extra data of an unfinished chunk; lines that are torn or no records do not count."""
     records = []
     with contextlib.suppress(FileNotFoundError), open(journal_path(root, chunk, "records"), "rb") as file:
-        for line in file:
-            with contextlib.suppress(ValueError):
+        while line := file.readline(_LONGEST_LINE):
+            with contextlib.suppress(ValueError, RecursionError):
                 record = json.loads(line)
                 if line.endswith(b"\n") and isinstance(record, dict):
                     records.append(record)

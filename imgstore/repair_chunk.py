@@ -30,7 +30,7 @@ from imgstore.codec import ChunkCodec
 from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError, StoreWriteError
 from imgstore.estimate import ESTIMATED_NAME
 from imgstore.extra_data import dumps_record, load_records, records_path, write_records
-from imgstore.journal import read_journal, read_records, remove_journal
+from imgstore.journal import goes_on_after_damage, read_journal, read_records, remove_journal
 from imgstore.layout import journal_path
 from imgstore.parts import StoreParts
 from imgstore.set_aside import SetAside
@@ -165,6 +165,8 @@ class ChunkMender:
         except ChunkError as error:
             bench.set_aside(path, chunk, str(error))
             return False
+        if goes_on_after_damage(parts.root, chunk, len(noted)):
+            raise ChunkError(f"{path}: the journal is damaged after {len(noted)} frames, and goes on")
         lines = self._noted_records(chunk)
         for index in self._index_files(chunk):
             bench.set_aside(index, chunk, index_fault)
@@ -172,8 +174,9 @@ class ChunkMender:
             kept, sizes, hashes = self._keep_frame_files(chunk, noted)
         else:
             kept, sizes, hashes = self._keep_video(chunk, len(noted))
+        if not kept:
+            self._set_aside_frames(chunk, "no frame of it is whole, or known")
         if not kept and not lines:
-            self._set_aside_frames(chunk, "no frame of it is whole")
             self._set_aside_journal(chunk, "no frame that it tells of is there" if len(noted) else "tells of no frame")
             return True
         lost = len(noted) - kept

@@ -453,15 +453,20 @@ class Writer:
         number = self._next_chunk
         base, path = chunk_base(self._root, number, self._extension), chunk_path(self._root, number, self._extension)
         none = np.empty(0, np.int64), np.empty(0, np.float64)
+        files: tuple[list[int], list[int]]
         extra_path = extra_data.records_path(base) if records else None
         try:
             if self._extension is None:
                 os.makedirs(path, exist_ok=True)
             else:
-                open(path, "xb").close()
+                VideoChunk(path, self._entry, self._conformer, self._options).close()
+                if not records and not os.path.getsize(path):
+                    os.unlink(path)  # not every container can be without frames, and then there is nothing to keep
+                    return
             if records:
                 extra_data.write_records(base, records)
-            write_chunk_index(base, *none, checksum_arrays([], [], extra_path))
+            files = ([], []) if self._extension is None else file_checksums(path)
+            write_chunk_index(base, *none, checksum_arrays(*files, extra_path))
         except OSError as error:
             raise self._write_error(path, error) from error
         finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,8 @@ NOMINAL_RATE = Fraction(25)
 _LIMITED, _FULL = 1, 2
 _SMPTE170M = 6
 
-# FF_QP2LAMBDA: FFmpeg's scale of `global_quality`
-_LAMBDA = 118
+# constant quantisers, which FFmpeg's own encoders have instead of a constant quality
+_QSCALE = "qscale"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Encoder:
     crf : tuple of float or None
         Best, worst and default constant quality on the encoder's own scale; None where it has none.
     crf_option : str
-        What the encoder calls it.
+        What the encoder calls it, or `_QSCALE`.
     presets : tuple of str
         Allowed values of ``preset``, fastest first; empty where there are none.
     preset : str
@@ -78,7 +79,7 @@ _X26X_PRESETS = (
 _H264 = {
     "name": "libx264",
     "gop_size": 25,
-    "crf": (0, 51, 23),
+    "crf": (0, 51, 18),
     "presets": _X26X_PRESETS,
     "preset": "veryfast",
     # no frame waits in the encoder
@@ -87,17 +88,17 @@ _H264 = {
 
 ENCODERS: dict[str, Encoder] = {
     "mjpeg/avi": Encoder(
-        name="mjpeg", muxer="avi", gop_size=1, crf=(2, 31, 3), crf_option="qscale",
+        name="mjpeg", muxer="avi", gop_size=1, crf=(2, 31, 3), crf_option=_QSCALE,
         gray="yuvj420p", color="yuvj420p",
     ),
     "h264/mkv": Encoder(muxer="matroska", **_H264),  # type: ignore[arg-type]
     "avc1/mp4": Encoder(muxer="mp4", **_H264),  # type: ignore[arg-type]
     "hevc/mp4": Encoder(
-        name="libx265", muxer="mp4", gop_size=25, crf=(0, 51, 25), presets=_X26X_PRESETS, preset="ultrafast",
+        name="libx265", muxer="mp4", gop_size=25, crf=(0, 51, 20), presets=_X26X_PRESETS, preset="ultrafast",
         options={"tune": "zerolatency", "x265-params": "log-level=error"},
     ),
     "av1/mp4": Encoder(
-        name="libsvtav1", muxer="mp4", gop_size=25, crf=(0, 63, 32), presets=tuple(str(k) for k in range(13, -1, -1)),
+        name="libsvtav1", muxer="mp4", gop_size=25, crf=(0, 63, 30), presets=tuple(str(k) for k in range(13, -1, -1)),
         preset="10", options={"svtav1-params": "pred-struct=1:lookahead=0"},
     ),
     "ffv1/mkv": Encoder(
@@ -105,12 +106,12 @@ ENCODERS: dict[str, Encoder] = {
         options={"level": "3", "slicecrc": "1", "slices": "4"},
     ),
     "h264-nvenc/mp4": Encoder(
-        name="h264_nvenc", muxer="mp4", gop_size=25, crf=(0, 51, 23), crf_option="cq",
+        name="h264_nvenc", muxer="mp4", gop_size=25, crf=(0, 51, 20), crf_option="cq",
         presets=("p1", "p2", "p3", "p4", "p5", "p6", "p7"), preset="p4",
         options={"tune": "ull", "rc": "vbr", "zerolatency": "1", "delay": "0", "bf": "0"},
     ),
     "hevc-nvenc/mp4": Encoder(
-        name="hevc_nvenc", muxer="mp4", gop_size=25, crf=(0, 51, 25), crf_option="cq",
+        name="hevc_nvenc", muxer="mp4", gop_size=25, crf=(0, 51, 22), crf_option="cq",
         presets=("p1", "p2", "p3", "p4", "p5", "p6", "p7"), preset="p4",
         options={"tune": "ull", "rc": "vbr", "zerolatency": "1", "delay": "0", "bf": "0"},
     ),
@@ -125,11 +126,11 @@ class Settings:
     width: int
     height: int
     pix_fmt: str
+    bits: int  # of the frames' samples
     rate: Fraction
     gop_size: int
     threads: int
     full_range: bool
-    quality: float | None
     options: dict[str, str]
 
 
@@ -138,7 +139,7 @@ def option_help(encoder: Encoder) -> dict[str, str]:
     found = {}
     if encoder.crf is not None:
         best, worst, usual = encoder.crf
-        if encoder.crf_option != "qscale":
+        if encoder.crf_option != _QSCALE:
             found["crf"] = f"constant quality on the encoder's scale, {best:g} (best) to {worst:g}; default {usual:g}"
         found["quality"] = "the same from 0 (worst) to 100 (best), alike for all formats"
     if encoder.presets:
@@ -178,25 +179,30 @@ def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Se
         pix_fmt = str(options["pix_fmt"])
     preset = options.get("preset")
     if preset is not None and str(preset) not in encoder.presets:
-        allowed = f"one of {', '.join(encoder.presets)}" if encoder.presets else "none is known for this format"
-        raise ArgumentError(f"preset={preset!r}: allowed is {allowed}")
+        allowed = f"one of {', '.join(encoder.presets)} is wanted" if encoder.presets else f"{fmt.name} has none"
+        raise ArgumentError(f"preset={preset!r}: {allowed}")
     gathered = dict(encoder.options)
     if encoder.presets:
         gathered["preset"] = str(preset if preset is not None else encoder.preset)
     quality = _quality(fmt, encoder, options)
-    if quality is not None and encoder.crf_option != "qscale":
+    if quality is not None and encoder.crf_option == _QSCALE:
+        gathered["qmin"] = gathered["qmax"] = str(round(quality))
+    elif quality is not None:
         gathered[encoder.crf_option] = f"{quality:g}"
-    gathered.update({str(name): str(value) for name, value in raw.items()})
+    for name, value in raw.items():
+        # lists of parameters for the library behind an encoder add to ours
+        joined = name in gathered and str(name).endswith("-params")
+        gathered[str(name)] = f"{gathered[name]}:{value}" if joined else str(value)
     return Settings(
         encoder=encoder,
         width=spec.shape[1],
         height=spec.shape[0],
         pix_fmt=pix_fmt,
+        bits=16 if wide else 8,
         rate=_rate(options.get("fps")),
         gop_size=_whole(options, "gop_size", encoder.gop_size, 1, 100_000),
         threads=_whole(options, "threads", 0, 0, 1024) or min(os.cpu_count() or 1, 8),
         full_range=not spec.color or pix_fmt.startswith(("yuvj", "bgr", "rgb", "gbr", "gray")),
-        quality=quality if encoder.crf_option == "qscale" else None,
         options=gathered,
     )
 
@@ -213,7 +219,7 @@ def _quality(fmt: Format, encoder: Encoder, options: Mapping[str, Any]) -> float
     if crf is not None and quality is not None:
         raise ArgumentError("crf and quality say the same thing: give one of them")
     if crf is not None:
-        if encoder.crf_option == "qscale":
+        if encoder.crf_option == _QSCALE:
             raise ArgumentError(f"crf={crf!r}: {fmt.name} takes quality, 0 to 100")
         return _between("crf", crf, best, worst)
     if quality is not None:
@@ -265,10 +271,9 @@ def configure(context: VideoCodecContext, settings: Settings) -> None:
     context.color_range = _FULL if settings.full_range else _LIMITED
     if not settings.pix_fmt.startswith(("bgr", "rgb", "gbr", "gray")):
         context.colorspace = _SMPTE170M
-    if settings.quality is not None:
-        context.qscale = True
-        context.global_quality = round(settings.quality * _LAMBDA)
     context.options = dict(settings.options)
+    if settings.encoder.name == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # errors alone; it writes to the terminal, past FFmpeg's log
 
 
 def check_encoder(settings: Settings) -> None:
@@ -277,22 +282,51 @@ def check_encoder(settings: Settings) -> None:
     Raises
     ------
     ArgumentError
-        It refuses them, or does not know an option.
+        It refuses them, does not know an option, or the pixel format holds fewer bits than the frames have.
     """
     import av
     from av.video.codeccontext import VideoCodecContext
 
-    context = VideoCodecContext.create(settings.encoder.name, "w")
+    name = settings.encoder.name
+    context = VideoCodecContext.create(name, "w")
     assert isinstance(context, VideoCodecContext)
-    configure(context, settings)
-    try:
-        context.open()
-    except (av.error.FFmpegError, ValueError) as error:
-        known = ", ".join(f.name for f in context.codec.video_formats or ())
-        raise ArgumentError(
-            f"the encoder {settings.encoder.name} refuses {settings.options} with pix_fmt={settings.pix_fmt!r} "
-            f"(it knows {known}), gop_size={settings.gop_size}, {settings.width} x {settings.height}: {error}"
-        ) from error
-    unknown = [name for name in context.options if name in settings.options]
+    known = [f.name for f in context.codec.video_formats or ()]
+    if known and settings.pix_fmt not in known:
+        raise ArgumentError(f"pix_fmt={settings.pix_fmt!r}: the encoder {name} takes {', '.join(known)}")
+    bits = max(component.bits for component in av.VideoFormat(settings.pix_fmt, 16, 16).components)
+    if bits < settings.bits:
+        raise ArgumentError(f"pix_fmt={settings.pix_fmt!r} has {bits} bits per sample, the frames have {settings.bits}")
+    with _complaints() as complaints:
+        try:
+            configure(context, settings)
+            context.open()
+        except (av.error.FFmpegError, ValueError) as error:
+            said = "; ".join(complaints) or error
+            raise ArgumentError(
+                f"the encoder {name} refuses options {settings.options}, pix_fmt={settings.pix_fmt!r}, "
+                f"gop_size={settings.gop_size} for frames of {settings.width} x {settings.height}: {said}"
+            ) from error
+    unknown = [option for option in context.options if option in settings.options]
     if unknown:
-        raise ArgumentError(f"the encoder {settings.encoder.name} has no option {', '.join(map(repr, unknown))}")
+        raise ArgumentError(f"the encoder {name} has no option {', '.join(map(repr, unknown))}")
+    refused = [line for line in complaints if "option" in line.lower()]
+    if refused:
+        raise ArgumentError(f"the encoder {name}, given {settings.options}: {'; '.join(refused)}")
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Collect what FFmpeg logs as errors and warnings meanwhile: encoders only log parameters that they do not know."""
+    import av
+
+    found: list[str] = []
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with av.logging.Capture() as lines:
+            try:
+                yield found
+            finally:
+                found += [message.strip() for _, _, message in lines]
+    finally:
+        av.logging.set_level(level)

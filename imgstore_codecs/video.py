@@ -70,6 +70,9 @@ class PyAVCodec(ChunkCodec):
     def check_options(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> None:
         check_encoder(settings_for(fmt, spec, options))
 
+    def lossless(self, fmt: Format, options: Mapping[str, Any]) -> bool:
+        return fmt.lossless and options.get("pix_fmt") is None
+
     def open_writer(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkWriter:
         return VideoWriter(path, spec, settings_for(fmt, spec, options))
 

@@ -90,6 +90,8 @@ class VideoWriter(ChunkWriter):
             return self._fill_first_plane
         if spec.color and name == "yuv420p" and not self._settings.full_range:
             return self._fill_i420
+        if spec.color and name == "yuvj420p":
+            return self._fill_jpeg
         if spec.color and name == "bgr0":
             return self._fill_bgr0
         return self._fill_by_swscale
@@ -107,6 +109,18 @@ class VideoWriter(ChunkWriter):
         chroma = planes[height:].reshape(2, height // 2, width // 2)
         self._plane(1)[:, : width // 2] = chroma[0]
         self._plane(2)[:, : width // 2] = chroma[1]
+        return self._picture
+
+    def _fill_jpeg(self, img: Frame) -> VideoFrame:
+        """BT.601 with full range, as JPEG has it; chroma is the mean of four."""
+        import cv2
+
+        height, width = img.shape[:2]
+        luma, red, blue = cv2.split(cv2.cvtColor(img, cv2.COLOR_BGR2YCrCb))
+        self._plane(0)[:, :width] = luma
+        for plane, chroma in ((1, blue), (2, red)):
+            half = self._plane(plane)[:, : width // 2]
+            half[:] = cv2.resize(chroma, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
         return self._picture
 
     def _fill_bgr0(self, img: Frame) -> VideoFrame:

@@ -344,7 +344,8 @@ def test_is_imgstore(npy_store: str, tmp_path: Path) -> None:
 def test_created_of_old_stores(tmp_path: Path) -> None:
     root = tmp_path / "cam_20200102_030405"
     root.mkdir()
-    text = "__store: {version: 2, class: DirectoryImgStore, format: npy, imgshape: [4, 4], imgdtype: uint8, chunksize: 10}\n"
+    store = "{version: 2, class: DirectoryImgStore, format: npy, imgshape: [4, 4], imgdtype: uint8, chunksize: 10}"
+    text = f"__store: {store}\n"
     (root / "metadata.yaml").write_text(text + "timezone: America/New_York\n")
     created, zone = imgstore.new_for_filename(root).created
     assert created == datetime.datetime(2020, 1, 2, 8, 4, 5, tzinfo=datetime.timezone.utc)

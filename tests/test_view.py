@@ -370,6 +370,13 @@ class TestPlayer:
         assert player.advance(100.95) and player.position == 9
         assert not player.advance(101.05) and player.position == 9
 
+    def test_late_at_the_end(self) -> None:
+        """The last frame is seen, however late it is."""
+        player = _Player(count=10, fps=10)
+        player.restart_clock(0.0)
+        assert player.advance(5.0) and player.position == 9
+        assert not player.advance(5.01)
+
     def test_pausing_takes_no_time_off(self) -> None:
         player = _Player(count=100, fps=10)
         player.restart_clock(0.0)

@@ -92,12 +92,13 @@ class _Player:
         self._since, self._from = now, self.position
 
     def advance(self, now: float) -> bool:
-        """Go to the frame that should be seen at a moment; return False when the last one has had its time."""
+        """Go to the frame that should be seen at a moment; return False when the last one has been seen for its time."""
         if self.paused:
             return True
-        due = self._from + int((now - self._since) * self.fps) if self.fps else self.position + 1
-        self.position = min(self.count - 1, max(self.position, due))
-        return due < self.count
+        before = self.position
+        due = self._from + int((now - self._since) * self.fps) if self.fps else before + 1
+        self.position = min(self.count - 1, max(before, due))
+        return due < self.count or self.position != before
 
     def wait_ms(self, now: float) -> int:
         """Return how long nothing will be due, in milliseconds, from 1."""
