@@ -52,7 +52,7 @@ def chunk_bases(root: str, chunks: Iterable[int], extension: str | None) -> list
     """Return chunks with their `chunk_base`; fast, for a week has tens of thousands."""
     before = os.path.join(root, "")
     after = "" if extension is not None else os.sep + _INDEX_NAME
-    return [(chunk, f"{before}{chunk:06d}{after}") for chunk in chunks]
+    return [(chunk, before + str(chunk).zfill(6) + after) for chunk in chunks]
 
 
 def journal_path(root: str, chunk: int, kind: str = "journal") -> str:
@@ -72,63 +72,61 @@ class Listing:
     """
 
     def __init__(self, names: list[str], extension: str | None):
-        self._names = names
-        self._extension = extension
-
-    def _with(self, extension: str) -> set[str]:
-        """Return the chunks' names that stand before an extension; sets of names are much faster than any pattern."""
-        end = -len(extension)
-        return {stem for name in self._names if name.endswith(extension) and _is_chunk(stem := name[:end])}
-
-    @cached_property
-    def _frames(self) -> set[str]:
-        if self._extension is None:
-            return {name for name in self._names if _is_chunk(name)}
-        return self._with(self._extension)
-
-    @cached_property
-    def _indexes(self) -> set[str]:
-        if self._extension is None:  # they are inside
-            return self._frames
-        return self._with(_INDEX_EXTENSIONS[0]).union(*map(self._with, _INDEX_EXTENSIONS[1:]))
+        # A week has tens of thousands of names, so that each is looked at once and as a member of a set from then on.
+        stems: dict[str, list[str]] = {}
+        for name in names:
+            stem, dot, ending = name.partition(".")
+            stems.setdefault(dot + ending, []).append(stem)
+        self._stems = stems
+        frames = set(stems.get(extension or "", ()))
+        indexes = set().union(*(stems.get(e, ()) for e in _INDEX_EXTENSIONS)) if extension is not None else frames
+        self._frames, self._indexes = frames, indexes
 
     @cached_property
     def chunks(self) -> list[int]:
         """Chunks that have their frames and, as far as the names tell, an index; ascending."""
-        return sorted(map(int, self._frames & self._indexes))
+        return _numbers(self._frames & self._indexes)
 
     @property
     def with_index(self) -> list[int]:
         """Chunks that have an index, as far as the names tell, whether they have frames or not; ascending."""
-        return sorted(map(int, self._indexes))
+        return _numbers(self._indexes)
 
     @property
     def without_index(self) -> list[int]:
         """Video files that have no index: a recording that was interrupted, or still goes on; ascending."""
-        return sorted(map(int, self._frames - self._indexes))
+        return _numbers(self._frames - self._indexes)
 
     @property
     def without_frames(self) -> list[int]:
         """Indexes whose video file is gone; ascending."""
-        return sorted(map(int, self._indexes - self._frames))
+        return _numbers(self._indexes - self._frames)
 
     @cached_property
     def journals(self) -> frozenset[int]:
         """Chunks that are being written, or were when their writer died."""
-        end = -len(_JOURNAL_EXTENSION)
-        hidden = [name[1:end] for name in self._names if name.startswith(".") and name.endswith(_JOURNAL_EXTENSION)]
-        return frozenset(map(int, filter(_is_chunk, hidden)))
+        hidden = (ending[1:] for ending in self._stems if ending.endswith(_JOURNAL_EXTENSION))
+        return frozenset(_numbers({ending.removesuffix(_JOURNAL_EXTENSION) for ending in hidden}))
 
     @property
     def named(self) -> frozenset[int]:
         """Every chunk that any name tells of."""
-        stems = {name.partition(".")[0] for name in self._names}
-        return self.journals.union(map(int, filter(_is_chunk, stems)))
+        return self.journals.union(_numbers(set().union(*self._stems.values())))
 
 
-def _is_chunk(stem: str) -> bool:
-    """Whether a name is a chunk's: six digits, or more without a leading zero, which would be a second name for it."""
-    return stem.isdigit() and stem.isascii() and (len(stem) == 6 or (len(stem) > 6 and stem[0] != "0"))
+def _numbers(stems: set[str]) -> list[int]:
+    """Return the numbers of the chunks among some names, ascending.
+
+    A chunk's name is six digits, or more without a leading zero, which would be a second name for it.
+    """
+    together = "".join(stems)
+    if not (together.isdigit() and together.isascii() and len(together) == 6 * len(stems)):
+        stems = {
+            stem
+            for stem in stems
+            if stem.isdigit() and stem.isascii() and (len(stem) == 6 or (len(stem) > 6 and stem[0] != "0"))
+        }
+    return sorted(map(int, stems))
 
 
 def list_store(root: str, extension: str | None) -> Listing:
@@ -154,8 +152,7 @@ def list_store(root: str, extension: str | None) -> Listing:
 
 def holds_chunks(root: str, extensions: Iterable[str | None]) -> bool:
     """Whether the directory has anything that would be taken for a chunk of a store."""
-    names = list_store(root, None)._names
-    listings = [Listing(names, extension) for extension in extensions]
+    listings = [list_store(root, extension) for extension in extensions]
     return any(
         listing.chunks or listing.without_index or listing.without_frames or listing.journals for listing in listings
     )
