@@ -10,7 +10,9 @@ import numpy as np
 HEIGHT, WIDTH = 1024, 1280
 
 
-def scene(count: int, *, color: bool = False, height: int = HEIGHT, width: int = WIDTH, noise: float = 4.0) -> Iterator[np.ndarray]:
+def scene(
+    count: int, *, color: bool = False, height: int = HEIGHT, width: int = WIDTH, noise: float = 4.0
+) -> Iterator[np.ndarray]:
     """Give `count` frames, always the same ones."""
     rng = np.random.default_rng(1)
     texture = cv2.GaussianBlur(rng.normal(0, 40, (height, width)).astype(np.float32), (0, 0), 3) * 6 + 120

@@ -103,7 +103,7 @@ ENCODERS: dict[str, Encoder] = {
     ),
     "ffv1/mkv": Encoder(
         name="ffv1", muxer="matroska", gop_size=1, gray="gray", color="bgr0", gray16="gray16le", color16="gbrp16le",
-        options={"level": "3", "slicecrc": "1", "slices": "4"},
+        options={"level": "3", "slicecrc": "1"},
     ),
     "h264-nvenc/mp4": Encoder(
         name="h264_nvenc", muxer="mp4", gop_size=25, crf=(0, 51, 20), crf_option="cq",
@@ -182,6 +182,8 @@ def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Se
         allowed = f"one of {', '.join(encoder.presets)} is wanted" if encoder.presets else f"{fmt.name} has none"
         raise ArgumentError(f"preset={preset!r}: {allowed}")
     gathered = dict(encoder.options)
+    if encoder.name == "ffv1":  # so many can be encoded and decoded at a time; small pictures cannot be cut
+        gathered["slices"] = "4" if min(spec.shape[:2]) >= 64 else "1"
     if encoder.presets:
         gathered["preset"] = str(preset if preset is not None else encoder.preset)
     quality = _quality(fmt, encoder, options)

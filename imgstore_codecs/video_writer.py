@@ -50,6 +50,7 @@ class VideoWriter(ChunkWriter):
         self._spec = spec
         self._settings = settings
         self._count = 0
+        self._written = 0
         self._sink: Sink | None = None
         file: FFmpegFile | None = None
         buffer = io.BytesIO()
@@ -171,6 +172,11 @@ class VideoWriter(ChunkWriter):
         """Encode a picture, or with None those that the encoder holds back, and put what comes out into the file."""
         for packet in self._context.encode(picture):
             sink.add(packet)
+            self._written += 1
+
+    @property
+    def writes_through(self) -> bool:
+        return self._written == self._count  # an encoder with B-frames holds some back
 
     def close(self) -> None:
         sink = self._sink

@@ -1,7 +1,8 @@
 """Videos for the tests, made by PyAV: every frame shows its own number as a 4 x 4 grid of cells over a moving scene.
 
-Each maker below takes a path and gives the numbers that a player shows, in order. Together they cover what makes seeking go
-wrong: pictures out of order, open groups of pictures, intra refresh, edit lists, odd times, indexes that lack or say too much.
+Each maker below takes a path and gives the numbers that a player shows, in order. Together they cover what makes seeking
+go wrong: pictures out of order, open groups of pictures, intra refresh, edit lists, odd times, indexes that lack or say
+too much.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def _background() -> np.ndarray:
 def picture(number: int, color: bool = False, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     """Draw the frame with a number: 16 bits, row-major, bit 0 first, white is 1."""
     step = number % 80
-    img = np.ascontiguousarray(np.resize(_background(), (height + 80, width + 80))[step : step + height, step : step + width])
+    scene = np.resize(_background(), (height + 80, width + 80))
+    img = np.ascontiguousarray(scene[step : step + height, step : step + width])
     for bit in range(16):
         y, x = TOP + bit // 4 * CELL_H, LEFT + bit % 4 * CELL_W
         img[y : y + CELL_H, x : x + CELL_W] = 255 if number >> bit & 1 else 0
@@ -84,8 +86,9 @@ def encode(
     tweak: Callable[[list[av.Packet]], list[av.Packet]] | None = None,
     size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> None:
-    """Write a video; `pts` in units of `time_base` (default one per frame), `tweak` may alter the packets before muxing."""
-    with av.open(path if isinstance(path, io.IOBase) else str(path), "w", format=muxer, options=dict(mux or {})) as out:
+    """Write a video; `pts` in units of `time_base`, by default one per frame; `tweak` may alter packets before muxing."""
+    file = path if isinstance(path, io.IOBase) else str(path)
+    with av.open(file, "w", format=muxer, options=dict(mux or {})) as out:
         stream = out.add_stream(codec, rate=rate)
         audio = out.add_stream("aac", rate=48000) if sound else None
         context = stream.codec_context
@@ -129,7 +132,12 @@ def encode(
 
 
 X264 = "libx264"
+X265 = {"x265-params": "log-level=none"}
 B_FRAMES = {"x264-params": "bframes=5:b-pyramid=normal:b-adapt=0:scenecut=0"}
+
+
+def x265(parameters: str) -> dict[str, str]:
+    return {"x265-params": f"log-level=none:{parameters}"}
 
 
 @dataclass(frozen=True)
@@ -221,7 +229,7 @@ def _start_without_idr(path: Path) -> list[int]:
 
 
 def _packed_b_frames(path: Path) -> list[int]:
-    """MPEG-4 in AVI as DivX 5 wrote it: a B-VOP rides in the packet of the picture before it, an empty VOP takes its place."""
+    """MPEG-4 in AVI as DivX 5 wrote it: a B-VOP rides in the packet of the picture before, an empty VOP in its place."""
 
     def pack(packets: list[av.Packet]) -> list[av.Packet]:
         kinds = []
@@ -251,7 +259,8 @@ def _packed_b_frames(path: Path) -> list[int]:
             out.append(packet)
         return out
 
-    encode(path, range(60), "mpeg4", options={"bf": "1", "b_strategy": "0", "qscale": "3", "flags": "+qscale"}, tweak=pack)
+    options = {"bf": "1", "b_strategy": "0", "qscale": "3", "flags": "+qscale"}
+    encode(path, range(60), "mpeg4", options=options, tweak=pack)
     return list(range(60))
 
 
@@ -307,21 +316,23 @@ SAMPLES: tuple[Sample, ...] = (
     _plain("h264-color-709.mp4", color=True, matrix=1, options=B_FRAMES),
     _plain("h264-color-601.mp4", color=True, matrix=6, options=B_FRAMES),
     _plain("h264-color-2020-full.mp4", color=True, matrix=9, full=True, options=B_FRAMES),
-    _plain("hevc.mp4", codec="libx265", options={"x265-params": "log-level=none"}),
-    _plain("hevc-open-gop.mkv", codec="libx265", options={"x265-params": "log-level=none:open-gop=1:bframes=4:keyint=12"}),
-    _plain("hevc-closed-gop.mp4", codec="libx265", options={"x265-params": "log-level=none:open-gop=0:bframes=4"}),
-    _plain("hevc-radl.mp4", codec="libx265", options={"x265-params": "log-level=none:open-gop=0:radl=2:bframes=4"}),
-    _plain("hevc-temporal-layers.mp4", codec="libx265", options={"x265-params": "log-level=none:temporal-layers=3:bframes=4"}),
-    _plain("hevc-intra-refresh.mp4", codec="libx265", options={"x265-params": "log-level=none:intra-refresh=1:bframes=0"}),
-    _plain("hevc-10-bit.mp4", codec="libx265", pix_fmt="yuv420p10le", options={"x265-params": "log-level=none"}),
-    _plain("hevc-12-bit-444.mp4", codec="libx265", pix_fmt="yuv444p12le", options={"x265-params": "log-level=none"}),
-    _plain("hevc-fragmented.mp4", codec="libx265", options={"x265-params": "log-level=none"},
+    _plain("hevc.mp4", codec="libx265", options=X265),
+    _plain("hevc-open-gop.mkv", codec="libx265", options=x265("open-gop=1:bframes=4:keyint=12")),
+    _plain("hevc-closed-gop.mp4", codec="libx265", options=x265("open-gop=0:bframes=4")),
+    _plain("hevc-radl.mp4", codec="libx265", options=x265("open-gop=0:radl=2:bframes=4")),
+    _plain("hevc-temporal-layers.mp4", codec="libx265", options=x265("temporal-layers=3:bframes=4")),
+    _plain("hevc-intra-refresh.mp4", codec="libx265", options=x265("intra-refresh=1:bframes=0")),
+    _plain("hevc-10-bit.mp4", codec="libx265", pix_fmt="yuv420p10le", options=X265),
+    _plain("hevc-12-bit-444.mp4", codec="libx265", pix_fmt="yuv444p12le", options=X265),
+    _plain("hevc-fragmented.mp4", codec="libx265", options=X265,
            mux={"movflags": "frag_keyframe+empty_moov"}),
     _plain("av1.mp4", codec="libsvtav1", options={"preset": "12"}),
     _plain("av1-forward-key.mkv", codec="libsvtav1", options={"preset": "12", "svtav1-params": "irefresh-type=1"}),
     _plain("av1-10-bit.mp4", codec="libsvtav1", pix_fmt="yuv420p10le", options={"preset": "12"}),
-    _plain("vp8-alt-ref.mkv", codec="libvpx", options={"auto-alt-ref": "1", "lag-in-frames": "16", "crf": "10", "b": "2M"}),
-    _plain("vp9-alt-ref.mkv", codec="libvpx-vp9", options={"lag-in-frames": "16", "crf": "20", "b": "0", "cpu-used": "8"}),
+    _plain("vp8-alt-ref.mkv", codec="libvpx",
+           options={"auto-alt-ref": "1", "lag-in-frames": "16", "crf": "10", "b": "2M"}),
+    _plain("vp9-alt-ref.mkv", codec="libvpx-vp9",
+           options={"lag-in-frames": "16", "crf": "20", "b": "0", "cpu-used": "8"}),
     _plain("mpeg4-b-frames.avi", codec="mpeg4", options={"bf": "2", "qscale": "3", "flags": "+qscale"}),
     _plain("mpeg4-b-frames.mp4", codec="mpeg4", options={"bf": "2", "qscale": "3", "flags": "+qscale"}),
     _plain("mpeg4-b-frames.mkv", codec="mpeg4", options={"bf": "2", "qscale": "3", "flags": "+qscale"}),
@@ -343,7 +354,7 @@ SAMPLES: tuple[Sample, ...] = (
     _plain("single-h264.mp4", count=1, options=B_FRAMES),
     _plain("single-h264.mkv", count=1, options=B_FRAMES),
     _plain("single-h264.avi", count=1, options=B_FRAMES),
-    _plain("single-hevc.mp4", count=1, codec="libx265", options={"x265-params": "log-level=none"}),
+    _plain("single-hevc.mp4", count=1, codec="libx265", options=X265),
     _plain("single-av1.mp4", count=1, codec="libsvtav1", options={"preset": "12"}),
     _plain("single-mpeg4.avi", count=1, codec="mpeg4"),
     _plain("single-mjpeg.avi", count=1, codec="mjpeg", pix_fmt="yuvj420p"),
