@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
 
-from imgstore.atomic import sync_directory
+from imgstore.atomic import sync_directory, temporary_name
 from imgstore.checksums import checksum, file_checksum
 from imgstore.codec import Buffer, ChunkCodec
 from imgstore.conform import Conformer
@@ -65,6 +67,19 @@ class DirectoryChunk:
         self._size += size
         return noted
 
+    @property
+    def writes_through(self) -> bool:
+        """Whether the operating system has every frame that was added."""
+        return True
+
+    def forget_after(self, count: int) -> None:
+        """Remove what was added after the first `count` frames."""
+        while len(self.sizes) > count:
+            self._size -= self.sizes.pop()
+            self.hashes.pop()
+            with contextlib.suppress(OSError):
+                os.unlink(self._file(len(self.sizes)))
+
     def flush(self) -> None:
         """Nothing is held back."""
 
@@ -91,6 +106,14 @@ class DirectoryChunk:
 
     def abandon(self) -> None:
         """Nothing is held back."""
+
+    def mend(self, count: int) -> int:
+        """Return how many frames can be read: each is whole by itself."""
+        return min(count, len(self.sizes))
+
+    def discard(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def size(self) -> int:
         """Return how many bytes the frames take."""
@@ -119,16 +142,33 @@ class VideoChunk:
     def __init__(self, path: str, entry: RegisteredCodec, conformer: Conformer, options: Mapping[str, Any]):
         assert isinstance(entry.codec, ChunkCodec)
         self.path = path
-        self._writer = entry.codec.open_writer(path, entry.format, conformer.stored, options)
+        self._codec, self._format, self._spec = entry.codec, entry.format, conformer.stored
+        self._lock = threading.Lock()  # frames come in one thread, and are flushed in another
+        try:
+            self._writer = entry.codec.open_writer(path, entry.format, conformer.stored, options)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise
 
     def add(self, img: Frame) -> tuple[int, int]:
         """Encode a frame; its size and checksum are not known by themselves: ``(0, 0)``."""
-        self._writer.add(img)
+        with self._lock:
+            self._writer.add(img)
         return 0, 0
+
+    @property
+    def writes_through(self) -> bool:
+        """Whether the operating system has every frame that was added."""
+        return self._writer.writes_through
+
+    def forget_after(self, count: int) -> None:
+        """What is in the file stays there; `mend` sees to it."""
 
     def flush(self) -> None:
         """Hand all that can be handed to the operating system."""
-        self._writer.flush()
+        with self._lock:
+            self._writer.flush()
 
     def sync(self) -> None:
         """Wait until what has been handed to the operating system is on the disk."""
@@ -136,11 +176,44 @@ class VideoChunk:
 
     def close(self) -> None:
         """Finish the file."""
-        self._writer.close()
+        with self._lock:
+            self._writer.close()
 
     def abandon(self) -> None:
         """Leave the file as it is."""
-        self._writer.abandon()
+        with self._lock:
+            self._writer.abandon()
+
+    def mend(self, count: int) -> int:
+        """Make a whole file of what is there, with the first `count` frames; return how many there are.
+
+        Raises
+        ------
+        OSError
+            That is not possible, for want of space for instance. The file is as it was.
+        """
+        target = temporary_name(self.path)
+        try:
+            held = self._codec.recover(self.path, str(target), self._format, self._spec, count)
+            if target.exists():
+                sync_file(str(target))
+                os.replace(target, self.path)
+            return held
+        except NotImplementedError:
+            reader = self._codec.open_reader(self.path, self._format, self._spec, {})
+            try:
+                return min(count, reader.frame_count)
+            finally:
+                reader.close()
+        finally:
+            with contextlib.suppress(OSError):
+                target.unlink()
+
+    def discard(self) -> None:
+        """Remove the file."""
+        self.abandon()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
 
     def size(self) -> int:
         """Return how many bytes the file has by now."""

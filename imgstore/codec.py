@@ -189,7 +189,16 @@ class ChunkWriter(ABC):
         """Append a frame; `img` belongs to the caller and may change afterwards."""
 
     def flush(self) -> None:  # noqa: B027 - a file with nothing held back needs nothing here
-        """Hand all that can be handed to the operating system, so that a death of this process loses little."""
+        """Hand all that can be handed to the operating system, so that a death of this process loses little.
+
+        Called at least twice in every ``flush_interval``, not always in the thread that adds frames, but never at the
+        same time as another method.
+        """
+
+    @property
+    def writes_through(self) -> bool:
+        """Whether the operating system has every frame that was added: then closing may wait for a quiet moment."""
+        return False
 
     @abstractmethod
     def close(self) -> None:
@@ -293,13 +302,13 @@ class ChunkCodec(Codec):
         damaged : str
             The file. It stays as it is.
         target : str
-            Path of the new file. Nothing is written where `damaged` is whole and holds no more than `limit` frames.
+            Path of the new file. Nothing is written where `damaged` is whole.
         fmt : Format
             As in `open_reader`.
         spec : FrameSpec
             What the frames are.
         limit : int, optional
-            Copy no more frames than this.
+            How many frames are known; no more are copied.
 
         Returns
         -------
@@ -312,7 +321,7 @@ class ChunkCodec(Codec):
         NotImplementedError
             This codec cannot do that.
         imgstore.errors.FrameDecodeError
-            Frames are missing before the last one, and it cannot be told which: nobody would know which frame is which.
+            The file is whole and holds other than `limit` frames: it cannot be told which frame is which.
         Exception
             Any other, when nothing can be saved.
         """

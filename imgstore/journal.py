@@ -48,7 +48,12 @@ class Journal:
         self._records_path = journal_path(root, chunk, "records")
         self._frames = os.open(journal_path(root, chunk), _FLAGS, 0o666)
         self._records: int | None = None
-        _write(self._frames, _HEADER)
+        try:
+            _write(self._frames, _HEADER)
+        except OSError:
+            self.close()
+            remove_journal(root, chunk)
+            raise
 
     def add_frame(self, frame_number: int, frame_time: float, size: int = 0, content_hash: int = 0) -> None:
         """Note a frame that the chunk's file or directory has taken."""
@@ -137,7 +142,7 @@ def _count_whole(data: bytes) -> int:
 
 
 def goes_on_after_damage(root: str, chunk: int, count: int) -> bool:
-    """Whether there are whole records behind the first `count`: then a journal is damaged, and not only torn at its end."""
+    """Whether there are whole records behind the first `count` and one more: the journal is damaged, not only torn."""
     with open(journal_path(root, chunk), "rb") as file:
         file.seek(len(_HEADER) + (count + 1) * _SIZE)
         data = file.read(_BLOCK)

@@ -9,7 +9,6 @@ import operator
 import os
 import shutil
 import threading
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +53,7 @@ class _Chunk:
     times: list[float] = field(default_factory=list)
     records: list[str] = field(default_factory=list)  # extra data
     whole: bool = True  # False once an error has left open whether the files took a frame
+    closed: bool = False  # whether the codec has let go of the files
     readable: int | None = None  # frames that can be read, where that may be fewer than were added
 
 
@@ -134,7 +134,6 @@ class Writer:
         self._extension = None if self._encode is not None else entry.format.extension
         self._chunk: _Chunk | None = None
         self._early: tuple[Journal, list[str]] | None = None  # extra data that came before its chunk's first frame
-        self._flushed = time.monotonic()
         self._finishing = InOrder("imgstore-finish", limit=1)
         self._hooks = InOrder("imgstore-hooks")
         self._unfinished: list[_Chunk] = []  # what could not be put in place: a full disk
@@ -148,7 +147,10 @@ class Writer:
         for number in existing:
             self._take_over(number)
         self._next_chunk = first_chunk
-        self._syncer = _Syncer(self._sync_tail, flush_interval / 2) if sync else None
+        self._sync = sync
+        self._guard: _Repeater | None = None
+        if sync or self._encode is None:  # a codec with a file per chunk may hold frames back
+            self._guard = _Repeater(self._secure_tail, flush_interval / 2)
 
     def _take_over(self, number: int) -> None:
         """Count the frames of a chunk that was there before."""
@@ -218,16 +220,13 @@ class Writer:
         try:
             chunk.journal.add_frame(number, seconds, *chunk.files.add(frame))
         except OSError as error:
+            chunk.files.forget_after(len(chunk.numbers))
             raise self._write_error(chunk.files.path, error) from error
         chunk.numbers.append(number)
         chunk.times.append(seconds)
         chunk.whole = True
         self.span.add(number, seconds)
         self.frame_number, self.frame_time = number, seconds
-        now = time.monotonic()
-        if now - self._flushed >= self._flush_interval:
-            self._flushed = now
-            chunk.files.flush()
 
     def add_record(self, values: Mapping[str, Any]) -> None:
         """Append a record of extra data, marked with the frame added last."""
@@ -263,10 +262,14 @@ class Writer:
                 files = DirectoryChunk(path, self._entry.format.extension)
             else:
                 files = VideoChunk(path, self._entry, self._conformer, self._options)
-            self._next_chunk += 1
-            journal, records = self._early or (Journal(self._root, number), [])
+            try:
+                journal, records = self._early or (Journal(self._root, number), [])
+            except OSError:
+                files.discard()
+                raise
         except OSError as error:
             raise self._write_error(path, error) from error
+        self._next_chunk += 1
         self._early = None
         self._chunk = _Chunk(number, files, journal, records=records)
         self._hooks.submit(partial(self._opened, number, [path]))
@@ -275,11 +278,26 @@ class Writer:
     def _finish_chunk(self) -> None:
         """Have the chunk in hand put in place in the background; its frames can all be read before the next begins."""
         chunk, self._chunk = self._chunk, None
-        if chunk is not None:
-            self.chunks.append(chunk.number)
+        if chunk is None:
+            return
+        if not chunk.numbers:
+            self._give_up(chunk)
+            return
+        self.chunks.append(chunk.number)
+        if not chunk.files.writes_through:
             self._close_files(chunk)
-            self._bytes_finished += chunk.files.size()
-            self._finishing.submit(partial(self._put_in_place_or_keep, chunk))
+        self._bytes_finished += chunk.files.size()
+        self._finishing.submit(partial(self._put_in_place_or_keep, chunk))
+
+    def _give_up(self, chunk: _Chunk) -> None:
+        """Undo a chunk that could not take its first frame. Extra data stays, for the next attempt."""
+        chunk.files.discard()
+        self._next_chunk = chunk.number
+        if chunk.records:
+            self._early = chunk.journal, chunk.records
+        else:
+            chunk.journal.close()
+            remove_journal(self._root, chunk.number)
 
     def _put_in_place_or_keep(self, chunk: _Chunk) -> None:
         for waiting in [*self._unfinished, chunk]:
@@ -288,7 +306,8 @@ class Writer:
             except BaseException as error:
                 if waiting is chunk:
                     self._unfinished.append(chunk)
-                    self._errors.append(error)
+                    if chunk.whole:  # otherwise the error that left it so has been raised already
+                        self._errors.append(error)
             else:
                 if waiting in self._unfinished:
                     self._unfinished.remove(waiting)
@@ -296,6 +315,8 @@ class Writer:
     def _put_in_place(self, chunk: _Chunk) -> None:
         """Finish a chunk: files on the disk, then extra data, then the index, then the journal goes."""
         try:
+            if not chunk.closed:
+                self._close_files(chunk)
             chunk.files.sync()
             count = len(chunk.numbers) if chunk.readable is None else chunk.readable
             base = chunk_base(self._root, chunk.number, self._extension)
@@ -308,6 +329,7 @@ class Writer:
             extra_path = extra_data.records_path(base) if chunk.records else None
             checksums = checksum_arrays(sizes, hashes, extra_path) | place_arrays(self._root, chunk.number)
             write_chunk_index(base, numbers, times, checksums)
+            sync_directory(self._root)
         except OSError as error:
             raise self._write_error(chunk.files.path, error) from error
         chunk.journal.close()
@@ -316,27 +338,22 @@ class Writer:
         self._tell_closed(chunk.number, chunk.files.path)
 
     def _close_files(self, chunk: _Chunk) -> None:
-        """Have the codec finish its file; where it cannot, keep what can be read of it."""
-        failure = None
-        if chunk.whole or self._extension is None:
+        """Have the codec finish its file; after an error, make a whole file of what is there."""
+        if chunk.whole:
             try:
                 chunk.files.close()
             except Exception as error:
-                failure = error
-        if failure is not None or not (chunk.whole or self._extension is None):
+                chunk.whole = False
+                _log.warning("%s: cannot be finished: %s", chunk.files.path, error)
+        if not chunk.whole:
             chunk.files.abandon()
-            chunk.readable = min(len(chunk.numbers), self._frames_in(chunk.files.path))
+            chunk.readable = chunk.files.mend(len(chunk.numbers))
             if chunk.readable < len(chunk.numbers):
                 lost = len(chunk.numbers) - chunk.readable
-                warnings.warn(f"{chunk.files.path}: the last {lost} frames could not be saved: {failure}",
-                              ImgStoreWarning, stacklevel=2)  # fmt: skip
-
-    def _frames_in(self, path: str) -> int:
-        """Count the frames of a video file; 0 where it cannot be read."""
-        try:
-            return self._count_frames(path)
-        except ChunkError:
-            return 0
+                warnings.warn(
+                    f"{chunk.files.path}: the last {lost} frames could not be saved", ImgStoreWarning, stacklevel=2
+                )
+        chunk.closed = True
 
     def _count_frames(self, path: str) -> int:
         assert isinstance(self._entry.codec, ChunkCodec)
@@ -396,9 +413,9 @@ class Writer:
         """Remove all frames of the store."""
         self._finishing.wait()
         if self._chunk is not None:
-            self._chunk.files.abandon()
             self._unfinished.append(self._chunk)
         for chunk in self._unfinished:
+            chunk.files.abandon()
             chunk.journal.close()
         if self._early is not None:
             self._early[0].close()
@@ -422,8 +439,8 @@ class Writer:
         ImgStoreWarning
             A chunk could not be completed. Its frames can be read all the same, by their journal.
         """
-        if self._syncer is not None:
-            self._syncer.stop()
+        if self._guard is not None:
+            self._guard.stop()
         self._finish_chunk()
         self._finishing.wait()
         self._errors.clear()  # said by the warnings below
@@ -505,20 +522,21 @@ class Writer:
 
     # -- what can go wrong ---------------------------------------------------------------------------------------
 
-    def _sync_tail(self) -> None:
-        """Bring what was added last to the disk: frames first, then the journal that speaks of them."""
+    def _secure_tail(self) -> None:
+        """Bring what was added last to the operating system, and to the disk: frames first, then their journal."""
         chunk = self._chunk
         if chunk is None:
             return
-        with contextlib.suppress(FileNotFoundError, ValueError):  # it has been finished meanwhile
-            try:
-                chunk.files.flush()
+        try:
+            chunk.files.flush()
+            if self._sync:
                 chunk.files.sync()
                 chunk.journal.sync()
                 sync_directory(self._root)
-            except OSError as error:
-                if self._chunk is chunk:
-                    self._errors.append(self._write_error(chunk.files.path, error))
+        except Exception as error:
+            if self._chunk is chunk:  # else it has been finished meanwhile
+                wrapped = self._write_error(chunk.files.path, error) if isinstance(error, OSError) else error
+                self._errors.append(wrapped)
 
     def _raise_background_error(self) -> None:
         if self._errors:
@@ -530,13 +548,13 @@ class Writer:
         return StoreWriteError(error.errno, f"cannot write to the store: {error.strerror or error}", path)
 
 
-class _Syncer:
+class _Repeater:
     """Calls a function at intervals in a thread."""
 
     def __init__(self, call: Callable[[], None], interval: float):
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(self._stop, call, interval), name="imgstore-syncer", daemon=True
+            target=self._run, args=(self._stop, call, interval), name="imgstore-guard", daemon=True
         )
         self._thread.start()
 
