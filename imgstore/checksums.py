@@ -24,7 +24,8 @@ HASH_NAME = "_checksum_xxh3_64"
 EXTRA_DATA_NAME = "_checksum_extra_data"
 METADATA_NAME = "_checksum_metadata"
 CHUNK_NAME = "_checksum_chunk"
-CHECKSUM_NAMES = (SIZE_NAME, HASH_NAME, EXTRA_DATA_NAME, METADATA_NAME, CHUNK_NAME)
+SINCE_REPAIR_NAME = "_checksum_since_repair"  # of what repair has found, which nothing tells to be what was written
+CHECKSUM_NAMES = (SIZE_NAME, HASH_NAME, EXTRA_DATA_NAME, METADATA_NAME, CHUNK_NAME, SINCE_REPAIR_NAME)
 
 _BLOCK = 2**20
 

@@ -46,6 +46,7 @@ MOTIF_H5_EXTENSION = ".extra_data.h5"
 EXTENSIONS = (API_EXTENSION, MOTIF_JSON_EXTENSION, MOTIF_H5_EXTENSION)
 
 NUMBER_BEFORE_REINDEX = "_frame_number_before_reindex"
+_MAX_SIZE = 2**29  # bytes, of the records of one chunk
 _TIME_TOLERANCE = 1e-9  # seconds; 0.x wrote times with ten decimals when it reindexed
 
 
@@ -215,6 +216,9 @@ def load_records(path: str) -> list[dict[str, Any]]:
         It cannot be opened.
     """
     with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _MAX_SIZE:
+            raise ExtraDataError(f"extra data {path!r} is damaged: {size} bytes are more than any has")
         data = file.read()
     try:
         records = json.loads(data)

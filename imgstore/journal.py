@@ -153,10 +153,10 @@ def read_records(root: str, chunk: int) -> list[dict[str, Any]]:
     """Read the extra data of an unfinished chunk; lines that are torn or no records do not count."""
     records = []
     with contextlib.suppress(FileNotFoundError), open(journal_path(root, chunk, "records"), "rb") as file:
-        while line := file.readline(_LONGEST_LINE):
+        while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
             with contextlib.suppress(ValueError, RecursionError):
                 record = json.loads(line)
-                if line.endswith(b"\n") and isinstance(record, dict):
+                if isinstance(record, dict):
                     records.append(record)
     return records
 

@@ -19,13 +19,14 @@ from imgstore.checksums import (
     EXTRA_DATA_NAME,
     HASH_NAME,
     METADATA_NAME,
+    SINCE_REPAIR_NAME,
     SIZE_NAME,
     checksum_arrays,
     file_checksum,
     place_arrays,
 )
 from imgstore.chunk_files import sync_file
-from imgstore.chunk_index import read_all_arrays, write_chunk_index
+from imgstore.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
 from imgstore.codec import ChunkCodec
 from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError, StoreWriteError
 from imgstore.estimate import ESTIMATED_NAME
@@ -41,7 +42,9 @@ __all__ = ["Action", "Bench", "ChunkMender"]
 Array = npt.NDArray[Any]
 Guess = Callable[[int, int], tuple[Array, Array, str, bool] | None]
 
-_LARGEST_TEXT = 1 << 30
+_LARGEST_TEXT = 1 << 29
+_ONE_ENTRY = (METADATA_NAME, CHUNK_NAME, SINCE_REPAIR_NAME)
+_SINCE_REPAIR = {SINCE_REPAIR_NAME: np.ones(1, np.bool_)}
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,8 @@ class ChunkMender:
                 write_records(base, lines)
             beside = records_path(base)
             checksums = checksum_arrays(sizes, hashes, beside if os.path.exists(beside) else None)
+            if parts.extension is not None and kept:
+                checksums |= _SINCE_REPAIR
             numbers, times = noted["frame_number"][:kept], noted["frame_time"][:kept]
             write_chunk_index(base, numbers, times, checksums | place_arrays(parts.root, chunk))
             remove_journal(parts.root, chunk)
@@ -388,7 +393,7 @@ class ChunkMender:
         base = parts.base(chunk)
         count = len(arrays["frame_number"])
         extra = {
-            name: values[:kept] if len(values) == count and name not in (METADATA_NAME, CHUNK_NAME) else values
+            name: values[:kept] if len(values) == count and name not in _ONE_ENTRY else values
             for name, values in arrays.items()
             if name not in ("frame_number", "frame_time", EXTRA_DATA_NAME)
         }
@@ -397,6 +402,7 @@ class ChunkMender:
                 files = [file_checksum(parts.path(chunk))] if kept else []
                 extra[SIZE_NAME] = np.array([size for size, _ in files], np.int64)
                 extra[HASH_NAME] = np.array([content_hash for _, content_hash in files], np.uint64)
+                extra |= _SINCE_REPAIR
             if os.path.exists(records_path(base)):
                 extra[EXTRA_DATA_NAME] = np.array([file_checksum(records_path(base))[1]], np.uint64)
         write_chunk_index(base, arrays["frame_number"][:kept], arrays["frame_time"][:kept], extra)
@@ -503,7 +509,7 @@ class ChunkMender:
         if not held:
             self._set_aside_frames(chunk, "holds no frame that can be decoded")
             return
-        guess = self._guess(chunk, held)
+        guess = self._own_numbers(chunk, held) or self._guess(chunk, held)
         if guess is None:
             bench.leave(
                 path, chunk,
@@ -512,6 +518,7 @@ class ChunkMender:
             )  # fmt: skip
             return
         numbers, times, source, estimated = guess
+        lines = [] if os.path.exists(records_path(parts.base(chunk))) else self._noted_records(chunk)
         if parts.extension is not None:
             held = self._recover(chunk, len(numbers))
         else:
@@ -523,6 +530,8 @@ class ChunkMender:
 
         def write() -> None:
             base = parts.base(chunk)
+            if lines:
+                write_records(base, lines)
             if parts.extension is None:
                 files = [file_checksum(parts.frame_path(chunk, k)) for k in range(held)]
             else:
@@ -531,9 +540,23 @@ class ChunkMender:
             extra = checksum_arrays([size for size, _ in files], [noted for _, noted in files], beside)
             if estimated:
                 extra[ESTIMATED_NAME] = np.ones(held, np.bool_)
-            write_chunk_index(base, numbers[:held], times[:held], extra | place_arrays(parts.root, chunk))
+            extra |= _SINCE_REPAIR | place_arrays(parts.root, chunk)
+            write_chunk_index(base, numbers[:held], times[:held], extra)
+            if lines:
+                remove_journal(parts.root, chunk)
+                sync_directory(parts.root)
 
         bench.do("index", parts.base(chunk) + ".npz", chunk, f"made for {held} frames, {source}", write)
+        if not lines:
+            self._set_aside_journal(chunk, "the chunk has other extra data")
+
+    def _own_numbers(self, chunk: int, count: int) -> tuple[Array, Array, str, bool] | None:
+        """Return what can be read of a damaged index, where that is numbers and times of every frame."""
+        try:
+            numbers, times = read_chunk_index(self._parts.base(chunk))
+        except ChunkIndexError:
+            return None
+        return (numbers, times, "with what could be read of the old one", False) if len(numbers) == count else None
 
     def _frames_without_numbers(self, chunk: int) -> int | None:
         """Count the frames of a chunk, from the first on without a gap; None where that cannot be told."""

@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy.typing as npt
 
-from imgstore.checksums import CHUNK_NAME, EXTRA_DATA_NAME, HASH_NAME, METADATA_NAME, SIZE_NAME, file_checksum
+from imgstore.checksums import (
+    CHUNK_NAME,
+    EXTRA_DATA_NAME,
+    HASH_NAME,
+    METADATA_NAME,
+    SINCE_REPAIR_NAME,
+    SIZE_NAME,
+    file_checksum,
+)
 from imgstore.chunk_index import read_all_arrays
 from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError
 from imgstore.estimate import ESTIMATED_NAME
@@ -23,7 +31,7 @@ __all__ = ["ChunkCheck", "Fault", "check_chunk", "check_unfinished_chunk", "fram
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 # What is read as a whole: a file that is larger is refused before it costs the memory.
-_LARGEST_TEXT = 1 << 30
+_LARGEST_TEXT = 1 << 29
 _LARGEST_JOURNAL = 1 << 31
 
 
@@ -102,10 +110,15 @@ def check_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCheck:
         check.faults.append(Fault(kind, base + ".npz", chunk, None, _without_path(error)))
         return check
     check.count = count = len(arrays["frame_number"])
+    if _holds_more(parts.base(chunk) + ".npz"):
+        check.faults.append(Fault("index", parts.base(chunk) + ".npz", chunk, None, "holds more than the index itself"))
     check.faults += _check_place(parts, chunk, arrays)
     if ESTIMATED_NAME in arrays:
         message = f"numbers and times of chunk {chunk} are estimated: they were lost"
         check.notes.append(Fault("index", parts.base(chunk) + ".npz", chunk, None, message))
+    if SINCE_REPAIR_NAME in arrays:
+        message = f"the checksums of chunk {chunk} are of what was there when it was repaired"
+        check.notes.append(Fault("checksum", parts.base(chunk) + ".npz", chunk, None, message))
     if len(arrays.get(METADATA_NAME, ())) == 1:
         check.metadata_hash = int(arrays[METADATA_NAME][0])
     noted = _noted_files(parts, chunk, count, arrays, check)
@@ -116,6 +129,18 @@ def check_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCheck:
     _decode(parts, chunk, (k for k in range(count if deep else min(count, 1)) if k not in bad), check)
     _check_records(parts, chunk, arrays, check)
     return check
+
+
+def _holds_more(path: str) -> bool:
+    """Whether an archive has something in front of or behind it (APPNOTE.TXT 4.3.16), which zipfile does not mind."""
+    try:
+        with open(path, "rb") as file:
+            end = file.seek(-22, os.SEEK_END)
+            record = file.read(22)
+    except OSError:
+        return False
+    size, offset = int.from_bytes(record[12:16], "little"), int.from_bytes(record[16:20], "little")
+    return record[:4] != b"PK\5\6" or (offset != 0xFFFFFFFF and offset + size != end)
 
 
 def _check_place(parts: StoreParts, chunk: int, arrays: Arrays) -> Iterator[Fault]:
@@ -278,6 +303,9 @@ def _check_records(parts: StoreParts, chunk: int, arrays: Arrays, check: ChunkCh
     if noted is None and HASH_NAME in arrays:
         fault("was not there when the chunk was finished")
         return
+    if size > _LARGEST_TEXT:
+        fault(f"has {size} bytes, more than any extra data")
+        return
     if noted is not None:
         check.compared += 1
         try:
@@ -288,9 +316,6 @@ def _check_records(parts: StoreParts, chunk: int, arrays: Arrays, check: ChunkCh
         if [found] != noted.tolist():
             fault("is not what was written: its checksum is another")
             return
-    if size > _LARGEST_TEXT:
-        fault(f"has {size} bytes, too many to be looked at")
-        return
     try:
         load_records(path)
     except (ExtraDataError, OSError) as error:

@@ -41,11 +41,11 @@ def recover_video(damaged: str, target: str, spec: FrameSpec, limit: int | None 
     damaged : str
         The file.
     target : str
-        The new file. It is not written where the old one is whole already and holds no more than `limit` frames.
+        The new file. It is not written where the old one is whole already.
     spec : FrameSpec
         What the frames are.
     limit : int, optional
-        Copy no more frames than this.
+        How many frames are known; no more are copied.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def recover_video(damaged: str, target: str, spec: FrameSpec, limit: int | None 
     Raises
     ------
     FrameDecodeError
-        The file is whole and holds fewer frames than `limit`: it cannot be told which are missing.
+        The file is whole and holds other than `limit` frames: it cannot be told which are missing or too many.
     ChunkError
         Nothing of it can be saved.
     """
@@ -63,10 +63,10 @@ def recover_video(damaged: str, target: str, spec: FrameSpec, limit: int | None 
     try:
         held = reader.frame_count
         finished = is_finished(damaged)
-        if finished and limit is not None and held < limit:
+        if finished and limit is not None and held != limit:
             raise FrameDecodeError(
-                f"{damaged}: holds {held} frames where {limit} are known, though its end is there: some are missing"
-                " before the end, and it cannot be told which"
+                f"{damaged}: holds {held} frames where {limit} are known, though its end is there: it cannot be told"
+                f" which {'are missing' if held < limit else 'belong to it'}"
             )
         keep = _last_good(reader, held if limit is None else min(held, limit)) + 1
         if keep == held and finished:
