@@ -35,6 +35,7 @@ from imgstore.index import ImgStoreIndex
 from imgstore.journal import read_records
 from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases, holds_chunks, list_store
 from imgstore.legacy import LegacyNames
+from imgstore.listeners import Listeners
 from imgstore.metadata import StoreMetadata, new_metadata, read_metadata, store_directory, write_metadata
 from imgstore.options import WriteOptions, check_codec_options, parse_read_options, parse_write_options
 from imgstore.reader import Reader
@@ -87,13 +88,18 @@ class ImgStore(LegacyNames):
         self._root = store_directory(path, basedir)
         self._reader: Reader | None = None
         self._writer: Writer | None = None
+        self._listeners: Listeners | None = None  # to a store that is written
         if mode == "r":
             self._open_for_reading(options)
         elif mode == "w":
             self._open_for_writing(options)
         else:
             self._open_for_appending(options)
-        plugins.notify("imgstore_store_opened", store=self)
+        if self._listeners is None:
+            plugins.notify("imgstore_store_opened", store=self)
+        else:
+            self._listeners.tell("imgstore_store_opened")
+            self._listeners.wait()
 
     def __init_subclass__(cls, codec_kind: type[Codec] = Codec, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -158,6 +164,12 @@ class ImgStore(LegacyNames):
         codec_options = check_codec_options(entry.codec, entry.format, options)
         entry.codec.check_options(entry.format, conformer.stored, codec_options)
         lock.acquire(self._root, break_lock=options.break_lock)
+        if list_store(self._root, meta.extension).journals:  # of a writer that died
+            from imgstore.repair import repair_store
+
+            lock.release(self._root)  # repairing takes it
+            repair_store(self._root)
+            lock.acquire(self._root)
         with _lock_released_on_error(self._root):
             listing = list_store(self._root, meta.extension)
             existing = finished_chunks(self._root, meta.extension, listing)
@@ -173,6 +185,7 @@ class ImgStore(LegacyNames):
     ) -> None:
         self._lossless = self._entry.codec.lossless(self._entry.format, codec_options)
         self._given_shape = conformer.given.shape
+        listeners = self._listeners = Listeners(self)
         self._writer = Writer(
             self._root,
             self._entry,
@@ -183,10 +196,10 @@ class ImgStore(LegacyNames):
             sync=options.sync,
             existing=existing,
             first_chunk=first_chunk,
-            opened=_ChunkNotifier(self, "imgstore_chunk_opened"),
-            closed=_ChunkNotifier(self, "imgstore_chunk_closed"),
+            opened=lambda chunk, paths: listeners.tell("imgstore_chunk_opened", chunk=chunk, paths=paths),
+            closed=lambda chunk, paths: listeners.tell("imgstore_chunk_closed", chunk=chunk, paths=paths),
         )
-        self._finalizer = weakref.finalize(self, _close_writer, self._writer, self._root, os.getpid())
+        self._finalizer = weakref.finalize(self, _close_writer, self._writer, listeners, self._root, os.getpid())
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -718,10 +731,7 @@ class ImgStore(LegacyNames):
             Also write ``.index.sqlite``.
         """
         if self._writer is not None and self._finalizer.alive:
-            try:
-                self._finalizer()
-            finally:
-                plugins.notify("imgstore_store_closed", store=self)
+            self._finalizer()
             if save_index:
                 bases = chunk_bases(self._root, self._writer.chunks, self._meta.extension)
                 index = ImgStoreIndex.new_from_chunks(bases)
@@ -832,19 +842,6 @@ class DirectoryImgStore(ImgStore, codec_kind=FrameCodec):
         self._writable.empty()
 
 
-class _ChunkNotifier:
-    """Tells plugins of a store's chunks, without keeping the store alive."""
-
-    def __init__(self, store: ImgStore, hook_name: str):
-        self._store = weakref.ref(store)
-        self._hook_name = hook_name
-
-    def __call__(self, chunk: int, paths: list[str]) -> None:
-        store = self._store()
-        if store is not None:
-            plugins.notify(self._hook_name, store=store, chunk=chunk, paths=paths)
-
-
 def _reopen(cls: type[ImgStore], root: str, options: dict[str, Any], position: int, encoding: str | None) -> ImgStore:
     store = cls(root, mode="r", **options)
     reader = store._readable
@@ -893,7 +890,7 @@ def _chunk_extensions() -> list[str | None]:
     return [None, *sorted(video)]
 
 
-def _close_writer(writer: Writer, root: str, pid: int) -> None:
+def _close_writer(writer: Writer, listeners: Listeners, root: str, pid: int) -> None:
     """Finish a store; also when it is collected, or at the end of the process that opened it."""
     if os.getpid() != pid:
         return  # a fork: the store is the parent's
@@ -901,7 +898,8 @@ def _close_writer(writer: Writer, root: str, pid: int) -> None:
         writer.close()
     finally:
         lock.release(root)
-    writer.wait_for_hooks()
+        listeners.tell("imgstore_store_closed")
+        listeners.wait()
 
 
 def _write_cache(root: str, extension: str | None) -> str:
