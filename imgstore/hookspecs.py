@@ -32,12 +32,16 @@ def imgstore_codecs() -> Sequence[Codec]:  # type: ignore[empty-body]
 
 @hookspec
 def imgstore_store_opened(store: ImgStore) -> None:
-    """Learn that a store has been opened, for reading or for writing (``store.mode``)."""
+    """Learn that a store has been opened, for reading or for writing (``store.mode``).
+
+    It is called before the program gets the store. Where that is written, a plugin that does not return keeps the program
+    waiting for a minute and no longer; it is called in a thread of the plugin's own, as for the other hooks of writing.
+    """
 
 
 @hookspec
 def imgstore_store_closed(store: ImgStore) -> None:
-    """Learn that a store has been closed."""
+    """Learn that a store has been closed. Of one that is written, all chunks have been told of before."""
 
 
 @hookspec

@@ -25,6 +25,7 @@ __all__ = [
     "broken_plugins",
     "codec_for_format",
     "codec_for_stored",
+    "listeners",
     "notify",
     "plugin_manager",
     "register",
@@ -34,6 +35,8 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "imgstore"
 DECODED_SUFFIX = "+color"
+
+_LEFT_OUT = "does not work and is left out"
 
 # Later ones win where two codecs have one format: OpenCV's video codec stands behind PyAV's.
 _SHIPPED = ("imgstore_codecs.npy", "imgstore_codecs.opencv", "imgstore_codecs.bloscpack",
@@ -84,12 +87,12 @@ def _registry() -> _Registry:
     return registry
 
 
-def _report(registry: _Registry, name: str, error: BaseException) -> None:
+def _report(registry: _Registry, name: str, error: BaseException, what: str = _LEFT_OUT) -> None:
     """Tell of a broken plugin, once each."""
     if name not in registry.broken:
         registry.broken[name] = f"{type(error).__name__}: {error}"
         warnings.warn(
-            f"imgstore plugin {name!r} does not work and is left out: {registry.broken[name]}",
+            f"imgstore plugin {name!r} {what}: {registry.broken[name]}",
             ImgStoreWarning,
             stacklevel=3,
         )
@@ -119,7 +122,9 @@ def register(plugin: object, name: str | None = None) -> None:
 
 def unregister(plugin: object) -> None:
     """Take away a plugin that was added with `register`."""
-    _registry().manager.unregister(plugin)
+    registry = _registry()
+    registry.broken.pop(registry.manager.get_name(plugin) or "", None)
+    registry.manager.unregister(plugin)
     registered_codecs.cache_clear()
 
 
@@ -129,26 +134,40 @@ def broken_plugins() -> dict[str, str]:
     return dict(_registry().broken)
 
 
-def _call_each(hook_name: str, **kwargs: Any) -> Iterator[tuple[str, Any]]:
+def _call_each(
+    hook_name: str, failing: str, only: str | None = None, **kwargs: Any
+) -> Iterator[tuple[str, Any]]:
     """Call each plugin's implementation in order of registration; a failing one stops no other."""
     registry = _registry()
     for implementation in getattr(registry.manager.hook, hook_name).get_hookimpls():
         name = implementation.plugin_name
+        if only is not None and name != only:
+            continue
         try:
             yield name, implementation.function(*(kwargs[a] for a in implementation.argnames))
         except Exception as error:
-            _report(registry, name, error)
+            _report(registry, name, error, failing)
 
 
-def notify(hook_name: str, **kwargs: Any) -> None:
-    """Call a hook that tells plugins of something, of each plugin; what they raise is reported and goes no further."""
-    for _ in _call_each(hook_name, **kwargs):
+def notify(hook_name: str, *, only: str | None = None, **kwargs: Any) -> None:
+    """Call a hook that tells plugins of something; what they raise is reported and goes no further.
+
+    Parameters
+    ----------
+    hook_name : str
+        The hook.
+    only : str, optional
+        Call the plugin of this name alone.
+    **kwargs
+        The hook's arguments.
+    """
+    for _ in _call_each(hook_name, f"failed in {hook_name}, which does the store no harm", only, **kwargs):
         pass
 
 
-def has_listeners(hook_name: str) -> bool:
-    """Whether any plugin implements the hook."""
-    return bool(getattr(_registry().manager.hook, hook_name).get_hookimpls())
+def listeners(hook_name: str) -> list[str]:
+    """Return the names of the plugins that implement a hook."""
+    return [found.plugin_name for found in getattr(_registry().manager.hook, hook_name).get_hookimpls()]
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +175,7 @@ def registered_codecs() -> tuple[RegisteredCodec, ...]:
     """Return every codec for every format, in order of registration: where a format has several, the last one wins."""
     registry = _registry()
     found = []
-    for name, codecs in _call_each("imgstore_codecs"):
+    for name, codecs in _call_each("imgstore_codecs", _LEFT_OUT):
         try:
             for codec in codecs:
                 if not isinstance(codec, (FrameCodec, ChunkCodec)):

@@ -88,16 +88,16 @@ class ImgStore(LegacyNames):
         self._root = store_directory(path, basedir)
         self._reader: Reader | None = None
         self._writer: Writer | None = None
-        self._listeners: Listeners | None = None  # to a store that is written
+        self._listeners = Listeners(self)
         if mode == "r":
             self._open_for_reading(options)
         elif mode == "w":
             self._open_for_writing(options)
         else:
             self._open_for_appending(options)
-        if self._listeners is None:
+        if mode == "r":
             plugins.notify("imgstore_store_opened", store=self)
-        else:
+        else:  # no plugin may keep a recording from beginning
             self._listeners.tell("imgstore_store_opened")
             self._listeners.wait()
 
@@ -185,7 +185,7 @@ class ImgStore(LegacyNames):
     ) -> None:
         self._lossless = self._entry.codec.lossless(self._entry.format, codec_options)
         self._given_shape = conformer.given.shape
-        listeners = self._listeners = Listeners(self)
+        listeners = self._listeners
         self._writer = Writer(
             self._root,
             self._entry,

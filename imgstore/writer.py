@@ -39,8 +39,6 @@ _log = logging.getLogger(__name__)
 Frame = npt.NDArray[Any]
 ChunkEvent = Callable[[int, list[str]], None]
 
-_HOOK_PATIENCE = 60.0  # seconds that closing waits for plugins
-
 
 @dataclass
 class _Chunk:
@@ -103,7 +101,7 @@ class Writer:
     first_chunk : int
         Number of the first chunk to write.
     opened, closed : callable
-        Told of each chunk's number and paths, when it begins and when it is in place.
+        Told of each chunk's number and paths, when it begins and when it is in place; must return at once.
     """
 
     def __init__(
@@ -135,7 +133,6 @@ class Writer:
         self._chunk: _Chunk | None = None
         self._early: tuple[Journal, list[str]] | None = None  # extra data that came before its chunk's first frame
         self._finishing = InOrder("imgstore-finish", limit=1)
-        self._hooks = InOrder("imgstore-hooks")
         self._unfinished: list[_Chunk] = []  # what could not be put in place: a full disk
         self._errors: list[BaseException] = []  # of the background, for the next call
         self._bytes_finished = 0
@@ -272,7 +269,7 @@ class Writer:
         self._next_chunk += 1
         self._early = None
         self._chunk = _Chunk(number, files, journal, records=records)
-        self._hooks.submit(partial(self._opened, number, [path]))
+        self._opened(number, [path])
         return self._chunk
 
     def _finish_chunk(self) -> None:
@@ -370,7 +367,7 @@ class Writer:
         base = chunk_base(self._root, number, self._extension)
         beside = [base + ".npz", extra_data.records_path(base)]
         paths = [path, *(p for p in beside if not p.startswith(path + os.sep) and os.path.exists(p))]
-        self._hooks.submit(partial(self._closed, number, paths))
+        self._closed(number, paths)
 
     def insert_chunk(
         self, video_path: str, frame_numbers: Sequence[object], frame_times: Sequence[object], move: bool
@@ -407,6 +404,7 @@ class Writer:
             self.frame_number, self.frame_time = numbers[-1], times[-1]
         self.chunks.append(number)
         self._add_to_cache(number, *arrays)
+        self._opened(number, [path])
         self._tell_closed(number, path)
 
     def empty(self) -> None:
@@ -459,11 +457,6 @@ class Writer:
             self._write_chunk_without_frames()
         self._finish_cache()
 
-    def wait_for_hooks(self) -> None:
-        """Give plugins time to finish; one that hangs is left behind."""
-        if not self._hooks.wait(_HOOK_PATIENCE):
-            _log.warning("%s: a plugin is still at work on a finished chunk and is left to itself", self._root)
-
     def _write_chunk_without_frames(self) -> None:
         """Keep extra data without a frame to which it belongs; and 0.x opens no store that has no chunk at all."""
         journal, records = self._early or (None, [])
@@ -491,6 +484,8 @@ class Writer:
                 journal.close()
         remove_journal(self._root, number)
         self._add_to_cache(number, *none)
+        self._opened(number, [path])
+        self._tell_closed(number, path)
 
     # -- the cached index ----------------------------------------------------------------------------------------
 
