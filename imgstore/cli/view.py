@@ -92,7 +92,7 @@ class _Player:
         self._since, self._from = now, self.position
 
     def advance(self, now: float) -> bool:
-        """Go to the frame that should be seen at a moment; return False when the last one has been seen for its time."""
+        """Go to the frame that should be seen at a moment; return False when the last one has had its time."""
         if self.paused:
             return True
         before = self.position
