@@ -122,7 +122,11 @@ def _locked(parts: StoreParts, bench: Bench, break_lock: bool) -> Iterator[None]
 def _repair(parts: StoreParts, bench: Bench, estimate_times: bool, accept_metadata: bool) -> None:
     lost = _LostNumbers(parts, estimate_times)
     mender = ChunkMender(parts, bench, lost.find)
-    for chunk in sorted(_named_chunks(parts)):
+    named = sorted(_named_chunks(parts))
+    for stray in stray_files(parts, named):
+        if stray.path.endswith(".tmp"):  # first of all: files are written under these names here too
+            bench.set_aside(stray.path, stray.chunk, stray.message)
+    for chunk in named:
         mender.mend(chunk)
     gone = {action.path for action in bench.actions if action.kind == "set aside"}  # in a dry run it is still there
     chunks = [n for n in sorted(_named_chunks(parts)) if parts.path(n) not in gone]
@@ -242,6 +246,7 @@ def _mend_metadata_checksums(parts: StoreParts, bench: Bench, chunks: list[int],
 
     def note() -> None:
         for chunk, arrays in other:
+            bench.aside.keep(parts.base(chunk) + ".npz")
             numbers, times = arrays.pop("frame_number"), arrays.pop("frame_time")
             arrays[METADATA_NAME] = np.array([found], np.uint64)
             write_chunk_index(parts.base(chunk), numbers, times, arrays)

@@ -176,7 +176,7 @@ class ChunkMender:
         if parts.extension is None:
             kept, sizes, hashes = self._keep_frame_files(chunk, noted)
         else:
-            kept, sizes, hashes = self._keep_video(chunk, len(noted))
+            kept, sizes, hashes = self._keep_video(chunk, parts.frames.readable(chunk, noted))
         if not kept:
             self._set_aside_frames(chunk, "no frame of it is whole, or known")
         if not kept and not lines:
@@ -451,6 +451,8 @@ class ChunkMender:
         if not kept:
             self._set_aside_frames(chunk, "no frame of it can be decoded")
             return None
+        if kept == count and SIZE_NAME in arrays and not self._video_changed(chunk, arrays):
+            self._bench.leave(path, chunk, "is not of the size that was written, though all frames seem to be there")
         return kept
 
     def _video_is_whole(self, chunk: int, count: int, arrays: dict[str, Array]) -> bool:
@@ -462,11 +464,7 @@ class ChunkMender:
         path, sizes = self._parts.path(chunk), arrays.get(SIZE_NAME)
         if sizes is not None and sizes.tolist() == [os.path.getsize(path)]:
             return True  # no end is missing; whether its middle is what it was is not for repair to find out
-        if count and not self._decodes(chunk, count - 1):
-            return False
-        if sizes is not None:
-            self._bench.leave(path, chunk, "is not of the size that was written, though all frames seem to be there")
-        return True
+        return sizes is None and (not count or self._decodes(chunk, count - 1))
 
     def _mend_records(self, chunk: int, arrays: dict[str, Array] | None) -> bool:
         """Save what can be read of a chunk's extra data; return whether its file has changed."""

@@ -6,6 +6,7 @@ so that one that crashes, hangs or takes too much memory is told by its number a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -182,7 +183,8 @@ def _copy(path: Path, rng: random.Random, files: list[Path]) -> str:
 
 
 def _grow(path: Path, rng: random.Random, files: list[Path]) -> str:
-    size = rng.choice((1 << 20, 10 << 30))
+    # FFmpeg looks through 100 MB of nothing in a second
+    size = rng.choice((1 << 20, 64 << 20 if path.suffix in (".avi", ".mkv", ".mp4") else 10 << 30))
     os.truncate(path, path.stat().st_size + size)
     return f"{size} zeros appended, which take no room"
 
@@ -448,7 +450,8 @@ class _Child:
 
     def close(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait(30)
         self._process.stdout.close()
         self._errors.close()
