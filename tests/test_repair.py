@@ -24,6 +24,7 @@ from imgstore import cli
 from imgstore.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
 from imgstore.errors import NotAStoreError, StoreLockedError
 from imgstore.index import ImgStoreIndex
+from imgstore.journal import RECORD_DTYPE
 from imgstore.lock import lock_state
 from imgstore.repair import Action, repair_store
 from imgstore.verify import check_store, verify_store
@@ -188,7 +189,7 @@ def test_a_damaged_journal_is_not_taken_for_a_torn_one(tmp_path: Path) -> None:
     path = write_template(tmp_path, "npy", unfinished=True)
     journal = path / ".000002.journal"
     data = bytearray(journal.read_bytes())
-    data[16 + 40 + 3] ^= 1  # the second of three records
+    data[16 + RECORD_DTYPE.itemsize + 3] ^= 1  # the second of three records
     journal.write_bytes(data)
     assert len(left(mend(path))) == 1
     assert journal.exists() and len(list((path / "000002").glob("*.npy"))) == 3
