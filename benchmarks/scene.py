@@ -11,7 +11,7 @@ HEIGHT, WIDTH = 1024, 1280
 
 
 def scene(
-    count: int, *, color: bool = False, height: int = HEIGHT, width: int = WIDTH, noise: float = 4.0
+    count: int, *, color: bool = False, height: int = HEIGHT, width: int = WIDTH, noise: float = 3.0
 ) -> Iterator[np.ndarray]:
     """Give `count` frames, always the same ones."""
     rng = np.random.default_rng(1)

@@ -7,17 +7,17 @@ times in a file change nothing.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import weakref
 from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from imgstore.errors import ChunkError
 from imgstore_codecs.bitstream import SeekPoint, checksums_agree, is_unreferenced, seek_point, skips_exactly
 from imgstore_codecs.packets import NO_TIME, PacketTable, packets_from
+from imgstore_codecs.torn import open_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -27,7 +27,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Stretch"]
 
-Ints = npt.NDArray[np.int64]
+_open: weakref.WeakSet[Stretch] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """Keep what a forked child inherits from ever being freed.
+
+    The decoders' threads stayed in the parent, and freeing a decoder waits for its threads: for ever.
+    """
+    for stretch in list(_open):
+        for inherited in (stretch, stretch.container, stretch.stream, stretch.context):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class Stretch:
@@ -50,7 +65,7 @@ class Stretch:
         import av
 
         try:
-            self.container: InputContainer = av.open(path)
+            self.container: InputContainer = open_video(path)
         except (av.error.FFmpegError, UnicodeDecodeError) as error:
             raise ChunkError(f"{path}: cannot be opened as a video: {error}") from error
         extension = os.path.splitext(path)[1].lstrip(".").lower()
@@ -75,12 +90,14 @@ class Stretch:
         self._skips = skips_exactly(context.name, context.extradata)
         self._table: PacketTable | None = None
         self._begin(0, packets_from(self.container, self.stream))
+        _open.add(self)
 
     def use(self, table: PacketTable) -> None:
         """Take the table that says which packet is which."""
         self._table = table
 
     def close(self) -> None:
+        """Close the file."""
         self.packets = iter(())
         self.container.close()
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import random
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -156,7 +161,7 @@ def test_positions_outside_are_index_errors(videos: Any) -> None:
 
 def test_an_mp4_is_not_read_through_to_be_opened(videos: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The index of an ordinary mp4 says where each frame is."""
-    import imgstore_codecs.video_reader as module
+    import imgstore_codecs.frame_order as module
 
     def fail(*args: Any) -> None:
         raise AssertionError("the whole file is read")
@@ -187,6 +192,41 @@ def test_real_recording(samples: Path) -> None:
         seen += numbers
         reader.close()
     assert seen == list(range(179))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_reads_on(videos: Any) -> None:
+    """FFmpeg's threads and the file's position belong to the parent; neither process disturbs the other or hangs."""
+    path, numbers = videos(next(s for s in SAMPLES if s.name == "h264-sliced.mp4"))
+    reader = open_video(path, threads=2)
+    for position in (3, 4, 5, 6):
+        assert number_of(reader.read(position)) == numbers[position]
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        fine = [number_of(reader.read(p)) for p in (7, 8, 40, 2)] == [numbers[p] for p in (7, 8, 40, 2)]
+        reader.close()
+        os._exit(0 if fine else 1)
+    assert [number_of(reader.read(p)) for p in (7, 8, 9, 30)] == [numbers[p] for p in (7, 8, 9, 30)]
+    assert os.waitpid(child, 0)[1] == 0
+    reader.close()
+
+
+def test_no_thread_is_left(videos: Any) -> None:
+    path, numbers = videos(SAMPLES[1])
+    before = threading.active_count()
+    for end in ("close", "collect"):
+        reader = open_video(path)
+        assert [number_of(reader.read(p)) for p in range(30)] == numbers[:30]
+        reader.read_many(range(120), np.empty((120, HEIGHT, WIDTH), np.uint8))
+        if end == "close":
+            reader.close()
+        del reader
+        gc.collect()
+        deadline = time.monotonic() + 10
+        while threading.active_count() > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert threading.active_count() == before
 
 
 # ---------------------------------------------------------------------- any settings, any order

@@ -1,8 +1,8 @@
 """Videos for the tests, made by PyAV: every frame shows its own number as a 4 x 4 grid of cells over a moving scene.
 
-Each maker below takes a path and gives the numbers that a player shows, in order. Together they cover what makes seeking
-go wrong: pictures out of order, open groups of pictures, intra refresh, edit lists, odd times, indexes that lack or say
-too much.
+Each maker below takes a path and gives the numbers that a player shows, in order. Together they cover what makes
+seeking go wrong: pictures out of order, open groups of pictures, intra refresh, edit lists, odd times, indexes that
+lack or say too much.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def encode(
     tweak: Callable[[list[av.Packet]], list[av.Packet]] | None = None,
     size: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> None:
-    """Write a video; `pts` in units of `time_base`, by default one per frame; `tweak` may alter packets before muxing."""
+    """Write a video; `pts` in units of `time_base`, by default one per frame; `tweak` may alter the packets."""
     file = path if isinstance(path, io.IOBase) else str(path)
     with av.open(file, "w", format=muxer, options=dict(mux or {})) as out:
         stream = out.add_stream(codec, rate=rate)
@@ -229,7 +229,7 @@ def _start_without_idr(path: Path) -> list[int]:
 
 
 def _packed_b_frames(path: Path) -> list[int]:
-    """MPEG-4 in AVI as DivX 5 wrote it: a B-VOP rides in the packet of the picture before, an empty VOP in its place."""
+    """MPEG-4 in AVI as DivX 5 wrote it: a B-VOP rides in the packet of the picture before."""
 
     def pack(packets: list[av.Packet]) -> list[av.Packet]:
         kinds = []

@@ -1,0 +1,131 @@
+"""Which packet of a video file is the n-th frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore_codecs.bitstream import SeekPoint
+from imgstore_codecs.packets import PacketTable, ends_early, table_by_demuxing, table_from_index
+from imgstore_codecs.stretch import Stretch
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+__all__ = ["find_frames"]
+
+
+def find_frames(path: str, threads: int) -> tuple[Stretch, PacketTable, dict[int, str]]:
+    """Open a video and find its frames, reading and decoding no more of it than that takes.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    threads : int
+        For decoding; 0: as many as there are cores.
+
+    Returns
+    -------
+    stretch : Stretch
+        The open file.
+    table : PacketTable
+        Its packets, `order` included.
+    faults : dict of int to str
+        Packets whose frames cannot be told apart from others, and why.
+
+    Raises
+    ------
+    ChunkError
+        The file cannot be opened as a video.
+    """
+    stretch = Stretch(path, threads)
+    try:
+        table = table_from_index(path, stretch.container, stretch.stream)
+        if table is None or table.order is None:
+            table = table_by_demuxing(stretch.container, stretch.stream)
+            stretch.ended = True  # it can seek; a file without an index has one now, in FFmpeg's memory
+        elif len(table):
+            table.point[0] = stretch.first_packet_point()
+        if table.order is None:
+            stretch = _reopen(stretch, path, threads)
+            table.order = _order_by_decoding(stretch)
+            stretch.ended = True
+        elif len(table.order):
+            leading = int(table.order[0]) != 0
+            name = stretch.context.name
+            if leading or (table.point.get(0, SeekPoint.NONE) is SeekPoint.NONE and name in ("h264", "hevc")):
+                stretch = _reopen(stretch, path, threads)
+                lost = _lost_at_start(stretch, table)
+                stretch.ended = True
+                table.order = np.array([p for p in table.order.tolist() if p not in lost], np.int64)
+        stretch.use(table)
+        faults = {}
+        if not table.from_index and np.any(np.diff(table.order) < 0) and ends_early(path):
+            # what is missing at the end may have been shown between the last ones
+            for place in table.order[-max(1, stretch.context.reorder_depth) :].tolist():
+                faults[place] = "the file ends early, so that nobody knows which frame this is"
+    except BaseException:
+        stretch.close()
+        raise
+    return stretch, table, faults
+
+
+def _reopen(stretch: Stretch, path: str, threads: int) -> Stretch:
+    stretch.close()
+    return Stretch(path, threads)
+
+
+def _decode_plainly(stretch: Stretch, enough: Callable[[int, list[int]], bool]) -> tuple[int, list[int], bool]:
+    """Decode a newly opened file from its start, until ``enough(packets fed, places that came out)``.
+
+    Returns how many packets were fed, the places that came out in this order, and whether the decoder met damage.
+    """
+    import av
+
+    came: list[int] = []
+    fed = 0
+    damaged = False
+
+    def take(packet: Packet[VideoStream] | None) -> None:
+        nonlocal damaged
+        try:
+            pictures = stretch.context.decode(packet)
+        except av.error.FFmpegError:
+            damaged = True
+            return
+        damaged = damaged or any(p.is_corrupt for p in pictures)
+        came.extend(p.pts for p in pictures if p.pts is not None)
+
+    for place, packet in enumerate(stretch.packets):
+        fed = place + 1
+        if packet.size == 0:
+            continue
+        packet.pts, packet.dts = place, None
+        take(packet)
+        if enough(fed, came):
+            break
+    take(None)
+    return fed, came, damaged
+
+
+def _order_by_decoding(stretch: Stretch) -> npt.NDArray[np.int64]:
+    """Let the decoder say in which order frames are shown, where the file does not."""
+    _, came, _ = _decode_plainly(stretch, lambda fed, came: False)
+    return np.array(came, np.int64)
+
+
+def _lost_at_start(stretch: Stretch, table: PacketTable) -> set[int]:
+    """Find the packets at the start of a stream that refer to what was cut away before it: no decoder shows them.
+
+    Where packets are damaged nothing was cut: their frames are there and cannot be decoded.
+    """
+    assert table.order is not None
+    first_shown = int(np.argmax(table.order == 0)) if table.order[0] != 0 else 0
+    leading = max(table.order[:first_shown].tolist(), default=0)
+    fed, came, damaged = _decode_plainly(stretch, lambda fed, came: fed > leading + 32 and len(came) > 0)
+    return set() if damaged else set(range(fed)).difference(came) & set(table.order.tolist())

@@ -1,0 +1,92 @@
+"""An open video file and the way to a frame in it."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+
+import numpy as np
+
+from imgstore_codecs.bitstream import SeekPoint
+from imgstore_codecs.packets import PacketTable
+from imgstore_codecs.stretch import Stretch
+
+__all__ = ["Seeker"]
+
+
+class Seeker:
+    """Brings a decoder to where decoding may begin to reach a frame, by the shortest way.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    threads : int
+        For decoding; 0: as many as there are cores.
+    table : PacketTable
+        Its packets.
+    seeks : bool
+        False: it is only ever decoded from its start onwards.
+    stretch : Stretch, optional
+        The file, where it is open already.
+    """
+
+    def __init__(
+        self, path: str, threads: int, table: PacketTable, seeks: bool, stretch: Stretch | None = None
+    ) -> None:
+        self._path = path
+        self._threads = threads
+        self._table = table
+        self._keys: list[int] = np.flatnonzero(table.key).tolist()
+        self.seeks = seeks and table.identity is not None
+        self.stretch = stretch
+
+    def candidates(self, place: int) -> Iterator[int]:
+        """Give the places where decoding may begin to reach a packet, nearest first; 0 comes last."""
+        rank, point = self._table.rank, self._table.point
+        at = bisect.bisect_right(self._keys, place)
+        while at > 0 and self.seeks:
+            at -= 1
+            key = self._keys[at]
+            if 0 <= rank[key] <= rank[place] and point.get(key) is not SeekPoint.NONE:
+                yield key
+        yield 0
+
+    def go_to(self, place: int, before: int | None = None) -> Stretch:
+        """Stand where decoding may begin to reach a packet, at a place below `before` if given."""
+        if self.stretch is not None and self.seeks:
+            for key in self.candidates(place):
+                if (before is None or key < before) and self.stretch.seek(key):
+                    return self.stretch
+        return self._reopen()
+
+    def _reopen(self) -> Stretch:
+        self.close()
+        self.stretch = Stretch(self._path, self._threads)
+        self.stretch.use(self._table)
+        return self.stretch
+
+    def reaching(self, place: int) -> Stretch | None:
+        """Return the stretch if decoding on leads to a packet, and no seek does so sooner."""
+        stretch, rank = self.stretch, self._table.rank
+        if stretch is None or stretch.ended or rank[place] < rank[stretch.start]:
+            return None
+        if place < stretch.next:
+            return stretch if place in stretch.waiting else None
+        return stretch if stretch.next >= next(self.candidates(place)) else None
+
+    def starts_clean(self) -> bool:
+        """Whether nothing could be gained by beginning further back than where it began last."""
+        assert self.stretch is not None
+        start = self.stretch.start
+        return not self.seeks or start == 0 or self._table.point.get(start) is SeekPoint.HARD
+
+    def forget(self) -> None:
+        """Leave the open file to the parent process, in a child that was forked."""
+        self.stretch = None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.stretch is not None:
+            self.stretch.close()
+            self.stretch = None
