@@ -12,6 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from imgstore.atomic import sync_directory, temporary_name
+from imgstore.background import InOrder
 from imgstore.checksums import checksum, file_checksum
 from imgstore.codec import Buffer, ChunkCodec
 from imgstore.conform import Conformer
@@ -22,6 +23,8 @@ __all__ = ["ChunkFiles", "DirectoryChunk", "VideoChunk"]
 Frame = npt.NDArray[Any]
 
 _SYNC_THREADS = 8  # journaling file systems commit what is asked for together in one go
+_SYNC_FILES = 64  # bring frames to the disk when so many wait for it,
+_SYNC_BYTES = 16 << 20  # or so much
 
 
 class DirectoryChunk:
@@ -39,10 +42,15 @@ class DirectoryChunk:
         os.mkdir(path)
         self.path = path
         self._extension = extension
-        self._synced = 0
         self._size = 0
         self.sizes: list[int] = []
         self.hashes: list[int] = []
+        self._syncing = threading.Lock()
+        self._synced = 0  # frames that are on the disk
+        self._behind = InOrder("imgstore-sync")
+        self._behind_works = False
+        self._asked = self._asked_size = 0  # frames and bytes that have been handed to it
+        self._failure: OSError | None = None  # of the background, for the next `sync`
 
     def _file(self, position: int) -> str:
         return f"{self.path}{os.sep}{position:06d}{self._extension}"
@@ -65,7 +73,25 @@ class DirectoryChunk:
         self.sizes.append(size)
         self.hashes.append(noted[1])
         self._size += size
+        self._sync_behind()
         return noted
+
+    def _sync_behind(self) -> None:
+        """Bring frames to the disk while others are added, so that little is left to do when the chunk is full."""
+        if self._behind_works:
+            return
+        if len(self.sizes) - self._asked >= _SYNC_FILES or self._size - self._asked_size >= _SYNC_BYTES:
+            self._asked, self._asked_size = len(self.sizes), self._size
+            self._behind_works = True
+            self._behind.submit(self._sync_or_note)
+
+    def _sync_or_note(self) -> None:
+        try:
+            self.sync()
+        except OSError as error:
+            self._failure = error
+        finally:
+            self._behind_works = False
 
     @property
     def writes_through(self) -> bool:
@@ -74,38 +100,37 @@ class DirectoryChunk:
 
     def forget_after(self, count: int) -> None:
         """Remove what was added after the first `count` frames."""
-        while len(self.sizes) > count:
-            self._size -= self.sizes.pop()
-            self.hashes.pop()
-            with contextlib.suppress(OSError):
-                os.unlink(self._file(len(self.sizes)))
+        with self._syncing:
+            while len(self.sizes) > count:
+                self._size -= self.sizes.pop()
+                self.hashes.pop()
+                with contextlib.suppress(OSError):
+                    os.unlink(self._file(len(self.sizes)))
+            self._synced, self._asked = min(self._synced, count), min(self._asked, count)
+            self._asked_size = min(self._asked_size, self._size)
 
     def flush(self) -> None:
         """Nothing is held back."""
 
     def sync(self) -> None:
-        """Wait until the frames that were added since the last time are on the disk."""
-        done = len(self.sizes)
-        wanted = [self._file(k) for k in range(self._synced, done)]
-        if not wanted:
-            return
-        from concurrent.futures import ThreadPoolExecutor
-
-        try:
-            with ThreadPoolExecutor(min(_SYNC_THREADS, len(wanted)), "imgstore-sync") as pool:
-                for _ in pool.map(sync_file, wanted):
-                    pass
-        except RuntimeError:  # no thread can be started while the interpreter shuts down
-            for path in wanted:
-                sync_file(path)
-        sync_directory(self.path)
-        self._synced = done
+        """Wait until the frames that were added so far are on the disk."""
+        with self._syncing:
+            failure, self._failure = self._failure, None
+            if failure is not None:
+                raise failure
+            done = len(self.sizes)
+            wanted = [self._file(k) for k in range(self._synced, done)]
+            if wanted:
+                sync_files(wanted)
+                sync_directory(self.path)
+                self._synced = done
 
     def close(self) -> None:
         """Nothing is held back."""
 
     def abandon(self) -> None:
-        """Nothing is held back."""
+        """Leave the files alone."""
+        self._behind.wait()
 
     def mend(self, count: int) -> int:
         """Return how many frames can be read: each is whole by itself."""
@@ -113,6 +138,7 @@ class DirectoryChunk:
 
     def discard(self) -> None:
         """Remove everything."""
+        self._behind.wait()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def size(self) -> int:
@@ -229,6 +255,19 @@ class VideoChunk:
 
 
 ChunkFiles = DirectoryChunk | VideoChunk
+
+
+def sync_files(paths: Sequence[str]) -> None:
+    """Wait until several files are on the disk."""
+    try:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(min(_SYNC_THREADS, len(paths)), "imgstore-sync") as pool:
+            for _ in pool.map(sync_file, paths):
+                pass
+    except RuntimeError:  # while the interpreter shuts down there are no new threads, and no first import of these
+        for path in paths:
+            sync_file(path)
 
 
 def sync_file(path: str) -> None:
