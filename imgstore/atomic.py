@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from imgstore.errors import ImgStoreError, StoreWriteError
 
-__all__ = ["atomic_file", "replace_file", "sync_directory", "temporary_name"]
+__all__ = ["atomic_file", "make_directory", "replace_file", "sync_directory", "temporary_name"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -56,6 +56,28 @@ def sync_directory(path: str | os.PathLike[str]) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_directory(path: str) -> None:
+    """Make a directory unless it is there, and those above it, and their names durable.
+
+    Parameters
+    ----------
+    path : str
+        The directory.
+
+    Raises
+    ------
+    OSError
+        The operating system refused.
+    """
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(os.path.abspath(path))
+    if above != os.path.abspath(path):
+        make_directory(above)
+    os.makedirs(path, exist_ok=True)
+    sync_directory(above)
 
 
 @contextlib.contextmanager

@@ -55,8 +55,8 @@ class DirectoryChunk:
     def _file(self, position: int) -> str:
         return f"{self.path}{os.sep}{position:06d}{self._extension}"
 
-    def add(self, buffers: Sequence[Buffer]) -> tuple[int, int]:
-        """Write the next frame's file; return its size and checksum."""
+    def add(self, buffers: Sequence[Buffer]) -> tuple[int, int, int]:
+        """Write the next frame's file; return where its bytes begin in it, how many they are, and their checksum."""
         path = self._file(len(self.sizes))
         try:
             with open(path, "xb", buffering=0) as file:
@@ -69,12 +69,12 @@ class DirectoryChunk:
             with contextlib.suppress(OSError):
                 os.unlink(path)
             raise
-        noted = size, checksum(buffers)
+        content_hash = checksum(buffers)
         self.sizes.append(size)
-        self.hashes.append(noted[1])
+        self.hashes.append(content_hash)
         self._size += size
         self._sync_behind()
-        return noted
+        return 0, size, content_hash
 
     def _sync_behind(self) -> None:
         """Bring frames to the disk while others are added, so that little is left to do when the chunk is full."""
@@ -177,11 +177,15 @@ class VideoChunk:
                 os.unlink(path)
             raise
 
-    def add(self, img: Frame) -> tuple[int, int]:
-        """Encode a frame; its size and checksum are not known by themselves: ``(0, 0)``."""
+    def add(self, img: Frame) -> tuple[int, int, int]:
+        """Encode a frame; return where its bytes begin in the file, how many they are, and their checksum, or zeros."""
         with self._lock:
             self._writer.add(img)
-        return 0, 0
+            extent = self._writer.extent
+        if extent is None:
+            return 0, 0, 0
+        offset, data = extent
+        return offset, len(data), checksum([data])
 
     @property
     def writes_through(self) -> bool:

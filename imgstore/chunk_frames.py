@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from imgstore.checksums import checksum
 from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
 from imgstore.errors import ChunkError, FrameDecodeError
 from imgstore.layout import chunk_path
@@ -92,6 +93,7 @@ class ChunkFrames:
         self._spec = spec
         self._options = options
         self._open: OrderedDict[int, ChunkReader] = OrderedDict()
+        self._compared: dict[int, int] = {}  # frames of unfinished chunks whose content is as it was written
         self._pid = os.getpid()
         self._decode: Callable[[Frame], Frame] | None = None
         if isinstance(entry.codec, FrameCodec):
@@ -167,30 +169,50 @@ class ChunkFrames:
             f"{path}: has no frame {position}: it holds {reader.frame_count} frames, fewer than its index lists"
         )
 
-    def readable(self, chunk: int, sizes: Sequence[int]) -> int:
-        """Count the frames of an unfinished chunk that are whole, out of those that its journal knows.
+    def readable(self, chunk: int, noted: npt.NDArray[Any]) -> int:
+        """Count the frames of an unfinished chunk that are whole, from the first on.
+
+        After a power cut a file may have its length and not its content. So the bytes of each frame are compared with
+        their checksum, once.
 
         Parameters
         ----------
         chunk : int
             Number of the chunk.
-        sizes : sequence of int
-            Of each frame's file in bytes, as the journal has them.
+        noted : numpy.ndarray
+            Its journal, as `imgstore.journal.read_journal` returns it.
         """
-        if self._decode is None:
-            try:
-                return min(self.reader(chunk).frame_count, len(sizes))
-            except ChunkError:  # nothing of it has reached the file yet
-                return 0
-        path = chunk_path(self._root, chunk, None)
-        for position, size in enumerate(sizes):
-            try:
-                whole = os.stat(os.path.join(path, f"{position:06d}{self._entry.format.extension}")).st_size == size
-            except OSError:
-                whole = False
-            if not whole:
-                return position
-        return len(sizes)
+        whole = self._compared.get(chunk, 0)
+        for k in range(whole, len(noted)):
+            if not self._is_whole(chunk, k, *(int(noted[name][k]) for name in ("offset", "size", "content_hash"))):
+                break
+            whole = k + 1
+        self._compared[chunk] = whole
+        if self._decode is not None:
+            return whole
+        try:
+            held = self.reader(chunk).frame_count
+        except ChunkError:  # nothing of it has reached the file yet
+            return 0
+        # What stands in the file behind damage may be taken for frames that it has swallowed.
+        known = np.count_nonzero(noted["size"][:whole]) if whole < len(noted) else whole
+        return min(held, int(known))
+
+    def _is_whole(self, chunk: int, position: int, offset: int, size: int, content_hash: int) -> bool:
+        path = chunk_path(self._root, chunk, self._extension)
+        if self._decode is not None:
+            path = os.path.join(path, f"{position:06d}{self._entry.format.extension}")
+        elif not size:
+            return True  # nobody knows which bytes are this frame's
+        try:
+            with open(path, "rb", buffering=0) as file:
+                length = os.fstat(file.fileno()).st_size
+                if length < offset + size or (self._decode is not None and length != size):
+                    return False
+                file.seek(offset)
+                return checksum([file.read(size)]) == content_hash
+        except OSError:
+            return False
 
     def forget(self, chunks: Sequence[int]) -> None:
         """Close chunks whose files have grown."""

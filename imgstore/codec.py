@@ -196,6 +196,15 @@ class ChunkWriter(ABC):
         """
 
     @property
+    def extent(self) -> tuple[int, bytes] | None:
+        """What the last `add` has put into the file: where it begins, and the bytes.
+
+        They must not change any more. With them, a frame that a power cut has damaged is told from one that is whole;
+        None where the codec does not know them.
+        """
+        return None
+
+    @property
     def writes_through(self) -> bool:
         """Whether the operating system has every frame that was added: then closing may wait for a quiet moment."""
         return False

@@ -5,9 +5,10 @@ While chunk 2 is written, two hidden files stand in the store: ``.000002.journal
 every frame, so a killed process loses none of them. Both go when the chunk's own index is in place. imgstore 0.x does
 not see them.
 
-A journal is a header of 16 bytes, then records of 40: frame number (int64), frame time (float64), size in bytes
-(uint64) and XXH3-64 (uint64) of the frame's file, both 0 where the chunk is one file, and XXH3-64 of the record's
-first 32 bytes (uint64); all little-endian. What stands behind the first record that is torn does not count.
+A journal is a header of 16 bytes, then records of 48: frame number (int64), frame time (float64), where the frame's
+bytes begin in its file (uint64; 0 where it has one of its own), how many they are (uint64), their XXH3-64 (uint64),
+and XXH3-64 of the record's first 40 bytes (uint64); all little-endian. What stands behind the first record that is torn
+does not count. Where a codec does not say which bytes are a frame's, all three are 0.
 """
 
 from __future__ import annotations
@@ -28,10 +29,17 @@ from imgstore.layout import journal_path
 __all__ = ["Journal", "goes_on_after_damage", "read_journal", "read_records", "remove_journal"]
 
 _HEADER = b"imgstorejournal\x01"  # the last byte is the version
-_RECORD = struct.Struct("<qdQQ")
+_RECORD = struct.Struct("<qdQQQ")
 _CHECK = struct.Struct("<Q")
 RECORD_DTYPE = np.dtype(
-    [("frame_number", "<i8"), ("frame_time", "<f8"), ("size", "<u8"), ("content_hash", "<u8"), ("hash", "<u8")]
+    [
+        ("frame_number", "<i8"),
+        ("frame_time", "<f8"),
+        ("offset", "<u8"),
+        ("size", "<u8"),
+        ("content_hash", "<u8"),
+        ("hash", "<u8"),
+    ]
 )
 
 _SIZE = RECORD_DTYPE.itemsize
@@ -55,9 +63,11 @@ class Journal:
             remove_journal(root, chunk)
             raise
 
-    def add_frame(self, frame_number: int, frame_time: float, size: int = 0, content_hash: int = 0) -> None:
+    def add_frame(
+        self, frame_number: int, frame_time: float, offset: int = 0, size: int = 0, content_hash: int = 0
+    ) -> None:
         """Note a frame that the chunk's file or directory has taken."""
-        record = _RECORD.pack(frame_number, frame_time, size, content_hash)
+        record = _RECORD.pack(frame_number, frame_time, offset, size, content_hash)
         _write(self._frames, record + _CHECK.pack(xxhash.xxh3_64_intdigest(record)))
 
     def add_record(self, line: str) -> None:
@@ -103,8 +113,8 @@ def read_journal(root: str, chunk: int) -> npt.NDArray[Any]:
     Returns
     -------
     numpy.ndarray
-        Structured, one entry per frame in the order in the chunk: ``frame_number``, ``frame_time``, ``size``,
-        ``content_hash``.
+        Structured, one entry per frame in the order in the chunk: ``frame_number``, ``frame_time``, ``offset``,
+        ``size``, ``content_hash``.
 
     Raises
     ------

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore import lock, plugins
+from imgstore.atomic import make_directory
 from imgstore.chunk_frames import ChunkFrames
 from imgstore.codec import ChunkCodec, Codec, FrameCodec, FrameSpec
 from imgstore.conform import Conformer, conform
@@ -865,7 +866,7 @@ def _claim_directory(root: str, options: WriteOptions) -> None:
     """Make the directory of a new store and lock it; only `overwrite` clears away a store that is there."""
     metadata_path = os.path.join(root, METADATA_FILENAME)
     try:
-        os.makedirs(root, exist_ok=True)
+        make_directory(root)
     except OSError as error:
         raise StoreWriteError(error.errno, f"the store cannot be made: {error.strerror or error}", root) from error
     exists = os.path.lexists(metadata_path)

@@ -126,7 +126,8 @@ class StoreIndex:
                     raise _JournalGoneError from error
                 warnings.warn(f"{error}; chunk {n} is left out", ImgStoreWarning, stacklevel=4)
                 continue
-            records = records[: self._frames.readable(n, records["size"].tolist())] if len(records) else records
+            if len(records):
+                records = records[: self._frames.readable(n, records)]
             if len(records):
                 numbers, times = records["frame_number"].astype(np.int64), records["frame_time"].astype(np.float64)
                 found.append((n, numbers, times))

@@ -348,7 +348,7 @@ def check_unfinished_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCh
         fault("journal", _without_path(error))
         return check
     sizes = records["size"].tolist()
-    count = parts.frames.readable(chunk, sizes) if sizes else 0
+    count = parts.frames.readable(chunk, records) if sizes else 0
     fault("unfinished", f"chunk {chunk} was not finished: {count} of {len(sizes)} frames that were noted can be read;"
                         " `imgstore repair` completes it")  # fmt: skip
     bad = set()

@@ -255,17 +255,16 @@ class Writer:
         path = chunk_path(self._root, number, self._extension)
         files: ChunkFiles
         try:
+            # The journal is there before the chunk, so that nobody takes the chunk for one that has lost its index.
+            if self._early is None:
+                self._early = Journal(self._root, number), []
             if self._encode is not None:
                 files = DirectoryChunk(path, self._entry.format.extension)
             else:
                 files = VideoChunk(path, self._entry, self._conformer, self._options)
-            try:
-                journal, records = self._early or (Journal(self._root, number), [])
-            except OSError:
-                files.discard()
-                raise
         except OSError as error:
             raise self._write_error(path, error) from error
+        journal, records = self._early
         self._next_chunk += 1
         self._early = None
         self._chunk = _Chunk(number, files, journal, records=records)
@@ -315,6 +314,9 @@ class Writer:
             if not chunk.closed:
                 self._close_files(chunk)
             chunk.files.sync()
+            if self._sync:  # the frames are safe from here on, whatever the rest takes
+                chunk.journal.sync()
+                sync_directory(self._root)
             count = len(chunk.numbers) if chunk.readable is None else chunk.readable
             base = chunk_base(self._root, chunk.number, self._extension)
             if chunk.records:
@@ -453,8 +455,11 @@ class Writer:
                     ImgStoreWarning,
                     stacklevel=2,
                 )
-        if self._early is not None or not self.chunks:
+        if not self.chunks or (self._early is not None and self._early[1]):
             self._write_chunk_without_frames()
+        elif self._early is not None:  # of a chunk that could not be begun
+            self._early[0].close()
+            remove_journal(self._root, self._next_chunk)
         self._finish_cache()
 
     def _write_chunk_without_frames(self) -> None:
@@ -472,6 +477,7 @@ class Writer:
                 VideoChunk(path, self._entry, self._conformer, self._options).close()
                 if not records and not os.path.getsize(path):
                     os.unlink(path)  # not every container can be without frames, and then there is nothing to keep
+                    remove_journal(self._root, number)
                     return
             if records:
                 extra_data.write_records(base, records)

@@ -33,8 +33,14 @@ class Sink(ABC):
     """Takes the packets of one video."""
 
     @abstractmethod
-    def add(self, packet: Packet[VideoStream]) -> None:
-        """Append a packet. OSError where it cannot be written; nothing of it is left in the file then."""
+    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes]:
+        """Append a packet; return where it begins in the file, and its bytes there, which stay as they are.
+
+        Raises
+        ------
+        OSError
+            It cannot be written. Nothing of it is left in the file.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -131,10 +137,12 @@ class FFmpegFile(Sink):
         self._open = True
         self._end = 0  # of what is whole
 
-    def add(self, packet: Packet[VideoStream]) -> None:
+    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes]:
+        data = bytes(packet)
         packet.stream = self.stream
         self.container.mux_one(packet)
         self._end = os.path.getsize(self._path)
+        return self._end - len(data) - len(data) % 2, data  # at even places in the file
 
     def close(self) -> None:
         if self._open:

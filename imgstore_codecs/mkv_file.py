@@ -69,7 +69,7 @@ class MkvFile(GrowingFile):
         self._last = 0  # latest time
         self._keys: list[tuple[int, int]] = []  # time and place
 
-    def add(self, packet: Packet[VideoStream]) -> None:
+    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes]:
         head = b""
         if not self._parts:
             described = self._describe(packet)
@@ -84,11 +84,12 @@ class MkvFile(GrowingFile):
         timestamp = _element(_TIMESTAMP, _unsigned(time))
         crc = zlib.crc32(sample, zlib.crc32(timestamp + block_head))
         pieces = (_element(_CRC, struct.pack("<I", crc)), timestamp, block_head, sample)
-        cluster = _CLUSTER + _size(sum(map(len, pieces)))
-        at = self._append(b"".join((head, cluster, *pieces)))
+        cluster = b"".join((_CLUSTER, _size(sum(map(len, pieces))), *pieces))
+        at = self._append(head + cluster) + len(head)
         self._last = max(self._last, time)
         if packet.is_keyframe:
-            self._keys.append((time, at + len(head) - self._content))
+            self._keys.append((time, at - self._content))
+        return at, cluster
 
     def _beginning(self, size: bytes = _UNKNOWN_SIZE, duration: float = 0.0, cues: int | None = None) -> bytes:
         """Put together everything before the frames; its length is always the same."""

@@ -71,7 +71,7 @@ class Mp4File(GrowingFile):
         self._composition: list[int] = []
         self._keys: list[int] = []  # counted from 1
 
-    def add(self, packet: Packet[VideoStream]) -> None:
+    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes]:
         head = b""
         if not self._moov:
             head = self._begin(self._describe(packet))
@@ -81,13 +81,15 @@ class Mp4File(GrowingFile):
         sample = self._sample(bytes(packet))
         first = self._dts[0] if self._dts else dts
         moof = _fragment(len(self._sizes) + 1, self._track, dts - first, len(sample), packet.is_keyframe, composition)
-        at = self._append(b"".join((head, moof, _box(b"mdat", sample))))
-        self._offsets.append(at + len(head) + len(moof) + 8)
+        fragment = b"".join((moof, _box(b"mdat", sample)))
+        at = self._append(head + fragment) + len(head)
+        self._offsets.append(at + len(moof) + 8)
         self._sizes.append(len(sample))
         self._dts.append(dts)
         self._composition.append(composition)
         if packet.is_keyframe:
             self._keys.append(len(self._sizes))
+        return at, fragment
 
     def _begin(self, described: bytes) -> bytes:
         """Take over FFmpeg's description of the stream; return the beginning of the file."""

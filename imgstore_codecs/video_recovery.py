@@ -18,6 +18,7 @@ import numpy.typing as npt
 from imgstore.codec import FrameSpec
 from imgstore.errors import ChunkError, FrameDecodeError
 from imgstore_codecs.packets import ends_early, packets_from
+from imgstore_codecs.torn import open_video
 from imgstore_codecs.video_reader import VideoReader
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _copy_packets(damaged: str, target: str, sizes: npt.NDArray[np.int64]) -> in
 
     checksum = 0
     try:
-        with av.open(damaged) as source:
+        with open_video(damaged) as source:
             stream = source.streams.video[0]
             muxer = _MUXERS.get(os.path.splitext(damaged)[1].lower(), source.format.name.partition(",")[0])
             with av.open(target, "w", format=muxer) as destination:

@@ -51,6 +51,7 @@ class VideoWriter(ChunkWriter):
         self._settings = settings
         self._count = 0
         self._written = 0
+        self._extent: tuple[int, bytes] | None = None
         self._sink: Sink | None = None
         file: FFmpegFile | None = None
         buffer = io.BytesIO()
@@ -170,9 +171,17 @@ class VideoWriter(ChunkWriter):
 
     def _pass_on(self, sink: Sink, picture: VideoFrame | None) -> None:
         """Encode a picture, or with None those that the encoder holds back, and put what comes out into the file."""
+        self._extent = None
         for packet in self._context.encode(picture):
-            sink.add(packet)
+            offset, data = sink.add(packet)
             self._written += 1
+            if self._extent is not None:
+                data, offset = self._extent[1] + data, self._extent[0]
+            self._extent = offset, data
+
+    @property
+    def extent(self) -> tuple[int, bytes] | None:
+        return self._extent
 
     @property
     def writes_through(self) -> bool:
