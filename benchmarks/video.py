@@ -4,7 +4,8 @@
 
 Makes the scene of `scene.py` with key frames every 250 and every 25, reads it at random one by one, as one batch of
 random frames and in order, and prints medians and ratios. The peers live in an environment of their own,
-benchmarks/.venvs/peers, made at the first run; torchcodec uses the FFmpeg of PyAV's wheel there. Every result is checked: a reader's frames must be those of a plain decode.
+benchmarks/.venvs/peers, made at the first run; torchcodec uses the FFmpeg of PyAV's wheel there. Every result is
+checked: a reader's frames must be those of a plain decode.
 """
 
 from __future__ import annotations

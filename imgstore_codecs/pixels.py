@@ -55,6 +55,13 @@ def _luma_table(bits: int, limited: bool, out_bits: int) -> Frame:
         levels *= white / ((1 << bits) - 1)
     return np.rint(levels).clip(0, white).astype(np.uint8 if out_bits == 8 else np.uint16)
 
+# swscale's flags (libswscale/swscale.h), which PyAV names from version 18 on
+SWS_BICUBIC = 0x4
+SWS_FULL_CHR_H_INT = 0x2000
+SWS_FULL_CHR_H_INP = 0x4000
+SWS_ACCURATE_RND = 0x40000
+SWS_BITEXACT = 0x80000
+
 
 class PictureConverter:
     """Turns the pictures of one decoder into frames of one kind.
@@ -66,14 +73,12 @@ class PictureConverter:
     """
 
     def __init__(self, spec: FrameSpec) -> None:
-        from av.video.reformatter import Interpolation, VideoReformatter
+        from av.video.reformatter import VideoReformatter
 
         self._spec = spec
         self._height, self._width = spec.shape[:2]
         self._swscale = VideoReformatter()
-        self._accurate = int(
-            Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-        )
+        self._accurate = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
         self._threads = min(4, os.cpu_count() or 1)
         self._staging: npt.NDArray[np.uint8] | None = None
 

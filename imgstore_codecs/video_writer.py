@@ -14,6 +14,7 @@ from imgstore_codecs.encoders import Settings, configure
 from imgstore_codecs.growing import FFmpegFile, Sink, header_of_one_frame, sample_maker
 from imgstore_codecs.mkv_file import MkvFile
 from imgstore_codecs.mp4_file import Mp4File
+from imgstore_codecs.pixels import SWS_ACCURATE_RND, SWS_BICUBIC, SWS_FULL_CHR_H_INP
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -137,7 +138,7 @@ class VideoWriter(ChunkWriter):
 
     def _fill_by_swscale(self, img: Frame) -> VideoFrame:
         from av.video.frame import VideoFrame
-        from av.video.reformatter import ColorRange, Interpolation
+        from av.video.reformatter import ColorRange
 
         wide = img.dtype == np.uint16
         source = ("bgr48le" if wide else "bgr24") if self._spec.color else ("gray16le" if wide else "gray")
@@ -148,7 +149,7 @@ class VideoWriter(ChunkWriter):
             dst_colorspace=5,
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.JPEG if self._settings.full_range else ColorRange.MPEG,
-            interpolation=int(Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND),
+            interpolation=SWS_BICUBIC | SWS_FULL_CHR_H_INP | SWS_ACCURATE_RND,
         )
 
     def _plane(self, index: int, dtype: npt.DTypeLike = np.uint8) -> Frame:

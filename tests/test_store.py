@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -957,16 +958,16 @@ def test_threads_share_a_store(tmp_path: Path, fmt: str) -> None:
 def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     path = write_store(tmp_path / "s", "avc1/mp4", 45)
 
-    def ahead() -> int:
-        return sum(t.name.startswith("imgstore") for t in threading.enumerate())
+    def ours(kind: str = "") -> int:
+        return sum(t.name.startswith(f"imgstore{kind}") for t in threading.enumerate())
 
     before = threading.active_count()
     with imgstore.new_for_filename(path) as store:
         for _ in range(12):
             store.get_next_image()
-        assert ahead() == 1
+        assert ours("-read-ahead") == 1
         assert shown_number(store.get_image(103)[0]) == 103
-        assert ahead() == 0, "off when reading jumps about"
+        assert ours("-read-ahead") == 0, "off when reading jumps about"
         for _ in range(12):
             store.get_next_image()
     assert threading.active_count() == before
@@ -974,10 +975,10 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     for _ in range(12):
         store.get_next_image()
     del store
-    deadline = datetime.datetime.now() + datetime.timedelta(seconds=5)
-    while ahead() and datetime.datetime.now() < deadline:
-        pass
-    assert ahead() == 0, "none is left after garbage collection"
+    deadline = time.monotonic() + 30
+    while ours() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ours() == 0, "none is left after garbage collection"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
