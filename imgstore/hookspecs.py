@@ -34,8 +34,8 @@ def imgstore_codecs() -> Sequence[Codec]:  # type: ignore[empty-body]
 def imgstore_store_opened(store: ImgStore) -> None:
     """Learn that a store has been opened, for reading or for writing (``store.mode``).
 
-    It is called before the program gets the store. Where that is written, a plugin that does not return keeps the program
-    waiting for a minute and no longer; it is called in a thread of the plugin's own, as for the other hooks of writing.
+    It is called before the program gets the store. Where that is written, a plugin that does not return keeps the
+    program waiting for a minute and no longer; it is called in a thread of the plugin's own, as for the other hooks of writing.
     """
 
 

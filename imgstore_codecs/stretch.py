@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Stretch"]
 
+# FFmpeg's own choice is one more than there are cores, which costs more than it brings where a picture has few slices.
+_MOST_THREADS = 16
+
 _open: weakref.WeakSet[Stretch] = weakref.WeakSet()
 
 
@@ -81,7 +84,7 @@ class Stretch:
             raise ChunkError(f"{path}: {lack}")
         # Slices: a picture comes out as soon as its packet is in, where frame threads hold back several.
         context.thread_type = "SLICE"
-        context.thread_count = threads
+        context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
         if context.name == "mjpeg":  # else it fills the rest of a torn picture with the one before
             context.options = {"err_detect": "explode"}
         self.stream: VideoStream = videos[0]

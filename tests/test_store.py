@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import warnings
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -975,9 +975,9 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     for _ in range(12):
         store.get_next_image()
     del store
-    deadline = time.monotonic() + 30
-    while ours() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    deadline = monotonic() + 30
+    while ours() and monotonic() < deadline:
+        sleep(0.01)
     assert ours() == 0, "none is left after garbage collection"
 
 

@@ -57,17 +57,6 @@ def test_doors_have_what_they_promise(module: Any) -> None:
     assert all(hasattr(module, name) for name in module.__all__)
 
 
-def test_nothing_inside_the_package_looks_at_the_doors() -> None:
-    package = Path(util.__file__).parent
-    doors = {"stores.py", "util.py", "constants.py"}
-    for path in package.rglob("*.py"):
-        if path.name not in doors:
-            text = path.read_text(encoding="utf-8")
-            assert "imgstore.util" not in text, path
-            assert "imgstore.constants" not in text, path
-            assert "import util" not in text, path
-
-
 def test_util_and_align_import_without_the_heavy_packages() -> None:
     code = (
         "import sys, imgstore.util, imgstore.constants, imgstore.align, imgstore.timecodes;"
