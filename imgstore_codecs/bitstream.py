@@ -12,7 +12,16 @@ import zlib
 from collections.abc import Iterator
 from enum import IntEnum
 
-__all__ = ["INTRA_CODECS", "SeekPoint", "checksums_agree", "is_shown", "is_unreferenced", "seek_point", "skips_exactly"]
+__all__ = [
+    "INTRA_CODECS",
+    "SeekPoint",
+    "checksums_agree",
+    "decodes_in_one_piece",
+    "is_shown",
+    "is_unreferenced",
+    "seek_point",
+    "skips_exactly",
+]
 
 # Every packet stands alone.
 INTRA_CODECS = frozenset(
@@ -98,6 +107,13 @@ def skips_exactly(codec: str, extradata: bytes | None) -> bool:
         # hvcC, ISO/IEC 14496-15 8.3.3.1.2: numTemporalLayers in bits 3 to 5
         return extradata is not None and len(extradata) > 22 and extradata[0] == 1 and extradata[21] >> 3 & 7 == 1
     return codec in ("h264", "mpeg4", "mpeg2video", "mpeg1video")
+
+
+def decodes_in_one_piece(codec: str, extradata: bytes | None, data: memoryview) -> bool:
+    """Whether a packet's picture cannot be shared out to several threads, as it has one slice."""
+    if codec == "h264":
+        return sum(nal[0] & 31 in (1, 5) for nal in _nal_units(data, _length_size(extradata, 4))) == 1
+    return codec in ("hevc", "mjpeg", "mpeg4")
 
 
 def _length_size(extradata: bytes | None, at: int) -> int:

@@ -29,10 +29,18 @@ class Seeker:
         False: it is only ever decoded from its start onwards.
     stretch : Stretch, optional
         The file, where it is open already.
+    ahead : bool
+        As `Stretch` has it.
     """
 
     def __init__(
-        self, path: str, threads: int, table: PacketTable, seeks: bool, stretch: Stretch | None = None
+        self,
+        path: str,
+        threads: int,
+        table: PacketTable,
+        seeks: bool,
+        stretch: Stretch | None = None,
+        ahead: bool = False,
     ) -> None:
         self._path = path
         self._threads = threads
@@ -40,6 +48,7 @@ class Seeker:
         self._keys: list[int] = np.flatnonzero(table.key).tolist()
         self.seeks = seeks and table.identity is not None
         self.stretch = stretch
+        self._ahead = ahead
 
     def candidates(self, place: int) -> Iterator[int]:
         """Give the places where decoding may begin to reach a packet, nearest first; 0 comes last."""
@@ -62,14 +71,16 @@ class Seeker:
 
     def _reopen(self) -> Stretch:
         self.close()
-        self.stretch = Stretch(self._path, self._threads)
+        self.stretch = Stretch(self._path, self._threads, self._ahead)
         self.stretch.use(self._table)
         return self.stretch
 
     def reaching(self, place: int) -> Stretch | None:
         """Return the stretch if decoding on leads to a packet, and no seek does so sooner."""
         stretch, rank = self.stretch, self._table.rank
-        if stretch is None or stretch.ended or rank[place] < rank[stretch.start]:
+        if stretch is None or stretch.ended:
+            return None
+        if stretch.start and rank[place] < rank[stretch.start]:
             return None
         if place < stretch.next:
             return stretch if place in stretch.waiting else None

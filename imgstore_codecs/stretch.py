@@ -15,7 +15,14 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from imgstore.errors import ChunkError
-from imgstore_codecs.bitstream import SeekPoint, checksums_agree, is_unreferenced, seek_point, skips_exactly
+from imgstore_codecs.bitstream import (
+    SeekPoint,
+    checksums_agree,
+    decodes_in_one_piece,
+    is_unreferenced,
+    seek_point,
+    skips_exactly,
+)
 from imgstore_codecs.packets import NO_TIME, PacketTable, packets_from
 from imgstore_codecs.torn import open_video
 
@@ -57,6 +64,8 @@ class Stretch:
         The file.
     threads : int
         For decoding; 0: as many as there are cores.
+    ahead : bool
+        Decode several packets at a time. Else the threads share each picture, which then comes out at once.
 
     Raises
     ------
@@ -64,7 +73,7 @@ class Stretch:
         It is no video, or FFmpeg has no decoder for it.
     """
 
-    def __init__(self, path: str, threads: int) -> None:
+    def __init__(self, path: str, threads: int, ahead: bool = False) -> None:
         import av
 
         try:
@@ -82,8 +91,7 @@ class Stretch:
             self.container.close()
             lack = "FFmpeg has no decoder for its video stream" if videos else "the file holds no video stream"
             raise ChunkError(f"{path}: {lack}")
-        # Slices: a picture comes out as soon as its packet is in, where frame threads hold back several.
-        context.thread_type = "SLICE"
+        context.thread_type = "FRAME" if ahead else "SLICE"
         context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
         if context.name == "mjpeg":  # else it fills the rest of a torn picture with the one before
             context.options = {"err_detect": "explode"}
@@ -92,6 +100,7 @@ class Stretch:
         self.packets: Iterator[Packet[VideoStream]]
         self._skips = skips_exactly(context.name, context.extradata)
         self._table: PacketTable | None = None
+        self.one_piece: bool | None = None  # known from the first packet: threads cannot share a picture
         self._begin(0, packets_from(self.container, self.stream))
         _open.add(self)
 
@@ -208,6 +217,8 @@ class Stretch:
         if table.has_checksums and not checksums_agree(memoryview(packet)):
             self._note(place, "its checksums do not agree", packet)
             return []
+        if self.one_piece is None:
+            self.one_piece = decodes_in_one_piece(self.context.name, self.context.extradata, memoryview(packet))
         packet.pts, packet.dts = place, None
         if wanted:
             self.waiting[place] = packet

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from imgstore.codec import ChunkReader, FrameSpec
-from imgstore.errors import FrameDecodeError, ImgStoreError
+from imgstore.errors import FrameDecodeError
 from imgstore_codecs.frame_order import find_frames
+from imgstore_codecs.in_order import InOrder
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.seeker import Seeker
@@ -38,8 +39,8 @@ _FEW_PICTURES = 4
 # So far back counts as reading backwards.
 _STEP_BACK = 8
 
-# Reads in order after which the next frame is decoded while the last one is converted.
-_IN_ORDER = 2
+# Reads in order after which reading is taken to go on in order.
+_LONG_RUN = 8
 
 # Batches that take fewer packets than this are not worth a second decoder, nor are many decoders.
 _MANY_PACKETS = 48
@@ -78,12 +79,14 @@ class VideoReader(ChunkReader):
         self._jumps = 0  # decodings in a row that did not
         self._decoders = min(self._threads or os.cpu_count() or 1, _MOST_DECODERS)
         self._pool: ThreadPoolExecutor | None = None
-        self._ahead: Future[None] | None = None  # the next frame being decoded
         self._pid = os.getpid()
         stretch, self._table, self._faults = find_frames(path, self._threads)
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
+        self._in_order: InOrder | None = None
+        if self._decoders > 1:
+            self._in_order = InOrder(path, self._threads, self._table, seeks)
 
     @property
     def table(self) -> PacketTable:
@@ -103,22 +106,18 @@ class VideoReader(ChunkReader):
     def nbytes(self) -> int:
         # a decoder holds some reference pictures
         height, width = self._spec.shape[:2]
-        return self._table.nbytes + self._held + (1 + len(self._helpers)) * 8 * height * width
+        return self._table.nbytes + self._held + (2 + len(self._helpers)) * 8 * height * width
 
     # ------------------------------------------------------------------ one by one
 
     def read(self, position: int) -> Frame:
-        self._settle()
+        self._check_process()
         place = self._place(position)
         self._run = self._run + 1 if position == self._last + 1 else 0
         picture = self._pictures.get(place)
         if picture is None:
             picture = self._decode(place, position)
         self._last = position
-        if self._run >= _IN_ORDER and self._decoders > 1 and position + 1 < self.frame_count:
-            following = self._place(position + 1)
-            if following not in self._pictures:
-                self._ahead = self._workers().submit(self._decode_quietly, following, position + 1)
         return self._convert(picture)
 
     def _place(self, position: int) -> int:
@@ -128,12 +127,6 @@ class VideoReader(ChunkReader):
             raise IndexError(f"{self._path}: the file holds {self.frame_count} frames, there is no frame {position}")
         return int(self._table.order[position])
 
-    def _decode_quietly(self, place: int, position: int) -> None:
-        try:
-            self._decode(place, position)
-        except (ImgStoreError, OSError):
-            return  # it is met again when the frame is asked for
-
     def _decode(self, place: int, position: int) -> VideoFrame:
         """Decode the frame at a position."""
         if place in self._faults:
@@ -141,6 +134,11 @@ class VideoReader(ChunkReader):
         in_order = position == self._last + 1
         back = 0 < self._last - position <= _STEP_BACK
         self._jumps = 0 if in_order else self._jumps + 1
+        stretch = self._main.stretch
+        if self._in_order is not None and self._run >= _LONG_RUN and stretch is not None and stretch.one_piece:
+            picture = self._in_order.picture(place)
+            if picture is not None:
+                return picture
         # Frames from `first` to `last` are decoded although nothing refers to them: those likely to be read next.
         # After the second jump in a row nothing is, so the decoder need not be kept going either.
         first, last = position, self.frame_count
@@ -186,7 +184,7 @@ class VideoReader(ChunkReader):
     # ------------------------------------------------------------------ batches
 
     def read_many(self, positions: Sequence[int], out: Sequence[Frame]) -> None:
-        self._settle()
+        self._check_process()
         wanted: Wanted = {}
         for k, position in enumerate(positions):
             wanted.setdefault(self._place(int(position)), []).append(k)
@@ -292,27 +290,28 @@ class VideoReader(ChunkReader):
             self._pool = ThreadPoolExecutor(_MOST_DECODERS, "imgstore-video")
         return self._pool
 
-    def _settle(self) -> None:
-        """Wait for what is decoded in the background; in a forked child, leave to the parent what is the parent's."""
+    def _check_process(self) -> None:
+        """Leave to the parent what is the parent's, in a forked child."""
         if os.getpid() != self._pid:
             self._pid = os.getpid()
-            self._pool = self._ahead = None
+            self._pool = None
             self._main.forget()
             self._helpers = []
+            if self._in_order is not None:
+                self._in_order.forget()
             self._pictures = OrderedDict()
             self._held = 0
-        if self._ahead is not None:
-            self._ahead.result()
-            self._ahead = None
 
     def close(self) -> None:
-        self._settle()
+        self._check_process()
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
         for seeker in (self._main, *(seeker for seeker, _ in self._helpers)):
             seeker.close()
         self._helpers = []
+        if self._in_order is not None:
+            self._in_order.close()
         self._pictures = OrderedDict()
         self._held = 0
 

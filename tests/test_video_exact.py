@@ -363,6 +363,8 @@ DAMAGED = {
     "h264-no-b.mp4": 12,
     "h264-open-gop.mp4": 12,
     "h264-sliced.mp4": 12,
+    "h264-one-slice.mp4": 12,
+    "h264-one-slice-open-gop.mkv": 12,
     "mpeg4-b-frames.mp4": 12,
     "mjpeg.mp4": 1,
     "mjpeg.avi": 1,

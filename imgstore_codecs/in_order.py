@@ -1,0 +1,84 @@
+"""Decoding one frame after the other where threads cannot share a picture: several pictures at a time instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imgstore_codecs.packets import PacketTable
+from imgstore_codecs.seeker import Seeker
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+__all__ = ["InOrder"]
+
+# Packets that may be decoded a second time to begin.
+_NEAR = 16
+
+
+class InOrder:
+    """Gives pictures in the order of presentation, fast, as long as nothing is wrong with the file.
+
+    FFmpeg's frame threads tell of damage late and of another packet. So at the first irregularity this gives up, and
+    who uses it decodes the ordinary way.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    threads : int
+        For decoding; 0: as many as there are cores.
+    table : PacketTable
+        Its packets.
+    seeks : bool
+        False: the file is only ever decoded from its start onwards.
+    """
+
+    def __init__(self, path: str, threads: int, table: PacketTable, seeks: bool) -> None:
+        self._seeker = Seeker(path, threads, table, seeks, ahead=True)
+        self._rank = table.rank
+        self._ready: dict[int, VideoFrame] = {}
+        self._due = 0  # position of the picture that must come next
+        self._works = True
+
+    def picture(self, place: int) -> VideoFrame | None:
+        """Return the picture of a packet, or None where the ordinary way is better."""
+        if not self._works:
+            return None
+        if place not in self._ready and not self._decode(place):
+            return None
+        picture = self._ready.pop(place)
+        self._ready = {p: other for p, other in self._ready.items() if self._rank[p] > self._rank[place]}
+        return picture
+
+    def _decode(self, place: int) -> bool:
+        """Decode until a picture is there."""
+        stretch = self._seeker.reaching(place)
+        if stretch is None:
+            if place - next(self._seeker.candidates(place)) > _NEAR:
+                return False  # it may be worth while at the next seek point
+            stretch = self._seeker.go_to(place)
+            self._ready = {}
+            self._due = int(self._rank[stretch.start]) if stretch.start else 0
+        while place not in self._ready and self._works:
+            for other, picture in stretch.feed(True):
+                position = int(self._rank[other])
+                if position == self._due:
+                    self._ready[other] = picture
+                    self._due += 1
+                elif position > self._due:
+                    self._works = False
+            self._works = self._works and not stretch.faults and (place in self._ready or not stretch.ended)
+        if not self._works:
+            self.close()
+        return self._works
+
+    def forget(self) -> None:
+        """Leave the open file to the parent process, in a child that was forked."""
+        self._seeker.forget()
+        self._ready = {}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._seeker.close()
+        self._ready = {}
