@@ -263,26 +263,22 @@ def _read_file(path: str) -> pd.DataFrame:
 
 
 def read_extra_data(
-    files: Iterable[str],
-    ignore_corrupt_chunks: bool = False,
-    *,
-    unfinished: Sequence[Mapping[str, Any]] = (),
+    sources: Iterable[str | Sequence[Mapping[str, Any]]], ignore_corrupt_chunks: bool = False
 ) -> pd.DataFrame | None:
     """Read extra data into one table.
 
     Parameters
     ----------
-    files : iterable of str
-        As `find_extra_data_files` returns them.
+    sources : iterable of str or of sequences of mappings
+        Files as `find_extra_data_files` returns them, and records of chunks that have none yet (their journals have
+        them).
     ignore_corrupt_chunks : bool
         Leave out, with a warning, what cannot be read.
-    unfinished : sequence of mappings
-        Records of chunks that have no file yet (their journals have them); they come last.
 
     Returns
     -------
     pandas.DataFrame or None
-        The rows of all files, one after the other, numbered from 0; the union of their columns, in the order
+        The rows of all sources, one after the other, numbered from 0; the union of their columns, in the order
         in which they appear. None where there is nothing to read, or where Motif's files have no used row.
 
     Raises
@@ -298,7 +294,10 @@ def read_extra_data(
     import pandas as pd
 
     tables = []
-    for path in files:
+    for path in sources:
+        if not isinstance(path, str):
+            tables.append(records_to_df(path))
+            continue
         try:
             table = _read_file(path)
         except ExtraDataError as error:
@@ -308,8 +307,6 @@ def read_extra_data(
             continue
         if len(table) or path.endswith(API_EXTENSION):
             tables.append(table)
-    if unfinished:
-        tables.append(records_to_df(unfinished))
     if not tables:
         return None
     # an empty table has no columns and no dtypes, and must not have a say in those of the others

@@ -594,11 +594,12 @@ class ImgStore(LegacyNames):
         found = next(iter_extra_data_files(self._root, self._extra_bases()), None)
         return found is not None or bool(self._unfinished_records())
 
-    def _unfinished_records(self) -> list[dict[str, Any]]:
-        """Return the extra data of chunks that are being written, or were when their writer died."""
+    def _unfinished_records(self) -> list[tuple[int, list[dict[str, Any]]]]:
+        """Return the extra data of chunks that are being written, or were when their writer died, by their numbers."""
         listing = list_store(self._root, self._meta.extension)
         finished = finished_chunks(self._root, self._meta.extension, listing)
-        return [r for n in sorted(listing.journals.difference(finished)) for r in read_records(self._root, n)]
+        found = [(n, read_records(self._root, n)) for n in sorted(listing.journals.difference(finished))]
+        return [(n, records) for n, records in found if records]
 
     def find_extra_data_files(self, extensions: Sequence[str] | None = None) -> list[str]:
         """Return the paths of the files with extra data, in order of chunks.
@@ -630,11 +631,15 @@ class ImgStore(LegacyNames):
         ExtraDataError
             A file cannot be read; it is named.
         """
-        from imgstore.extra_data import read_extra_data
+        from imgstore.extra_data import find_extra_data_files, read_extra_data
 
-        return read_extra_data(
-            self.find_extra_data_files(), ignore_corrupt_chunks, unfinished=self._unfinished_records()
-        )
+        bases, sources = self._extra_bases(), list[Any]()
+        for chunk, records in self._unfinished_records():  # finished ones may come before and behind
+            before = [(n, base) for n, base in bases if n < chunk]
+            bases = bases[len(before) :]
+            sources += [*find_extra_data_files(self._root, before), records]
+        sources += find_extra_data_files(self._root, bases)
+        return read_extra_data(sources, ignore_corrupt_chunks)
 
     def get_extra_data_samplerate(self) -> float:
         """Return the sample rate in Hz that Motif has noted for its extra data."""

@@ -134,6 +134,7 @@ class Writer:
         self._early: tuple[Journal, list[str]] | None = None  # extra data that came before its chunk's first frame
         self._finishing = InOrder("imgstore-finish", limit=1)
         self._unfinished: list[_Chunk] = []  # what could not be put in place: a full disk
+        self._in_trouble = False  # whether that has not been told yet
         self._errors: list[BaseException] = []  # of the background, for the next call
         self._bytes_finished = 0
         self.span = Span()
@@ -141,6 +142,7 @@ class Writer:
         self.frame_time: float = math.nan
         self.chunks: list[int] = []
         self._cache = self._new_cache()
+        self._cached: list[int] = []  # chunks that are, or would be, in it
         for number in existing:
             self._take_over(number)
         self._next_chunk = first_chunk
@@ -289,24 +291,19 @@ class Writer:
         """Undo a chunk that could not take its first frame. Extra data stays, for the next attempt."""
         chunk.files.discard()
         self._next_chunk = chunk.number
-        if chunk.records:
-            self._early = chunk.journal, chunk.records
-        else:
-            chunk.journal.close()
-            remove_journal(self._root, chunk.number)
+        self._early = chunk.journal, chunk.records
 
     def _put_in_place_or_keep(self, chunk: _Chunk) -> None:
-        for waiting in [*self._unfinished, chunk]:
+        self._unfinished.append(chunk)
+        whole = chunk.whole  # otherwise the error that left it so has been raised already
+        for waiting in list(self._unfinished):
             try:
                 self._put_in_place(waiting)
+                self._unfinished.remove(waiting)
             except BaseException as error:
-                if waiting is chunk:
-                    self._unfinished.append(chunk)
-                    if chunk.whole:  # otherwise the error that left it so has been raised already
-                        self._errors.append(error)
-            else:
-                if waiting in self._unfinished:
-                    self._unfinished.remove(waiting)
+                if waiting is chunk and whole:
+                    _log.warning("%s", error)
+                    self._in_trouble = True
 
     def _put_in_place(self, chunk: _Chunk) -> None:
         """Finish a chunk: files on the disk, then extra data, then the index, then the journal goes."""
@@ -420,11 +417,11 @@ class Writer:
         if self._early is not None:
             self._early[0].close()
         self._chunk = self._early = None
-        self._unfinished, self._errors = [], []
+        self._unfinished, self._errors, self._in_trouble = [], [], False
         if self._cache is not None:
             self._cache.abort()
         remove_chunks(self._root, self._extension)
-        self._cache = self._new_cache()
+        self._cache, self._cached = self._new_cache(), []
         self._next_chunk = 0
         self.chunks, self.span = [], Span()
         self.frame_number = self.frame_time = math.nan
@@ -456,7 +453,10 @@ class Writer:
                     stacklevel=2,
                 )
         if not self.chunks or (self._early is not None and self._early[1]):
-            self._write_chunk_without_frames()
+            try:
+                self._write_chunk_without_frames()
+            except StoreWriteError as error:
+                warnings.warn(f"{error}; `imgstore repair` completes the store", ImgStoreWarning, stacklevel=2)
         elif self._early is not None:  # of a chunk that could not be begun
             self._early[0].close()
             remove_journal(self._root, self._next_chunk)
@@ -504,7 +504,9 @@ class Writer:
             return None
 
     def _add_to_cache(self, number: int, numbers: npt.NDArray[np.int64], times: npt.NDArray[np.float64]) -> None:
-        if self._cache is None:
+        in_order = not self._cached or number > self._cached[-1]
+        self._cached.append(number)
+        if self._cache is None or not in_order:  # `_finish_cache` sees to the order
             return
         base = chunk_base(self._root, number, self._extension)
         try:
@@ -514,6 +516,13 @@ class Writer:
             self._cache = None
 
     def _finish_cache(self) -> None:
+        if self._cache is not None and self._cached != sorted(self._cached):
+            # a chunk was completed after a later one, when there was space again
+            numbers, self._cached = sorted(self._cached), []
+            self._cache.abort()
+            self._cache = self._new_cache()
+            for number in numbers:
+                self._add_to_cache(number, *read_chunk_index(chunk_base(self._root, number, self._extension)))
         cache, self._cache = self._cache, None
         if cache is not None:
             try:
@@ -540,8 +549,16 @@ class Writer:
                 self._errors.append(wrapped)
 
     def _raise_background_error(self) -> None:
+        if self._in_trouble:  # there may be space by now
+            self._finishing.wait()
+            self._in_trouble = False
+            for chunk in list(self._unfinished):
+                self._put_in_place(chunk)
+                self._unfinished.remove(chunk)
         if self._errors:
-            raise self._errors.pop(0)
+            error = self._errors[0]
+            self._errors.clear()
+            raise error
 
     def _write_error(self, path: str, error: OSError) -> ImgStoreError:
         if isinstance(error, ImgStoreError):

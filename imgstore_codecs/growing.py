@@ -137,6 +137,17 @@ class FFmpegFile(Sink):
         self._open = True
         self._end = 0  # of what is whole
 
+    def begin(self) -> None:
+        """Bring the beginning to the disk, which `add` need not write.
+
+        FFmpeg looks for frames wherever they might be when that is damaged, and misses the first ones.
+        """
+        descriptor = os.open(self._path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes]:
         data = bytes(packet)
         packet.stream = self.stream

@@ -71,6 +71,7 @@ class VideoWriter(ChunkWriter):
             container.start_encoding()
             if file is not None:
                 file.stream = stream
+                file.begin()
             else:
                 describe = partial(header_of_one_frame, container, stream, buffer)
                 kind = _GROWING[settings.encoder.muxer]

@@ -282,8 +282,8 @@ def test_no_files_no_table() -> None:
 def test_records_without_a_file_come_last(tmp_path: Path) -> None:
     write_records(str(tmp_path / "000000"), [dumps_record({"a": 1})])
     files = [str(tmp_path / "000000.extra.json")]
-    assert columns_of(read_extra_data(files, unfinished=[{"a": 2}, {"b": 3}])) == {"a": [1, 2, N], "b": [N, N, 3]}
-    assert columns_of(read_extra_data([], unfinished=[{"a": 2}])) == {"a": [2]}
+    assert columns_of(read_extra_data([*files, [{"a": 2}, {"b": 3}]])) == {"a": [1, 2, N], "b": [N, N, 3]}
+    assert columns_of(read_extra_data([[{"a": 2}]])) == {"a": [2]}
 
 
 CORRUPT = {
