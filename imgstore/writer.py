@@ -36,6 +36,8 @@ __all__ = ["Writer", "remove_chunks"]
 
 _log = logging.getLogger(__name__)
 
+_WAITING_DIRECTORIES = 8  # complete chunks that may wait to be brought to the disk
+
 Frame = npt.NDArray[Any]
 ChunkEvent = Callable[[int, list[str]], None]
 
@@ -132,7 +134,8 @@ class Writer:
         self._extension = None if self._encode is not None else entry.format.extension
         self._chunk: _Chunk | None = None
         self._early: tuple[Journal, list[str]] | None = None  # extra data that came before its chunk's first frame
-        self._finishing = InOrder("imgstore-finish", limit=1)
+        # a disk that pauses need not stop a recording where frames are files; where they are a video, each has an encoder
+        self._finishing = InOrder("imgstore-finish", limit=1 if self._extension is not None else _WAITING_DIRECTORIES)
         self._unfinished: list[_Chunk] = []  # what could not be put in place: a full disk
         self._in_trouble = False  # whether that has not been told yet
         self._errors: list[BaseException] = []  # of the background, for the next call
