@@ -1,7 +1,7 @@
 """How long ``import imgstore`` takes beside ``import numpy``, and the first store that is opened after it.
 
-Run ``python benchmarks/import_time.py`` with the Python in which imgstore is installed. Modules are compiled once before
-(as pip does when it installs a wheel), whatever PYTHONDONTWRITEBYTECODE says.
+Run ``python benchmarks/import_time.py`` with the Python in which imgstore is installed. Modules are compiled once
+before (as pip does when it installs a wheel), whatever PYTHONDONTWRITEBYTECODE says.
 """
 
 from __future__ import annotations

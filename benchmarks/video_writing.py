@@ -2,8 +2,8 @@
 
     python benchmarks/video_writing.py [--runs 5] [--frames 150]
 
-The bare loop hands each array to PyAV (`VideoFrame.from_ndarray`), encodes and muxes it into an ordinary file. Ours does all
-that makes a recording survive besides. Runs alternate; medians and their ratio are printed.
+The bare loop hands each array to PyAV (`VideoFrame.from_ndarray`), encodes it and muxes it into an ordinary file. Ours
+does besides all that makes a recording survive. Runs alternate; medians and their ratio are printed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typing import Any
 
 import av
 import numpy as np
+from scene import scene
+
 from imgstore.codec import Format, FrameSpec
 from imgstore_codecs.encoders import configure, settings_for
 from imgstore_codecs.video import PyAVCodec
-from scene import scene
 
 SIZES = {"480 x 640": (480, 640), "1024 x 1280": (1024, 1280)}
 

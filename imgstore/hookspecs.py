@@ -35,7 +35,8 @@ def imgstore_store_opened(store: ImgStore) -> None:
     """Learn that a store has been opened, for reading or for writing (``store.mode``).
 
     It is called before the program gets the store. Where that is written, a plugin that does not return keeps the
-    program waiting for a minute and no longer; it is called in a thread of the plugin's own, as for the other hooks of writing.
+    program waiting for a minute and no longer; it is called in a thread of the plugin's own, as for the other hooks
+    of writing.
     """
 
 

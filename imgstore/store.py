@@ -34,7 +34,7 @@ from imgstore.errors import (
 )
 from imgstore.index import ImgStoreIndex
 from imgstore.journal import read_records
-from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases, holds_chunks, list_store
+from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, Listing, chunk_bases, holds_chunks, list_store
 from imgstore.legacy import LegacyNames
 from imgstore.listeners import Listeners
 from imgstore.metadata import StoreMetadata, new_metadata, read_metadata, store_directory, write_metadata
@@ -578,9 +578,8 @@ class ImgStore(LegacyNames):
 
     # -- extra data ----------------------------------------------------------------------------------------------
 
-    def _extra_bases(self) -> list[tuple[int, str]]:
+    def _extra_bases(self, listing: Listing) -> list[tuple[int, str]]:
         """Return the chunks whose extra data is complete, which it is when they have an index."""
-        listing = list_store(self._root, self._meta.extension)
         bases = chunk_bases(self._root, listing.with_index, self._meta.extension)
         if self._meta.is_video:
             return bases
@@ -591,15 +590,20 @@ class ImgStore(LegacyNames):
         """Whether data was recorded beside the video."""
         from imgstore.extra_data import iter_extra_data_files
 
-        found = next(iter_extra_data_files(self._root, self._extra_bases()), None)
-        return found is not None or bool(self._unfinished_records())
+        bases, unfinished = self._extra_sources()
+        return bool(unfinished) or next(iter_extra_data_files(self._root, bases), None) is not None
 
-    def _unfinished_records(self) -> list[tuple[int, list[dict[str, Any]]]]:
-        """Return the extra data of chunks that are being written, or were when their writer died, by their numbers."""
-        listing = list_store(self._root, self._meta.extension)
-        finished = finished_chunks(self._root, self._meta.extension, listing)
-        found = [(n, read_records(self._root, n)) for n in sorted(listing.journals.difference(finished))]
-        return [(n, records) for n, records in found if records]
+    def _extra_sources(self) -> tuple[list[tuple[int, str]], list[tuple[int, list[dict[str, Any]]]]]:
+        """Return the chunks whose extra data is complete, and the records of others, as of one moment."""
+        while True:
+            listing = list_store(self._root, self._meta.extension)
+            bases = self._extra_bases(listing)
+            journals = sorted(listing.journals.difference(n for n, _ in bases))
+            found = [(n, read_records(self._root, n)) for n in journals]
+            unfinished = chunk_bases(self._root, journals, self._meta.extension)
+            if not any(os.path.exists(base + ".npz") for _, base in unfinished):
+                return bases, [(n, records) for n, records in found if records]
+            # one has been finished meanwhile, and its records may have gone before they were read
 
     def find_extra_data_files(self, extensions: Sequence[str] | None = None) -> list[str]:
         """Return the paths of the files with extra data, in order of chunks.
@@ -611,7 +615,8 @@ class ImgStore(LegacyNames):
         """
         from imgstore.extra_data import EXTENSIONS, find_extra_data_files
 
-        return find_extra_data_files(self._root, self._extra_bases(), EXTENSIONS if extensions is None else extensions)
+        bases = self._extra_bases(list_store(self._root, self._meta.extension))
+        return find_extra_data_files(self._root, bases, EXTENSIONS if extensions is None else extensions)
 
     def get_extra_data(self, ignore_corrupt_chunks: bool = False) -> Any:
         """Return the data recorded beside the video.
@@ -633,8 +638,9 @@ class ImgStore(LegacyNames):
         """
         from imgstore.extra_data import find_extra_data_files, read_extra_data
 
-        bases, sources = self._extra_bases(), list[Any]()
-        for chunk, records in self._unfinished_records():  # finished ones may come before and behind
+        sources: list[Any] = []
+        bases, unfinished = self._extra_sources()
+        for chunk, records in unfinished:  # finished ones may come before and behind
             before = [(n, base) for n, base in bases if n < chunk]
             bases = bases[len(before) :]
             sources += [*find_extra_data_files(self._root, before), records]

@@ -20,7 +20,6 @@ __all__ = [
     "is_shown",
     "is_unreferenced",
     "seek_point",
-    "skips_exactly",
 ]
 
 # Every packet stands alone.
@@ -84,10 +83,20 @@ def is_shown(codec: str, data: memoryview) -> bool:
 
 
 def is_unreferenced(codec: str, extradata: bytes | None, data: memoryview) -> bool:
-    """Whether no other picture can refer to this one, as far as its first bytes tell."""
+    """Whether a packet can be left out: no other picture refers to its own, and it holds nothing else that is needed.
+
+    H.264 says it of each picture (``nal_ref_idc``), HEVC within a temporal layer alone, so there must be only one.
+    """
     if codec == "h264":
-        slices = [nal[0] for nal in _nal_units(data, _length_size(extradata, 4)) if 1 <= nal[0] & 31 <= 5]
-        return bool(slices) and not any(header >> 5 & 3 for header in slices)
+        kinds = [(nal[0] & 31, nal[0] >> 5 & 3) for nal in _nal_units(data, _length_size(extradata, 4))]
+        slices = [referenced for kind, referenced in kinds if 1 <= kind <= 5]
+        return bool(slices) and not any(slices) and not any(kind in (7, 8) for kind, _ in kinds)
+    if codec == "hevc":
+        if not _has_one_layer(extradata):
+            return False
+        units = [nal[0] >> 1 & 63 for nal in _nal_units(data, _length_size(extradata, 21))]
+        pictures = [kind for kind in units if kind < 32]
+        return bool(pictures) and all(k < 16 and not k & 1 for k in pictures) and not any(32 <= k <= 34 for k in units)
     if codec in ("mpeg4", "mpeg2video", "mpeg1video"):
         # VOP or picture start code, then the coding type
         start = b"\x00\x00\x01\xb6" if codec == "mpeg4" else b"\x00\x00\x01\x00"
@@ -98,15 +107,9 @@ def is_unreferenced(codec: str, extradata: bytes | None, data: memoryview) -> bo
     return codec in INTRA_CODECS
 
 
-def skips_exactly(codec: str, extradata: bytes | None) -> bool:
-    """Whether a decoder told to leave out pictures that nothing refers to leaves out nothing else.
-
-    H.264 says it of each picture (``nal_ref_idc``), HEVC within a temporal layer alone, so there must be only one.
-    """
-    if codec == "hevc":
-        # hvcC, ISO/IEC 14496-15 8.3.3.1.2: numTemporalLayers in bits 3 to 5
-        return extradata is not None and len(extradata) > 22 and extradata[0] == 1 and extradata[21] >> 3 & 7 == 1
-    return codec in ("h264", "mpeg4", "mpeg2video", "mpeg1video")
+def _has_one_layer(hvcc: bytes | None) -> bool:
+    """ISO/IEC 14496-15, 8.3.3.1.2: numTemporalLayers in bits 3 to 5; 0 where it is not known."""
+    return hvcc is not None and len(hvcc) > 22 and hvcc[0] == 1 and hvcc[21] >> 3 & 7 == 1
 
 
 def decodes_in_one_piece(codec: str, extradata: bytes | None, data: memoryview) -> bool:

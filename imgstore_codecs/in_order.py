@@ -45,7 +45,7 @@ class InOrder:
         """Return the picture of a packet, or None where the ordinary way is better."""
         if not self._works:
             return None
-        if place not in self._ready and not self._decode(place):
+        if not self._decode(place):
             return None
         picture = self._ready.pop(place)
         self._ready = {p: other for p, other in self._ready.items() if self._rank[p] > self._rank[place]}
@@ -53,14 +53,15 @@ class InOrder:
 
     def _decode(self, place: int) -> bool:
         """Decode until a picture is there."""
-        stretch = self._seeker.reaching(place)
+        stretch = self._seeker.stretch if place in self._ready else self._seeker.reaching(place)
         if stretch is None:
             if place - next(self._seeker.candidates(place)) > _NEAR:
                 return False  # it may be worth while at the next seek point
             stretch = self._seeker.go_to(place)
             self._ready = {}
             self._due = int(self._rank[stretch.start]) if stretch.start else 0
-        while place not in self._ready and self._works:
+        # Of what is lost FFmpeg may say nothing. So a picture counts when all that was decoded before it has come too.
+        while self._works and (place not in self._ready or any(other < place for other in stretch.waiting)):
             for other, picture in stretch.feed(True):
                 position = int(self._rank[other])
                 if position == self._due:
@@ -68,7 +69,8 @@ class InOrder:
                     self._due += 1
                 elif position > self._due:
                     self._works = False
-            self._works = self._works and not stretch.faults and (place in self._ready or not stretch.ended)
+            if stretch.faults or (stretch.ended and place not in self._ready):
+                self._works = False
         if not self._works:
             self.close()
         return self._works

@@ -218,10 +218,8 @@ def _read_mp4_samples(path: str, track: int) -> tuple[Ints, Ints] | None:
             stbl = _only(_boxes(_only(_boxes(_only(_boxes(trak, b"mdia")), b"minf")), b"stbl"))
             stsz = _only(_boxes(stbl, b"stsz"))
             constant, count = struct.unpack_from(">II", stsz, 4)
-            if constant:
-                sizes = np.full(count, constant, np.int64)
-            else:
-                sizes = np.frombuffer(stsz, ">u4", count, 12).astype(np.int64)
+            varying = () if constant else np.frombuffer(stsz, ">u4", count, 12)
+            sizes = np.array(varying, np.int64) if len(varying) else np.full(count, constant, np.int64)
             offsets = np.zeros(count, np.int64)
             for ctts in _boxes(stbl, b"ctts"):
                 (runs,) = struct.unpack_from(">I", ctts, 4)

@@ -21,7 +21,6 @@ from imgstore_codecs.bitstream import (
     decodes_in_one_piece,
     is_unreferenced,
     seek_point,
-    skips_exactly,
 )
 from imgstore_codecs.packets import NO_TIME, PacketTable, packets_from
 from imgstore_codecs.torn import open_video
@@ -98,7 +97,6 @@ class Stretch:
         self.stream: VideoStream = videos[0]
         self.context = context
         self.packets: Iterator[Packet[VideoStream]]
-        self._skips = skips_exactly(context.name, context.extradata)
         self._table: PacketTable | None = None
         self.one_piece: bool | None = None  # known from the first packet: threads cannot share a picture
         self._begin(0, packets_from(self.container, self.stream))
@@ -217,13 +215,15 @@ class Stretch:
         if table.has_checksums and not checksums_agree(memoryview(packet)):
             self._note(place, "its checksums do not agree", packet)
             return []
+        codec, extradata = self.context.name, self.context.extradata
         if self.one_piece is None:
-            self.one_piece = decodes_in_one_piece(self.context.name, self.context.extradata, memoryview(packet))
+            self.one_piece = decodes_in_one_piece(codec, extradata, memoryview(packet))
+        # left out by us, not by FFmpeg's `skip_frame`: with it, FFmpeg keeps quiet about packets that are damaged
+        if not wanted and is_unreferenced(codec, extradata, memoryview(packet)):
+            return []
         packet.pts, packet.dts = place, None
         if wanted:
             self.waiting[place] = packet
-        if self._skips:
-            self.context.skip_frame = "DEFAULT" if wanted else "NONREF"
         try:
             pictures = self.context.decode(packet)
         except av.error.FFmpegError as error:

@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 import zoneinfo
-from pathlib import Path
 from typing import Any
 
 import cv2

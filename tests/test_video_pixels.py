@@ -7,15 +7,21 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 from video_samples import HEIGHT, WIDTH, encode
 
 from imgstore.codec import FrameSpec
 from imgstore.errors import FrameDecodeError
-from imgstore_codecs.pixels import PictureConverter
+from imgstore_codecs.pixels import (
+    SWS_ACCURATE_RND,
+    SWS_BICUBIC,
+    SWS_BITEXACT,
+    SWS_FULL_CHR_H_INT,
+    PictureConverter,
+)
 from imgstore_codecs.video_reader import VideoReader
 
-ACCURATE = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+ACCURATE = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
 
 # AVColorSpace: unspecified, BT.709, FCC, BT.470BG (BT.601), SMPTE 170M (BT.601), SMPTE 240M, BT.2020
 MATRICES = {"unspecified": 2, "709": 1, "fcc": 4, "601-625": 5, "601-525": 6, "240m": 7, "2020": 9}
