@@ -19,6 +19,7 @@ import pytest
 import imgstore
 
 HERE = Path(__file__).resolve().parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE)}  # for what stands beside this file
 FORMATS = ("npy", "png", "bpk", "mjpeg/avi", "h264/mkv", "avc1/mp4", "ffv1/mkv")
 CHUNKSIZE = 40
 FLUSH_INTERVAL = 1.0
@@ -34,7 +35,7 @@ class Recording:
         self.path, self.log = directory / "store", directory / "log"
         options = {"fps": 100, "chunksize": CHUNKSIZE, "flush_interval": FLUSH_INTERVAL, **options}
         command = [sys.executable, killed.__file__, "record", self.path, fmt, self.log, json.dumps(options)]
-        self.process = subprocess.Popen(command, cwd=HERE, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(command, cwd=HERE, env=ENVIRONMENT, stderr=subprocess.PIPE)
 
     def wait_for_frames(self, count: int) -> None:
         """Wait until so many frames have been accepted."""
@@ -55,7 +56,7 @@ class Recording:
 
 def check_in_a_fresh_process(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
     command = [sys.executable, killed.__file__, "check", *(str(recording.path) for recording in recordings)]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))
 
