@@ -46,6 +46,30 @@ def _read_raw(index: ImgStoreIndex, frames: ChunkFrames, position: int) -> tuple
     return frames.read(chunk, k), number, time
 
 
+_readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+_forking = threading.Lock()
+_held: list[Reader] = []
+
+
+def _hold_all() -> None:
+    """Before a fork: a lock that some thread has then, its own or FFmpeg's, would be taken for ever in the child."""
+    _forking.acquire()
+    for reader in sorted(_readers, key=id):
+        _held.append(reader)
+        reader.hold()
+
+
+def _let_go_all() -> None:
+    """After it, in the parent and in the child."""
+    while _held:
+        _held.pop().let_go()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_all, after_in_parent=_let_go_all, after_in_child=_let_go_all)
+
+
 class Reader:
     """Reads the frames of one store by position, number or time, and keeps the place where reading goes on.
 
@@ -92,6 +116,8 @@ class Reader:
         self._ahead: ReadAhead | None = None
         self._in_order = 0
         self._pid = os.getpid()
+        with _forking:
+            _readers.add(self)
 
     # -- looking up ----------------------------------------------------------------------------------------------
 
@@ -292,6 +318,17 @@ class Reader:
             self._after_fork()
             self._stop_ahead()
             self._make_index_anew()
+
+    def hold(self) -> None:
+        """Let nothing be read, and have nothing open, until `let_go`."""
+        self._lock.acquire()
+        self._after_fork()
+        self._stop_ahead()
+        self._frames.close()
+
+    def let_go(self) -> None:
+        """Let frames be read again."""
+        self._lock.release()
 
     def close(self) -> None:
         """Stop reading ahead and close every file."""

@@ -87,16 +87,23 @@ def is_unreferenced(codec: str, extradata: bytes | None, data: memoryview) -> bo
 
     H.264 says it of each picture (``nal_ref_idc``), HEVC within a temporal layer alone, so there must be only one.
     """
+    # Damaged packets are asked too, so whatever is not quite as it should be counts as referred to.
     if codec == "h264":
-        kinds = [(nal[0] & 31, nal[0] >> 5 & 3) for nal in _nal_units(data, _length_size(extradata, 4))]
-        slices = [referenced for kind, referenced in kinds if 1 <= kind <= 5]
-        return bool(slices) and not any(slices) and not any(kind in (7, 8) for kind, _ in kinds)
+        size = _length_size(extradata, 4)
+        headers = [nal[0] for nal in _nal_units(data, size)]
+        # slices that nothing refers to; supplemental information, delimiters, filler
+        return _is_covered(data, size) and 0x01 in headers and all(h in (0x01, 0x06, 0x09, 0x0C) for h in headers)
     if codec == "hevc":
-        if not _has_one_layer(extradata):
-            return False
-        units = [nal[0] >> 1 & 63 for nal in _nal_units(data, _length_size(extradata, 21))]
-        pictures = [kind for kind in units if kind < 32]
-        return bool(pictures) and all(k < 16 and not k & 1 for k in pictures) and not any(32 <= k <= 34 for k in units)
+        size = _length_size(extradata, 21)
+        units = [bytes(nal[:2]) for nal in _nal_units(data, size)]
+        kinds = [unit[0] >> 1 for unit in units]
+        return (
+            _has_one_layer(extradata)
+            and _is_covered(data, size)
+            and all(unit[1:] == b"\x01" for unit in units)
+            and any(kind < 16 for kind in kinds)
+            and all((kind < 16 and not kind & 1) or kind in (35, 38, 39, 40) for kind in kinds)
+        )
     if codec in ("mpeg4", "mpeg2video", "mpeg1video"):
         # VOP or picture start code, then the coding type
         start = b"\x00\x00\x01\xb6" if codec == "mpeg4" else b"\x00\x00\x01\x00"
@@ -145,6 +152,14 @@ def _nal_units(data: memoryview, length_size: int) -> Iterator[memoryview]:
         if len(unit):
             yield unit
         at = following
+
+
+def _is_covered(data: memoryview, length_size: int) -> bool:
+    """Whether the lengths before NAL units add up to the packet."""
+    at = 0
+    while length_size and at < len(data):
+        at += length_size + int.from_bytes(data[at : at + length_size], "big")
+    return not length_size or at == len(data)
 
 
 def _seek_point_h264(extradata: bytes | None, data: memoryview) -> SeekPoint:

@@ -60,8 +60,7 @@ class InOrder:
             stretch = self._seeker.go_to(place)
             self._ready = {}
             self._due = int(self._rank[stretch.start]) if stretch.start else 0
-        # Of what is lost FFmpeg may say nothing. So a picture counts when all that was decoded before it has come too.
-        while self._works and (place not in self._ready or any(other < place for other in stretch.waiting)):
+        while self._works and place not in self._ready:
             for other, picture in stretch.feed(True):
                 position = int(self._rank[other])
                 if position == self._due:

@@ -117,7 +117,9 @@ class Stretch:
         self.start = start
         self.next = start  # place of the packet to be fed next
         self.ended = False  # nothing can be fed any more without going elsewhere
-        self.waiting: dict[int, Packet[VideoStream]] = {}  # wanted and fed, not come out yet
+        self.waiting: set[int] = set()  # wanted and fed, not given yet
+        self._flying: dict[int, Packet[VideoStream]] = {}  # fed, not come out of the decoder
+        self._held: list[tuple[int, VideoFrame]] = []  # come out, not to be trusted yet
         self.faults: dict[int, str] = {}
         self._damage: list[tuple[int, int | None]] = []  # from the first damaged place to the next seek point
         self.packets = packets
@@ -223,7 +225,9 @@ class Stretch:
             return []
         packet.pts, packet.dts = place, None
         if wanted:
-            self.waiting[place] = packet
+            self.waiting.add(place)
+        if table.rank[place] >= 0:
+            self._flying[place] = packet
         try:
             pictures = self.context.decode(packet)
         except av.error.FFmpegError as error:
@@ -242,15 +246,16 @@ class Stretch:
             pictures = self.context.decode(None)
         except av.error.FFmpegError:
             pictures = []
-        found = self._whole(pictures)
+        found = self._whole(pictures) + self._release(all_came=True)
         for place in self.waiting:
             self.faults.setdefault(place, "the decoder gives no picture for it")
-        self.waiting = {}
+        self.waiting = set()
         return found
 
     def _note(self, place: int, why: str, packet: Packet[VideoStream] | None) -> None:
         """Note that a packet cannot be decoded, and that what refers to it is not to be trusted."""
-        self.waiting.pop(place, None)
+        self.waiting.discard(place)
+        self._flying.pop(place, None)
         self.faults.setdefault(place, why)
         if packet is not None and is_unreferenced(self.context.name, self.context.extradata, memoryview(packet)):
             return
@@ -258,19 +263,39 @@ class Stretch:
             self._damage.append((place, None))
 
     def _whole(self, pictures: list[VideoFrame]) -> list[tuple[int, VideoFrame]]:
-        """Keep the pictures that may be trusted."""
-        found = []
+        """Take what came out of the decoder, and give the pictures that may be trusted by now."""
+        assert self._table is not None
+        rank = self._table.rank
         for picture in pictures:
             place = picture.pts
             if place is None:
                 continue
-            packet = self.waiting.pop(place, None)
+            packet = self._flying.pop(place, None)
             if picture.is_corrupt:
                 self._note(place, "its data are damaged", packet)
-            elif self._damage and self._is_tainted(place):
+            else:
+                self._held.append((place, picture))
+            for passed in [p for p in self._flying if rank[p] < rank[place]]:
+                del self._flying[passed]  # the decoder did not show it
+        return self._release()
+
+    def _release(self, all_came: bool = False) -> list[tuple[int, VideoFrame]]:
+        """Give the pictures of which all that they may refer to has come out undamaged.
+
+        Of damage FFmpeg tells when a picture comes out, and then others that refer to it may have come before.
+        """
+        found, held = [], []
+        first = len(self._table or ()) if all_came else min(self._flying, default=len(self._table or ()))
+        for place, picture in self._held:
+            if place > first:
+                held.append((place, picture))
+                continue
+            self.waiting.discard(place)
+            if self._damage and self._is_tainted(place):
                 self.faults.setdefault(place, "it builds on a frame that is damaged")
             else:
                 found.append((place, picture))
+        self._held = held
         return found
 
     def _is_tainted(self, place: int) -> bool:
