@@ -10,16 +10,14 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
+from random_reads import FIRST, FRAMES, read_at_random, read_in_a_process
 from scenes import SHAPE, coded_frame, shown_number, write_store
 
 import imgstore
 
 FORMATS = ("npy", "png", "avc1/mp4", "h264/mkv")
-FRAMES = 90
-FIRST = 100
 READERS = 8
 STARTS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()]
 
@@ -27,33 +25,6 @@ STARTS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_met
 @pytest.fixture(scope="module", params=FORMATS)
 def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_store(tmp_path_factory.mktemp("s") / "s", request.param, FRAMES, first=FIRST, chunksize=25)
-
-
-def read_at_random(store: imgstore.stores.ImgStore, seed: int, reads: int = 60) -> int:
-    """Read frames by number, position and time, one by one and in batches; return how many were the right ones."""
-    rng, right = random.Random(seed), 0
-    for _ in range(reads):
-        k = rng.randrange(FRAMES)
-        way = rng.randrange(4)
-        if way == 0:
-            found = [store.get_image(FIRST + k)]
-        elif way == 1:
-            found = [store.get_image(None, frame_index=k)]
-        elif way == 2:
-            found = [store.get_nearest_image(1000 + 0.5 * k)]
-        else:
-            imgs, (numbers, times) = store.get_images(frame_indices=[k, (k + 40) % FRAMES, k])
-            found = [(img, (int(n), float(t))) for img, n, t in zip(imgs, numbers, times, strict=True)][::2]
-        right += all(
-            (shown_number(img), number, when) == (FIRST + k, FIRST + k, 1000 + 0.5 * k) for img, (number, when) in found
-        )
-    return right
-
-
-def read_in_a_process(store: Any, seed: int, answers: Any) -> None:
-    opened = store if isinstance(store, imgstore.stores.ImgStore) else imgstore.new_for_filename(store)
-    answers.put(read_at_random(opened, seed, 40))
-    opened.close()
 
 
 def test_threads_with_one_store(path: str) -> None:
