@@ -1,11 +1,12 @@
-"""Reading a store at random, in a module of its own that a spawned process can import."""
+"""Reading and recording, in a module of its own that a spawned process can import."""
 
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
-from scenes import shown_number
+from scenes import SHAPE, coded_frame, shown_number
 
 import imgstore
 
@@ -38,3 +39,12 @@ def read_in_a_process(store: Any, seed: int, answers: Any) -> None:
     opened = store if isinstance(store, imgstore.stores.ImgStore) else imgstore.new_for_filename(store)
     answers.put(read_at_random(opened, seed, 40))
     opened.close()
+
+
+def record(path: str, fmt: str, frames: int) -> None:
+    with imgstore.new_for_format(fmt, path, imgshape=SHAPE, chunksize=20) as store:
+        for k in range(frames):
+            store.add_image(coded_frame(k), k, k / 4)
+            if k % 5 == 0:
+                store.add_extra_data(value=k)
+            time.sleep(0.002)

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from random_reads import FIRST, FRAMES, read_at_random, read_in_a_process
-from scenes import SHAPE, coded_frame, shown_number, write_store
+from random_reads import FIRST, FRAMES, read_at_random, read_in_a_process, record
+from scenes import shown_number, write_store
 
 import imgstore
 
@@ -81,15 +81,6 @@ def test_processes(path: str, start: str, shared: bool) -> None:
             process.join(60)
     assert got == [40] * READERS
     assert [process.exitcode for process in processes] == [0] * READERS
-
-
-def record(path: str, fmt: str, frames: int) -> None:
-    with imgstore.new_for_format(fmt, path, imgshape=SHAPE, chunksize=20) as store:
-        for k in range(frames):
-            store.add_image(coded_frame(k), k, k / 4)
-            if k % 5 == 0:
-                store.add_extra_data(value=k)
-            time.sleep(0.002)
 
 
 @pytest.mark.parametrize("fmt", [*FORMATS, "mjpeg/avi", "ffv1/mkv"])
