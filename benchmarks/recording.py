@@ -64,6 +64,12 @@ class Run:
         return not self.dropped and self.queues_left <= QUEUE // 10 * len(self.sent)
 
 
+HEADER = (
+    "| format | fps per camera | fps in all | MB/s | minutes | frames | dropped | lost or out of order | longest queue |"
+    " add_image median / p99 / max | memory at the start, middle, end | load |"
+)
+
+
 def main() -> int:
     """Run what is wanted."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -80,6 +86,7 @@ def main() -> int:
             measure_waiting(Path(directory))
             return 0
         formats = [fmt for fmt in options.formats.split(",") if fmt in imgstore.get_supported_formats()]
+        print(HEADER + "\n" + "|---" * HEADER.count(" | ") + "|---|", flush=True)
         faults = [fmt for fmt in formats if not record(Path(directory), fmt, options.cameras, options.minutes * 60)]
     if faults:
         print(f"frames were lost or wrong in {', '.join(faults)}")
@@ -117,12 +124,6 @@ def record(root: Path, fmt: str, cameras: int, seconds: float) -> bool:
         flush=True,
     )
     return good
-
-
-HEADER = (
-    "| format | fps per camera | fps in all | MB/s | minutes | frames | dropped | lost or out of order | longest queue |"
-    " add_image median / p99 / max | memory at the start, middle, end | load |"
-)
 
 
 def make_ring(camera: int) -> list[np.ndarray]:
