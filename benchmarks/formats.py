@@ -44,7 +44,10 @@ def main() -> int:
     wanted = options.formats.split(",") if options.formats else imgstore.get_supported_formats()
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "opencv-python", "av"))
     print(f"{processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {versions}")
-    print(f"imgstore {imgstore.__version__}, {options.frames} frames of {WIDTH} x {HEIGHT}, {options.runs} rounds,", end=" ")
+    print(
+        f"imgstore {imgstore.__version__}, {options.frames} frames of {WIDTH} x {HEIGHT}, {options.runs} rounds,",
+        end=" ",
+    )
     print(f"load before: {os.getloadavg()[0]:.1f}", flush=True)
     for color in (False, True):
         formats = [fmt for fmt in wanted if "+" not in fmt and not (color and fmt == "pgm")]  # pgm is gray alone

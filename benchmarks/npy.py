@@ -3,15 +3,12 @@
     python benchmarks/npy.py [--runs N] [--directory PATH] [--json FILE]
 
 The bare loop saves frames as files of a directory and loads them again, which is what an npy store does with them and
-nothing more. A store also checks every frame, notes its number, time and checksum, brings each chunk to the disk behind
-the back of the loop, and writes indexes. The bare loop leaves the disk to the operating system: on a machine whose
-memory takes files faster than its disk, no writer that brings them to the disk can keep up with it. So there are several
-ways, which take turns and begin in turn:
+nothing more. A store also checks every frame, notes its number, time and checksum, and writes indexes. Both leave the
+frames' way to the disk to the operating system, unless they are told otherwise. The ways take turns and begin in turn:
 
-adding      the calls of `add_image` of a store, without opening and closing it
-whole       the same store, opening and closing included, when all is on the disk
-unsynced    a store that does not bring frames to the disk (patched out here), opening and closing included
-beside sync "whole" beside a bare loop that calls `os.fsync` for every file
+adding       the calls of `add_image` of a store, without opening and closing it
+whole        the same store, opening and closing included
+both synced  a store with `sync=True`, beside a bare loop that calls `os.fsync` for every file
 
 The table has medians over rounds of the ratio of speeds of the pair of one round. What was written is read back and
 compared.
@@ -23,7 +20,6 @@ The last table is of frames so small that only the work around the loading count
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -32,15 +28,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
 import imgstore
-from imgstore.chunk_files import DirectoryChunk
 
 SHAPES = ((64, 64), (480, 640), (1024, 1280), (1024, 1280, 3))
 BYTES = 1e9  # written per run, so that what is done once per store does not count for much
@@ -60,16 +54,20 @@ def main() -> int:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="imgstore-npy-", dir=options.directory) as directory:
         root = Path(directory)
-        print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}")
-        print(f"imgstore {imgstore.__version__}; medians of {options.runs} rounds; speed of the store / of the bare loop\n")
-        print("| frames | adding | whole | unsynced | beside sync | in order | at random | bare save | bare load |")
-        print("|---|---|---|---|---|---|---|---|---|")
+        print(
+            f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}"
+        )
+        print(
+            f"imgstore {imgstore.__version__}; medians of {options.runs} rounds; speed of the store / of the bare loop\n"
+        )
+        print("| frames | adding | whole | both synced | in order | at random | bare save | bare load |")
+        print("|---|---|---|---|---|---|---|---|")
         for shape in SHAPES:
             figures[str(shape)] = row = measure_shape(root, shape, options.runs)
             name = " x ".join(map(str, shape))
             print(
-                f"| {row['frames']} of {name} | {row['adding']:.2f} | {row['whole']:.2f} | {row['unsynced']:.2f} |"
-                f" {row['beside sync']:.2f} | {row['read']:.2f} | {row['random']:.2f} |"
+                f"| {row['frames']} of {name} | {row['adding']:.2f} | {row['whole']:.2f} | {row['synced']:.2f} |"
+                f" {row['read']:.2f} | {row['random']:.2f} |"
                 f" {row['bare save us']:.0f} us | {row['bare load us']:.0f} us |",
                 flush=True,
             )
@@ -88,15 +86,11 @@ def measure_shape(root: Path, shape: tuple[int, ...], runs: int) -> dict[str, fl
     frames = [rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(8)]
     bare, store = root / "bare", root / "store"
 
-    def unsynced() -> None:
-        with not_synced():
-            save_store(store, frames, count)
-
     adding: list[float] = []
     writing = {
         "bare": lambda: save_bare(bare, frames, count),
         "store": lambda: adding.append(save_store(store, frames, count)),
-        "unsynced": unsynced,
+        "store synced": lambda: save_store(store, frames, count, sync=True),
         "bare synced": lambda: save_bare(bare, frames, count, sync=True),
     }
     written = take_turns(writing, runs, before=lambda: clear(bare, store))
@@ -117,8 +111,7 @@ def measure_shape(root: Path, shape: tuple[int, ...], runs: int) -> dict[str, fl
         "frames": count,
         "adding": ratio(written["bare"], adding[1:]),
         "whole": ratio(written["bare"], written["store"]),
-        "unsynced": ratio(written["bare"], written["unsynced"]),
-        "beside sync": ratio(written["bare synced"], written["store"]),
+        "synced": ratio(written["bare synced"], written["store synced"]),
         "read": ratio(read["bare"], read["store"]),
         "random": ratio(read["bare random"], read["store random"]),
         "bare save us": statistics.median(written["bare"]) / count * 1e6,
@@ -172,13 +165,6 @@ def clear(*directories: Path) -> None:
         os.sync()
 
 
-@contextlib.contextmanager
-def not_synced() -> Iterator[None]:
-    """Have chunks not brought to the disk; indexes still are."""
-    with mock.patch.object(DirectoryChunk, "sync", lambda self: None):
-        yield
-
-
 def bare_path(directory: Path, k: int) -> str:
     """Name a file as a store would."""
     return f"{directory}/{k // CHUNK:06d}/{k % CHUNK:06d}.npy"
@@ -198,9 +184,9 @@ def save_bare(directory: Path, frames: list[np.ndarray], count: int, *, sync: bo
             os.fsync(file.fileno())
 
 
-def save_store(directory: Path, frames: list[np.ndarray], count: int) -> float:
+def save_store(directory: Path, frames: list[np.ndarray], count: int, *, sync: bool = False) -> float:
     """Save frames as a store; return how long adding them took."""
-    with imgstore.new_for_format("npy", directory, imgshape=frames[0].shape) as store:
+    with imgstore.new_for_format("npy", directory, imgshape=frames[0].shape, sync=sync) as store:
         began = time.perf_counter()
         for k in range(count):
             store.add_image(frames[k % len(frames)], k, k / 100)

@@ -74,12 +74,16 @@ def main() -> int:
     """Run what is wanted."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="how long to record in each format")
-    parser.add_argument("--formats", default="npy,png,bpk,mjpeg/avi,avc1/mp4,h264/mkv,ffv1/mkv", help="separated by commas")
+    parser.add_argument(
+        "--formats", default="npy,png,bpk,mjpeg/avi,avc1/mp4,h264/mkv,ffv1/mkv", help="separated by commas"
+    )
     parser.add_argument("--cameras", type=int, default=8)
     parser.add_argument("--directory", type=Path, help="where to write; default: the temporary directory")
     parser.add_argument("--waiting", action="store_true", help="measure add_image while the codec sleeps, nothing else")
     options = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, imgstore {imgstore.__version__}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, imgstore {imgstore.__version__}"
+    )
     print(f"{WIDTH} x {HEIGHT} gray, load before: {os.getloadavg()[0]:.1f}\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="imgstore-recording-", dir=options.directory) as directory:
         if options.waiting:
@@ -184,7 +188,12 @@ def run(
 
 
 def camera(
-    recorder: imgstore.Recorder, ring: list[np.ndarray], rate: float | None, begin: float, seconds: float, waits: list[float]
+    recorder: imgstore.Recorder,
+    ring: list[np.ndarray],
+    rate: float | None,
+    begin: float,
+    seconds: float,
+    waits: list[float],
 ) -> None:
     """Be a camera: hand over frames when they are due, each in a buffer that is used again."""
     number = 0
@@ -313,7 +322,9 @@ def measure_waiting(root: Path, frames: int = 1500, rate: float = 100.0) -> None
                 longest = max(longest, recorder.statistics.queued)
             recorder.close()
             what = "sleeps for a second every 1.5 s" if fmt == "stopping" else f"`{fmt}`"
-            print(f"| {what} | {' | '.join(quantiles(waits))} | {longest} | {' / '.join(quantiles(copies))} |", flush=True)
+            print(
+                f"| {what} | {' | '.join(quantiles(waits))} | {longest} | {' / '.join(quantiles(copies))} |", flush=True
+            )
 
 
 def quantiles(seconds: list[float]) -> list[str]:

@@ -106,9 +106,7 @@ class Torchcodec:
     def __init__(self, path: str, color: bool) -> None:
         from torchcodec.decoders import VideoDecoder
 
-        self.decoder = VideoDecoder(
-            path, seek_mode="exact", num_ffmpeg_threads=self.threads, dimension_order="NHWC"
-        )
+        self.decoder = VideoDecoder(path, seek_mode="exact", num_ffmpeg_threads=self.threads, dimension_order="NHWC")
 
     def single(self, position: int) -> Any:
         return self.decoder[position].numpy()

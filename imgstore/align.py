@@ -78,9 +78,7 @@ class StoreAligner:
         """
         policies = (self.MISSING_POLICY_DROP, self.MISSING_POLICY_HOLD, self.MISSING_POLICY_BLACK)
         if policy not in policies:
-            raise ArgumentError(
-                f"unknown policy {policy!r} for missing frames; there are {', '.join(policies)}"
-            )
+            raise ArgumentError(f"unknown policy {policy!r} for missing frames; there are {', '.join(policies)}")
         numbers: list[npt.NDArray[np.int64]] = [
             np.unique(np.asarray(store.frame_numbers, dtype=np.int64)) for store in self._stores
         ]

@@ -1,12 +1,18 @@
-"""Work that is done in order, behind the back of whoever asks for it."""
+"""Work that other threads do: in order, behind the back of whoever asks for it, or beside what that one does."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["InOrder"]
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["Beside", "InOrder"]
+
+T = TypeVar("T")
 
 
 class InOrder:
@@ -65,3 +71,31 @@ class InOrder:
     def waiting(self) -> int:
         """How many calls have not begun."""
         return len(self._waiting)
+
+
+class Beside:
+    """Calls a function in another thread while its owner does something else.
+
+    The thread ends with `stop`, and when this is garbage-collected.
+    """
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    def start(self, call: Callable[[], T]) -> Callable[[], T]:
+        """Begin to call a function; return one that gives its result, and that calls it itself where no core was free."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        try:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(1, "imgstore-beside")
+            future = self._pool.submit(call)
+        except RuntimeError:  # no thread can be started while the interpreter shuts down
+            return call
+        return lambda: call() if future.cancel() else future.result()
+
+    def stop(self) -> None:
+        """Let go of the thread."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+            self._pool = None

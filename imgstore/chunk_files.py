@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from imgstore.atomic import sync_directory, temporary_name
-from imgstore.background import InOrder
+from imgstore.background import Beside
 from imgstore.checksums import checksum, file_checksum
 from imgstore.codec import Buffer, ChunkCodec
 from imgstore.conform import Conformer
@@ -23,8 +23,9 @@ __all__ = ["ChunkFiles", "DirectoryChunk", "VideoChunk"]
 Frame = npt.NDArray[Any]
 
 _SYNC_THREADS = 8  # journaling file systems commit what is asked for together in one go
-_SYNC_FILES = 64  # bring frames to the disk when so many wait for it,
-_SYNC_BYTES = 16 << 20  # or so much
+_LARGE = 1 << 20  # bytes of a frame whose checksum is worth another thread
+_MOST_BUFFERS = 16  # in one call; systems take more
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class DirectoryChunk:
@@ -47,10 +48,7 @@ class DirectoryChunk:
         self.hashes: list[int] = []
         self._syncing = threading.Lock()
         self._synced = 0  # frames that are on the disk
-        self._behind = InOrder("imgstore-sync")
-        self._behind_works = False
-        self._asked = self._asked_size = 0  # frames and bytes that have been handed to it
-        self._failure: OSError | None = None  # of the background, for the next `sync`
+        self._beside = Beside()
 
     def _file(self, position: int) -> str:
         return f"{self.path}{os.sep}{position:06d}{self._extension}"
@@ -58,40 +56,21 @@ class DirectoryChunk:
     def add(self, buffers: Sequence[Buffer]) -> tuple[int, int, int]:
         """Write the next frame's file; return where its bytes begin in it, how many they are, and their checksum."""
         path = self._file(len(self.sizes))
-        try:
-            with open(path, "xb", buffering=0) as file:
-                for buffer in buffers:
-                    view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-                    while view:
-                        view = view[file.write(view) :]
-                size = file.tell()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            raise
-        content_hash = checksum(buffers)
+        views = [memoryview(buffer).cast("B") for buffer in buffers]  # type: ignore[arg-type]  # arrays are buffers
+        size = sum(map(len, views))
+        if size < _LARGE:
+            _write_file(path, views)
+            content_hash = checksum(views)
+        else:
+            checksum_beside = self._beside.start(lambda: checksum(views))
+            try:
+                _write_file(path, views)
+            finally:  # nobody looks at the frame any more when this returns
+                content_hash = checksum_beside()
         self.sizes.append(size)
         self.hashes.append(content_hash)
         self._size += size
-        self._sync_behind()
         return 0, size, content_hash
-
-    def _sync_behind(self) -> None:
-        """Bring frames to the disk while others are added, so that little is left to do when the chunk is full."""
-        if self._behind_works:
-            return
-        if len(self.sizes) - self._asked >= _SYNC_FILES or self._size - self._asked_size >= _SYNC_BYTES:
-            self._asked, self._asked_size = len(self.sizes), self._size
-            self._behind_works = True
-            self._behind.submit(self._sync_or_note)
-
-    def _sync_or_note(self) -> None:
-        try:
-            self.sync()
-        except OSError as error:
-            self._failure = error
-        finally:
-            self._behind_works = False
 
     @property
     def writes_through(self) -> bool:
@@ -106,8 +85,7 @@ class DirectoryChunk:
                 self.hashes.pop()
                 with contextlib.suppress(OSError):
                     os.unlink(self._file(len(self.sizes)))
-            self._synced, self._asked = min(self._synced, count), min(self._asked, count)
-            self._asked_size = min(self._asked_size, self._size)
+            self._synced = min(self._synced, count)
 
     def flush(self) -> None:
         """Nothing is held back."""
@@ -115,9 +93,6 @@ class DirectoryChunk:
     def sync(self) -> None:
         """Wait until the frames that were added so far are on the disk."""
         with self._syncing:
-            failure, self._failure = self._failure, None
-            if failure is not None:
-                raise failure
             done = len(self.sizes)
             wanted = [self._file(k) for k in range(self._synced, done)]
             if wanted:
@@ -127,10 +102,11 @@ class DirectoryChunk:
 
     def close(self) -> None:
         """Nothing is held back."""
+        self._beside.stop()
 
     def abandon(self) -> None:
         """Leave the files alone."""
-        self._behind.wait()
+        self._beside.stop()
 
     def mend(self, count: int) -> int:
         """Return how many frames can be read: each is whole by itself."""
@@ -138,7 +114,7 @@ class DirectoryChunk:
 
     def discard(self) -> None:
         """Remove everything."""
-        self._behind.wait()
+        self._beside.stop()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def size(self) -> int:
@@ -259,6 +235,27 @@ class VideoChunk:
 
 
 ChunkFiles = DirectoryChunk | VideoChunk
+
+
+def _write_file(path: str, views: Sequence[memoryview]) -> None:
+    """Write a new file, with as few calls as the system allows."""
+    waiting = list(views)
+    descriptor = os.open(path, _FLAGS, 0o666)
+    try:
+        try:
+            while waiting:
+                some = waiting[:_MOST_BUFFERS]
+                done = os.writev(descriptor, some) if hasattr(os, "writev") else os.write(descriptor, some[0])
+                while waiting and done >= len(waiting[0]):
+                    done -= len(waiting.pop(0))
+                if waiting:
+                    waiting[0] = waiting[0][done:]
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
 
 
 def sync_files(paths: Sequence[str]) -> None:

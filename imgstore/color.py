@@ -39,9 +39,7 @@ def ensure_color(img: npt.NDArray[Any], ensure_copy: bool = False) -> npt.NDArra
     if img.ndim == 3 and img.shape[2] == 1:
         img = img[:, :, 0]
     if img.ndim != 2:
-        raise ArgumentError(
-            f"an image of shape {img.shape} is neither grayscale, (h, w), nor colour, (h, w, 3)"
-        )
+        raise ArgumentError(f"an image of shape {img.shape} is neither grayscale, (h, w), nor colour, (h, w, 3)")
     if img.dtype in _CV2_DTYPES and img.size:
         import cv2  # much faster than NumPy at this
 

@@ -60,9 +60,7 @@ def extra_data_json_to_df(path: str | os.PathLike[str]) -> pd.DataFrame:
     except KeyError as error:
         raise ExtraDataError(f"extra data {path!r}: the records have no {error.args[0]!r}") from None
     except TypeError as error:
-        raise ExtraDataError(
-            f"extra data {path!r}: frame numbers or indexes are no numbers ({error})"
-        ) from None
+        raise ExtraDataError(f"extra data {path!r}: frame numbers or indexes are no numbers ({error})") from None
     return table
 
 

@@ -134,9 +134,7 @@ def broken_plugins() -> dict[str, str]:
     return dict(_registry().broken)
 
 
-def _call_each(
-    hook_name: str, failing: str, only: str | None = None, **kwargs: Any
-) -> Iterator[tuple[str, Any]]:
+def _call_each(hook_name: str, failing: str, only: str | None = None, **kwargs: Any) -> Iterator[tuple[str, Any]]:
     """Call each plugin's implementation in order of registration; a failing one stops no other."""
     registry = _registry()
     for implementation in getattr(registry.manager.hook, hook_name).get_hookimpls():

@@ -594,5 +594,3 @@ def _records_in(path: str) -> list[dict[str, Any]]:
             break
         found.append(record)
     return found
-
-

@@ -73,9 +73,7 @@ class Report:
     decoded: int = 0
 
 
-def verify_store(
-    path: str | os.PathLike[str], *, deep: bool = False, progress: Progress | None = None
-) -> list[Fault]:
+def verify_store(path: str | os.PathLike[str], *, deep: bool = False, progress: Progress | None = None) -> list[Fault]:
     """Find what is wrong with a store; see `check_store` for the arguments.
 
     Returns
@@ -230,9 +228,7 @@ def _check_left_records(parts: StoreParts, listing: Listing) -> Iterator[Fault]:
             yield Fault("journal", os.path.join(parts.root, name), int(stem), None, message)
 
 
-def _check_cache(
-    parts: StoreParts, chunks: list[int], counts: dict[int, int], notes: list[Fault]
-) -> Iterator[Fault]:
+def _check_cache(parts: StoreParts, chunks: list[int], counts: dict[int, int], notes: list[Fault]) -> Iterator[Fault]:
     path = os.path.join(parts.root, CACHE_FILENAME)
     if not os.path.lexists(path):
         notes.append(Fault("cache", path, None, None, "is not there: opening reads the index of every chunk"))

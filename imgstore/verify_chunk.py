@@ -372,5 +372,3 @@ def _without_path(error: BaseException) -> str:
     if separator and (os.sep in head or "/" in head):
         return rest
     return text
-
-

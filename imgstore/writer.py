@@ -313,7 +313,8 @@ class Writer:
         try:
             if not chunk.closed:
                 self._close_files(chunk)
-            chunk.files.sync()
+            if self._sync or self._encode is None:  # frames that are files are many: the system brings them to the disk
+                chunk.files.sync()
             if self._sync:  # the frames are safe from here on, whatever the rest takes
                 chunk.journal.sync()
                 sync_directory(self._root)

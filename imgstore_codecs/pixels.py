@@ -55,6 +55,7 @@ def _luma_table(bits: int, limited: bool, out_bits: int) -> Frame:
         levels *= white / ((1 << bits) - 1)
     return np.rint(levels).clip(0, white).astype(np.uint8 if out_bits == 8 else np.uint16)
 
+
 # swscale's flags (libswscale/swscale.h), which PyAV names from version 18 on
 SWS_BICUBIC = 0x4
 SWS_FULL_CHR_H_INT = 0x2000

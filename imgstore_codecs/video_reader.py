@@ -279,9 +279,7 @@ class VideoReader(ChunkReader):
 
     def _error(self, place: int) -> FrameDecodeError:
         position = int(self._table.rank[place])
-        return FrameDecodeError(
-            f"{self._path}: the file's frame {position} cannot be decoded: {self._faults[place]}"
-        )
+        return FrameDecodeError(f"{self._path}: the file's frame {position} cannot be decoded: {self._faults[place]}")
 
     # ------------------------------------------------------------------ threads and processes
 

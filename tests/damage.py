@@ -282,9 +282,7 @@ def _look(store: Path, deep: bool) -> Report | None:
         return None
 
 
-def _read(
-    store: Path, template: Template, faults: list[Any] | None, wrong: list[str], when: str
-) -> bool:
+def _read(store: Path, template: Template, faults: list[Any] | None, wrong: list[str], when: str) -> bool:
     """Read a store in every way; note what is wrong, and return whether it reads exactly as it was written."""
     suspect = set() if faults is None else {f.chunk for f in faults}
     by_number = {frame[0]: frame for frame in template.frames}

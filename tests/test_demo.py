@@ -33,9 +33,7 @@ def demo(repository: Path) -> Any:
 def run_demo(repository: Path, place: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(repository / "examples" / "demo.py"), *map(str, arguments)]
     environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run(
-        command, cwd=place, capture_output=True, text=True, timeout=300, check=False, env=environment
-    )
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300, check=False, env=environment)
 
 
 def rows(output: str) -> dict[str, list[str]]:

@@ -51,9 +51,13 @@ os.write(log, b"c")
 
 
 class Promise:
-    """Which frames must be there after each operation."""
+    """Which frames must be there after each operation.
 
-    def __init__(self) -> None:
+    Frames that are files of their own are brought to the disk with `sync` only.
+    """
+
+    def __init__(self, *, finished_chunks: bool) -> None:
+        self._finished_chunks = finished_chunks
         self._accepted = 0
         self._at_last_round: dict[int, int] = {}  # frames that had been accepted when a thread had synced some before
         self._syncing: dict[int, int] = {}  # chunk whose journal a thread has synced
@@ -71,7 +75,8 @@ class Promise:
             self._accepted += operation.data == b"f"
             self.closed = operation.data == b"c"
         elif name.endswith(".journal") and operation.kind == "unlink":  # the chunk is finished
-            self.frames.update(k for k in range(FRAMES) if k // CHUNKSIZE == int(name[1:7]))
+            if self._finished_chunks:
+                self.frames.update(k for k in range(FRAMES) if k // CHUNKSIZE == int(name[1:7]))
         elif name.endswith(".journal") and operation.kind == "sync":
             self._syncing[operation.thread] = int(name[1:7])
         elif operation.path == "store" and operation.kind == "sync" and operation.thread in self._syncing:
@@ -117,9 +122,10 @@ def test_power_cut(fmt: str, sync: bool, tmp_path: Path, need_tool: Callable[[st
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     operations = trace(command, recorded, tmp_path / "trace", env=environment)
 
+    finished_chunks = sync or fmt != "npy"
     rng = random.Random(f"{SEED} {fmt} {sync}")
     cuts = Counter(rng.choices(range(len(operations)), k=CUTS))
-    disk, promise, unfinished = Disk(), Promise(), 0
+    disk, promise, unfinished = Disk(), Promise(finished_chunks=finished_chunks), 0
     for n, operation in enumerate(operations):
         disk.do(operation)
         promise.do(operation)
@@ -137,7 +143,7 @@ def test_power_cut(fmt: str, sync: bool, tmp_path: Path, need_tool: Callable[[st
             shutil.rmtree(place)
             unfinished += promise.goes_into_unfinished_chunks
     # what has been compared was worth it
-    assert promise.closed and promise.frames == set(range(FRAMES))
+    assert promise.closed and promise.frames == (set(range(FRAMES)) if finished_chunks else set())
     assert bool(unfinished) == sync
     real = {str(p.relative_to(recorded)): p.read_bytes() for p in recorded.rglob("*") if p.is_file()}
     assert disk.files() == real

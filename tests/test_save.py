@@ -407,9 +407,7 @@ class TestInterrupted:
     ) -> None:
         path = tmp_path / "store"
         command = [sys.executable, "-m", "imgstore", "save", "--source", long_video, "--format", fmt, path]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ELSEWHERE
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ELSEWHERE)
         try:
             deadline = time.monotonic() + 60
             while not _something_written(path):

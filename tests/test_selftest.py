@@ -60,9 +60,7 @@ def check(*arguments: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     environment.update(kwargs.pop("environment", {}))
     command = [sys.executable, "-m", "imgstore", "test", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, check=False, env=environment, **kwargs
-    )
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment, **kwargs)
 
 
 @pytest.fixture(scope="module")

@@ -245,9 +245,7 @@ class TestPlaying:
         assert f"frame {FIRST + 2} (3/{COUNT})" in errors
 
     @pytest.mark.parametrize("arguments, seconds", [(["--fps", "60"], 1.0), ([], COUNT / 25)])
-    def test_real_time(
-        self, view: Callable[..., Viewer], store: Path, arguments: list[str], seconds: float
-    ) -> None:
+    def test_real_time(self, view: Callable[..., Viewer], store: Path, arguments: list[str], seconds: float) -> None:
         """It takes as long as it took, by --fps or by the store's own rate."""
         viewer = view(store, "--verbose", *arguments)
         assert viewer.process.stderr is not None
