@@ -17,15 +17,16 @@ import xxhash
 from imgstore.codec import Buffer
 from imgstore.layout import METADATA_FILENAME
 
-__all__ = ["CHECKSUM_NAMES", "checksum", "checksum_arrays", "file_checksum", "place_arrays"]
+__all__ = ["checksum", "checksum_arrays", "file_checksum", "frame_arrays", "place_arrays"]
 
 SIZE_NAME = "_checksum_size"
 HASH_NAME = "_checksum_xxh3_64"
 EXTRA_DATA_NAME = "_checksum_extra_data"
 METADATA_NAME = "_checksum_metadata"
 CHUNK_NAME = "_checksum_chunk"
+FRAME_NAME = "_checksum_frame_xxh3_64"  # of each frame's bytes in a video file, where the codec knows them
+STREAM_NAME = "_checksum_stream"  # of what decoding them depends on
 SINCE_REPAIR_NAME = "_checksum_since_repair"  # of what repair has found, which nothing tells to be what was written
-CHECKSUM_NAMES = (SIZE_NAME, HASH_NAME, EXTRA_DATA_NAME, METADATA_NAME, CHUNK_NAME, SINCE_REPAIR_NAME)
 
 _BLOCK = 2**20
 
@@ -74,6 +75,29 @@ def checksum_arrays(
     }
     if extra_data_path is not None:
         arrays[EXTRA_DATA_NAME] = np.array([file_checksum(extra_data_path)[1]], np.uint64)
+    return arrays
+
+
+def frame_arrays(hashes: Sequence[int], description: bytes | None) -> dict[str, npt.NDArray[Any]]:
+    """Put checksums of the frames in a video file into the form in which a chunk's index holds them.
+
+    Parameters
+    ----------
+    hashes : sequence of int
+        Of each frame's bytes; none where they are not known.
+    description : bytes or None
+        What decoding them depends on.
+
+    Returns
+    -------
+    dict
+        ``_checksum_frame_xxh3_64`` (uint64), ``_checksum_stream`` (uint64, one entry).
+    """
+    arrays = {}
+    if hashes:
+        arrays[FRAME_NAME] = np.array(hashes, np.uint64)
+    if description is not None:
+        arrays[STREAM_NAME] = np.array([checksum([description])], np.uint64)
     return arrays
 
 

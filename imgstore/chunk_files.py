@@ -125,6 +125,10 @@ class DirectoryChunk:
         """Return sizes and checksums of the frames' files."""
         return self.sizes, self.hashes
 
+    def frame_checksums(self) -> tuple[list[int], bytes | None]:
+        """Nothing: each frame has a file."""
+        return [], None
+
 
 class VideoChunk:
     """A chunk that is one file, written by its codec.
@@ -146,6 +150,8 @@ class VideoChunk:
         self.path = path
         self._codec, self._format, self._spec = entry.codec, entry.format, conformer.stored
         self._lock = threading.Lock()  # frames come in one thread, and are flushed in another
+        self._count = 0  # frames added
+        self._hashes: list[int] = []  # of those whose bytes are known
         try:
             self._writer = entry.codec.open_writer(path, entry.format, conformer.stored, options)
         except BaseException:
@@ -157,7 +163,10 @@ class VideoChunk:
         """Encode a frame; return where its bytes begin in the file, how many they are, and their checksum, or zeros."""
         with self._lock:
             self._writer.add(img)
-            extent = self._writer.extent
+            extent, packet = self._writer.extent, self._writer.packet
+            self._count += 1
+            if packet is not None:
+                self._hashes.append(checksum([packet]))
         if extent is None:
             return 0, 0, 0
         offset, data = extent
@@ -232,6 +241,11 @@ class VideoChunk:
         """Return size and checksum of the file."""
         size, noted = file_checksum(self.path)
         return [size], [noted]
+
+    def frame_checksums(self) -> tuple[list[int], bytes | None]:
+        """Return the checksum of each frame's bytes, none where they are not known, and what decoding depends on."""
+        with self._lock:
+            return (self._hashes if self._count == len(self._hashes) else []), self._writer.description
 
 
 ChunkFiles = DirectoryChunk | VideoChunk

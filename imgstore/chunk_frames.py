@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
-from imgstore.checksums import checksum
+from imgstore.checksums import FRAME_NAME, HASH_NAME, STREAM_NAME, checksum
+from imgstore.chunk_index import read_arrays
 from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
-from imgstore.errors import ChunkError, FrameDecodeError
-from imgstore.layout import chunk_path
+from imgstore.errors import ChunkError, ChunkIndexError, FrameDecodeError
+from imgstore.layout import chunk_base, chunk_path
 from imgstore.plugins import RegisteredCodec
 
 __all__ = ["DEFAULT_CACHE_SIZE", "ChunkFrames"]
@@ -21,15 +24,19 @@ __all__ = ["DEFAULT_CACHE_SIZE", "ChunkFrames"]
 Frame = npt.NDArray[Any]
 DEFAULT_CACHE_SIZE = 256 * 2**20
 _MAX_OPEN_CHUNKS = 8
+_MAX_OPEN_DIRECTORIES = 512  # of which only checksums are kept
+_PIECE = 1 << 20  # bytes that are read and, while the processor's cache has them, compared
+_HUGE = 4 << 20  # numpy asks for large pages from here on, which take the system less time
 
 
 class _DirectoryReader(ChunkReader):
     """A chunk that is a directory with a file per frame."""
 
-    def __init__(self, path: str, extension: str, decode: Callable[[Frame], Frame]):
+    def __init__(self, path: str, extension: str, decode: Callable[[Frame], Frame], checksums: Sequence[int]):
         self._path = path
         self._extension = extension
         self._decode = decode
+        self._checksums = checksums
 
     @property
     def frame_count(self) -> int:
@@ -44,7 +51,8 @@ class _DirectoryReader(ChunkReader):
     def read(self, position: int) -> Frame:
         path = self._file(position)
         try:
-            return self._decode(read_bytes(path))
+            noted = self._checksums[position] if position < len(self._checksums) else None
+            return self._decode(read_bytes(path, noted))
         except FileNotFoundError:
             raise FrameDecodeError(f"{path}: the file of this frame is missing") from None
         except Exception as error:
@@ -54,16 +62,29 @@ class _DirectoryReader(ChunkReader):
         """Nothing is kept open."""
 
 
-def read_bytes(path: str) -> Frame:
-    """Read a whole file into a new uint8 array."""
+def read_bytes(path: str, noted: int | None = None) -> Frame:
+    """Read a whole file into a new uint8 array, and compare it with its XXH3-64 if that is given.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    ValueError
+        It is not what was written.
+    """
     with open(path, "rb", buffering=0) as file:
-        data = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
-        done, view = 0, memoryview(data)  # type: ignore[arg-type]
-        while done < len(data):
-            count = file.readinto(view[done:])
+        size = os.fstat(file.fileno()).st_size
+        data = np.empty(_HUGE, np.uint8)[:size] if _HUGE // 2 <= size < _HUGE else np.empty(size, np.uint8)
+        done, view, state = 0, memoryview(data), xxhash.xxh3_64()  # type: ignore[arg-type]
+        while done < size:
+            count = file.readinto(view[done : done + _PIECE])
             if not count:
                 raise EOFError(f"the file was cut to {done} bytes while it was read")
+            if noted is not None:
+                state.update(view[done : done + count])
             done += count
+    if noted is not None and state.intdigest() != noted:
+        raise ValueError("the file is not what was written, its checksum is another")
     return data
 
 
@@ -82,16 +103,26 @@ class ChunkFrames:
         What every frame must look like.
     options : mapping
         For the codec: ``seek``, ``threads``, ``cache_size``.
+    checksums : bool
+        Compare what is read with the checksums in the chunks' indexes.
     """
 
     def __init__(
-        self, root: str, entry: RegisteredCodec, extension: str | None, spec: FrameSpec, options: Mapping[str, Any]
+        self,
+        root: str,
+        entry: RegisteredCodec,
+        extension: str | None,
+        spec: FrameSpec,
+        options: Mapping[str, Any],
+        *,
+        checksums: bool,
     ):
         self._root = root
         self._entry = entry
         self._extension = extension
         self._spec = spec
         self._options = options
+        self._checksums = checksums
         self._open: OrderedDict[int, ChunkReader] = OrderedDict()
         self._compared: dict[int, int] = {}  # frames of unfinished chunks whose content is as it was written
         self._pid = os.getpid()
@@ -123,17 +154,34 @@ class ChunkFrames:
     def _open_chunk(self, chunk: int) -> ChunkReader:
         path = chunk_path(self._root, chunk, self._extension)
         if self._decode is not None:
-            return _DirectoryReader(path, self._entry.format.extension, self._decode)
+            (noted,) = self._noted(chunk, HASH_NAME)
+            return _DirectoryReader(path, self._entry.format.extension, self._decode, noted or [])
         assert isinstance(self._entry.codec, ChunkCodec)
+        frames, stream = self._noted(chunk, FRAME_NAME, STREAM_NAME)
+        options = {**self._options, "checksums": None if frames is None else np.array(frames, np.uint64)}
         try:
-            return self._entry.codec.open_reader(path, self._entry.format, self._spec, self._options)
+            reader = self._entry.codec.open_reader(path, self._entry.format, self._spec, options)
         except Exception as error:
             raise ChunkError(f"{path}: this chunk cannot be opened: {error}") from error
+        if stream is not None and reader.description is not None and stream != [checksum([reader.description])]:
+            reader.close()
+            raise ChunkError(f"{path}: this chunk cannot be opened: what it says of its frames is not what was written")
+        return reader
+
+    def _noted(self, chunk: int, *names: str) -> list[list[int] | None]:
+        """Return checksums of a chunk by name, as its index has them; None where there are none."""
+        arrays: Mapping[str, npt.NDArray[Any]] = {}
+        if self._checksums:
+            with contextlib.suppress(ChunkIndexError):  # of an unfinished chunk the journal has them, see `readable`
+                arrays = read_arrays(chunk_base(self._root, chunk, self._extension), names)
+        usable = {name: a.tolist() for name, a in arrays.items() if a.ndim == 1 and a.dtype == np.uint64}
+        return [usable.get(name) for name in names]
 
     def _drop_oldest(self) -> None:
         limit = self._options["cache_size"]
+        most = _MAX_OPEN_CHUNKS if self._decode is None else _MAX_OPEN_DIRECTORIES
         while len(self._open) > 1 and (
-            len(self._open) > _MAX_OPEN_CHUNKS or sum(r.nbytes for r in self._open.values()) > limit
+            len(self._open) > most or sum(r.nbytes for r in self._open.values()) > limit
         ):
             self._open.popitem(last=False)[1].close()
 

@@ -31,7 +31,7 @@ from imgstore.atomic import replace_file
 from imgstore.errors import ArgumentError, ChunkIndexError
 from imgstore.plain_yaml import load_plain_yaml
 
-__all__ = ["as_frame_numbers", "as_frame_times", "read_all_arrays", "read_chunk_index", "write_chunk_index"]
+__all__ = ["as_frame_numbers", "as_frame_times", "read_all_arrays", "read_arrays", "read_chunk_index", "write_chunk_index"]
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
@@ -76,6 +76,30 @@ def read_chunk_index(base: str | os.PathLike[str]) -> tuple[Int64Array, Float64A
         else:
             arrays = _parse_yaml(data)
         return _checked_pair(arrays)
+    except _Fault as fault:
+        raise ChunkIndexError(f"{path}: {fault}") from fault.__cause__
+
+
+def read_arrays(base: str | os.PathLike[str], names: Sequence[str]) -> Mapping[str, npt.NDArray[Any]]:
+    """Read some arrays of a chunk's index, those that are there.
+
+    Parameters
+    ----------
+    base : str or PathLike
+        The index's path without its extension.
+    names : sequence of str
+        Which.
+
+    Raises
+    ------
+    ChunkIndexError
+        The file is missing, unreadable or damaged.
+    """
+    path, data = _read_file(base)
+    if not path.endswith(".npz"):
+        return {}
+    try:
+        return _parse_npz(data, names)
     except _Fault as fault:
         raise ChunkIndexError(f"{path}: {fault}") from fault.__cause__
 
@@ -295,14 +319,15 @@ def _parse_yaml(data: bytes) -> Mapping[Any, Any]:
     return content
 
 
-def _parse_npz(data: bytes) -> Mapping[str, npt.NDArray[Any]]:
-    """Read `frame_number` and `frame_time`, as views of `data` where they lie in it uncompressed."""
+def _parse_npz(data: bytes, wanted: Sequence[str] = (_NUMBER, _TIME)) -> Mapping[str, npt.NDArray[Any]]:
+    """Read some arrays, as views of `data` where they lie in it uncompressed."""
     end = len(data) - _END.size
     if end < 0 or data[:2] != b"PK":
         raise _Fault("the chunk's index is damaged: this is no .npz archive" if data else "the file is empty")
     signature, *_, entries, size, offset, comment = _END.unpack_from(data, end)
     if signature != b"PK\5\6" or comment or offset + size != end:
-        return _parse_npz_with_zipfile(data, wanted=(_NUMBER, _TIME))
+        return _parse_npz_with_zipfile(data, wanted)
+    members = [f"{name}.npy".encode() for name in wanted]
     arrays: dict[str, npt.NDArray[Any]] = {}
     position: int = offset
     try:
@@ -312,11 +337,11 @@ def _parse_npz(data: bytes) -> Mapping[str, npt.NDArray[Any]]:
             position += _CENTRAL.size
             name = data[position : position + name_size]
             position += name_size + entry[11] + entry[12]
-            if name not in (b"frame_number.npy", b"frame_time.npy"):
+            if name not in members:
                 continue
             plainly_stored = not method and not flags & _ENCRYPTED and compressed == plain != _ZIP64
             if signature != b"PK\1\2" or not plainly_stored:
-                return _parse_npz_with_zipfile(data, wanted=(_NUMBER, _TIME))
+                return _parse_npz_with_zipfile(data, wanted)
             start = entry[-1]
             local = _LOCAL.unpack_from(data, start)
             start += _LOCAL.size + local[-2] + local[-1]
@@ -329,7 +354,7 @@ def _parse_npz(data: bytes) -> Mapping[str, npt.NDArray[Any]]:
     return arrays
 
 
-def _parse_npz_with_zipfile(data: bytes, wanted: tuple[str, ...] | None) -> dict[str, npt.NDArray[Any]]:
+def _parse_npz_with_zipfile(data: bytes, wanted: Sequence[str] | None) -> dict[str, npt.NDArray[Any]]:
     """Read the `wanted` arrays, or all that need no pickle, of an archive of any kind."""
     if not data:
         raise _Fault("the file is empty")

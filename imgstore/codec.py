@@ -205,6 +205,19 @@ class ChunkWriter(ABC):
         return None
 
     @property
+    def packet(self) -> bytes | None:
+        """What the last `add` has put into the file of the picture alone, as it comes before the decoder when it is read.
+
+        `ChunkCodec.open_reader` is given its checksum. None where the codec does not know it.
+        """
+        return None
+
+    @property
+    def description(self) -> bytes | None:
+        """What `ChunkReader.description` will say of the file, once it is closed; None where the codec does not know."""
+        return None
+
+    @property
     def writes_through(self) -> bool:
         """Whether the operating system has every frame that was added: then closing may wait for a quiet moment."""
         return False
@@ -260,6 +273,12 @@ class ChunkReader(ABC):
             out[k][...] = self.read(position)
 
     @property
+    def description(self) -> bytes | None:
+        """What decoding depends on besides the frames' bytes, such as size and parameters, for comparison with what was
+        written; None where the codec does not know."""
+        return None
+
+    @property
     def reads_ahead(self) -> bool:
         """Whether reading in order gains from decoding ahead in the background."""
         return False
@@ -295,7 +314,9 @@ class ChunkCodec(Codec):
             What the frames shall be: `read` gives exactly this, or raises.
         options : mapping
             ``seek`` (bool): False when the file may only be decoded forward. ``threads`` (int): 0 for as many as
-            there are cores. ``cache_size`` (int): bytes that decoded frames may take.
+            there are cores. ``cache_size`` (int): bytes that decoded frames may take. ``checksums`` (ndarray of uint64
+            or None): XXH3-64 of each frame's `ChunkWriter.packet`, in the order of positions; a frame whose bytes are
+            others, or which depends on such a one, must be an error. A codec that never gave a packet is given None.
 
         Raises
         ------

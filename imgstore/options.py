@@ -17,7 +17,6 @@ from imgstore.index import ImgStoreIndex
 __all__ = ["ReadOptions", "WriteOptions", "check_codec_options", "parse_read_options", "parse_write_options"]
 
 # 0.x took one set of keywords for both directions, and two that do nothing.
-_ONLY_FOR_READING = ("seek", "index", "gpu_id", "videosize", "threads", "cache_size")
 _ONLY_FOR_WRITING = ("imgshape", "imgdtype", "chunksize", "metadata", "encoding", "fps", "overwrite", "format")
 
 
@@ -27,6 +26,7 @@ class ReadOptions:
 
     index: ImgStoreIndex | None
     backend: str | None
+    checksums: bool
     codec: dict[str, Any]  # seek, threads, cache_size
 
 
@@ -63,14 +63,15 @@ def parse_read_options(given: Mapping[str, Any]) -> ReadOptions:
     index, backend = options.pop("index", None), options.pop("backend", None)
     if index is not None and not isinstance(index, ImgStoreIndex):
         raise ArgumentError(f"index must be an ImgStoreIndex, not {type(index).__name__}")
+    checksums = bool(options.pop("checksums", True))
     codec: dict[str, Any] = {"seek": bool(options.pop("seek", True))}
     for name, default in (("threads", 0), ("cache_size", DEFAULT_CACHE_SIZE)):
         value = options.pop(name, None)
         codec[name] = default if value is None else _whole_number(name, value, 0)
     if options:
-        known = "index, backend, seek, threads, cache_size"
+        known = "index, backend, seek, threads, cache_size, checksums"
         raise UnknownOptionError(f"reading takes no keyword {min(options)!r}, only {known}")
-    return ReadOptions(index, backend, codec)
+    return ReadOptions(index, backend, checksums, codec)
 
 
 def parse_write_options(given: Mapping[str, Any]) -> WriteOptions:

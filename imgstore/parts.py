@@ -99,4 +99,5 @@ def take_apart(path: str | os.PathLike[str]) -> StoreParts:
     entry = plugins.codec_for_stored(meta.format, meta.extension)
     spec = FrameSpec(meta.imgshape, meta.imgdtype)
     options = {"seek": True, "threads": 0, "cache_size": _CACHE_SIZE}
-    return StoreParts(root, meta, entry, spec, ChunkFrames(root, entry, meta.extension, spec, options))
+    frames = ChunkFrames(root, entry, meta.extension, spec, options, checksums=False)  # compared by whole files
+    return StoreParts(root, meta, entry, spec, frames)

@@ -21,6 +21,7 @@ from imgstore.checksums import (
     METADATA_NAME,
     SINCE_REPAIR_NAME,
     SIZE_NAME,
+    STREAM_NAME,
     checksum_arrays,
     file_checksum,
     place_arrays,
@@ -43,7 +44,7 @@ Array = npt.NDArray[Any]
 Guess = Callable[[int, int], tuple[Array, Array, str, bool] | None]
 
 _LARGEST_TEXT = 1 << 29
-_ONE_ENTRY = (METADATA_NAME, CHUNK_NAME, SINCE_REPAIR_NAME)
+_ONE_ENTRY = (METADATA_NAME, CHUNK_NAME, SINCE_REPAIR_NAME, STREAM_NAME)
 _SINCE_REPAIR = {SINCE_REPAIR_NAME: np.ones(1, np.bool_)}
 
 
@@ -403,6 +404,7 @@ class ChunkMender:
                 extra[SIZE_NAME] = np.array([size for size, _ in files], np.int64)
                 extra[HASH_NAME] = np.array([content_hash for _, content_hash in files], np.uint64)
                 extra |= _SINCE_REPAIR
+                extra.pop(STREAM_NAME, None)  # a mended file may have a header of another kind
             if os.path.exists(records_path(base)):
                 extra[EXTRA_DATA_NAME] = np.array([file_checksum(records_path(base))[1]], np.uint64)
         write_chunk_index(base, arrays["frame_number"][:kept], arrays["frame_time"][:kept], extra)

@@ -116,7 +116,7 @@ class ImgStore(LegacyNames):
             check_encoding(meta.encoding)
         self._entry = plugins.codec_for_stored(meta.format, meta.extension, options.backend)
         spec = FrameSpec(meta.imgshape, meta.imgdtype)
-        frames = ChunkFrames(self._root, self._entry, meta.extension, spec, options.codec)
+        frames = ChunkFrames(self._root, self._entry, meta.extension, spec, options.codec, checksums=options.checksums)
         frame_bytes = math.prod(spec.shape) * spec.dtype.itemsize
         self._index_given = options.index is not None
         self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, options.index)

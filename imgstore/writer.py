@@ -21,7 +21,7 @@ import numpy.typing as npt
 from imgstore import extra_data
 from imgstore.atomic import sync_directory
 from imgstore.background import InOrder
-from imgstore.checksums import checksum_arrays, place_arrays
+from imgstore.checksums import checksum_arrays, frame_arrays, place_arrays
 from imgstore.chunk_files import ChunkFiles, DirectoryChunk, VideoChunk, sync_file
 from imgstore.chunk_index import read_chunk_index, write_chunk_index
 from imgstore.codec import Buffer, ChunkCodec, FrameCodec
@@ -328,6 +328,8 @@ class Writer:
                 sizes, hashes = sizes[:count], hashes[:count]
             extra_path = extra_data.records_path(base) if chunk.records else None
             checksums = checksum_arrays(sizes, hashes, extra_path) | place_arrays(self._root, chunk.number)
+            if chunk.whole:
+                checksums |= frame_arrays(*chunk.files.frame_checksums())
             write_chunk_index(base, numbers, times, checksums)
             sync_directory(self._root)
         except OSError as error:

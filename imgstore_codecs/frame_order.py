@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["find_frames"]
 
 
-def find_frames(path: str, threads: int) -> tuple[Stretch, PacketTable, dict[int, str]]:
+def find_frames(
+    path: str, threads: int, checksums: npt.NDArray[np.uint64] | None = None
+) -> tuple[Stretch, PacketTable, dict[int, str]]:
     """Open a video and find its frames, reading and decoding no more of it than that takes.
 
     Parameters
@@ -28,6 +30,8 @@ def find_frames(path: str, threads: int) -> tuple[Stretch, PacketTable, dict[int
         The file.
     threads : int
         For decoding; 0: as many as there are cores.
+    checksums : numpy.ndarray of uint64, optional
+        XXH3-64 of the packet of each frame as they were written, in the order of both decoding and presentation.
 
     Returns
     -------
@@ -63,16 +67,28 @@ def find_frames(path: str, threads: int) -> tuple[Stretch, PacketTable, dict[int
                 lost = _lost_at_start(stretch, table)
                 stretch.ended = True
                 table.order = np.array([p for p in table.order.tolist() if p not in lost], np.int64)
-        stretch.use(table)
         faults = {}
-        if not table.from_index and np.any(np.diff(table.order) < 0) and ends_early(path):
+        if checksums is not None:
+            if table.hashes is None and not table.fits(len(checksums)):
+                table = _table_with_hashes(path, threads)
+            table.expect(checksums)
+        elif not table.from_index and table.order is not None and np.any(np.diff(table.order) < 0) and ends_early(path):
             # what is missing at the end may have been shown between the last ones
             for place in table.order[-max(1, stretch.context.reorder_depth) :].tolist():
                 faults[place] = "the file ends early, so that nobody knows which frame this is"
+        stretch.use(table)
     except BaseException:
         stretch.close()
         raise
     return stretch, table, faults
+
+
+def _table_with_hashes(path: str, threads: int) -> PacketTable:
+    stretch = Stretch(path, threads)
+    try:
+        return table_by_demuxing(stretch.container, stretch.stream)
+    finally:
+        stretch.close()
 
 
 def _reopen(stretch: Stretch, path: str, threads: int) -> Stretch:

@@ -33,8 +33,9 @@ class Sink(ABC):
     """Takes the packets of one video."""
 
     @abstractmethod
-    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes]:
-        """Append a packet; return where it begins in the file, and its bytes there, which stay as they are.
+    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes, bytes]:
+        """Append a packet; return where it begins in the file, its bytes there, which stay as they are, and of these
+        what a reader gets as the packet.
 
         Raises
         ------
@@ -148,12 +149,12 @@ class FFmpegFile(Sink):
         finally:
             os.close(descriptor)
 
-    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes]:
+    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes, bytes]:
         data = bytes(packet)
         packet.stream = self.stream
         self.container.mux_one(packet)
         self._end = os.path.getsize(self._path)
-        return self._end - len(data) - len(data) % 2, data  # at even places in the file
+        return self._end - len(data) - len(data) % 2, data, data  # at even places in the file
 
     def close(self) -> None:
         if self._open:

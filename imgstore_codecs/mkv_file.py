@@ -69,7 +69,7 @@ class MkvFile(GrowingFile):
         self._last = 0  # latest time
         self._keys: list[tuple[int, int]] = []  # time and place
 
-    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes]:
+    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes, bytes]:
         head = b""
         if not self._parts:
             described = self._describe(packet)
@@ -89,7 +89,7 @@ class MkvFile(GrowingFile):
         self._last = max(self._last, time)
         if packet.is_keyframe:
             self._keys.append((time, at - self._content))
-        return at, cluster
+        return at, cluster, sample
 
     def _beginning(self, size: bytes = _UNKNOWN_SIZE, duration: float = 0.0, cues: int | None = None) -> bytes:
         """Put together everything before the frames; its length is always the same."""

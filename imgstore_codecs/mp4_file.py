@@ -71,7 +71,7 @@ class Mp4File(GrowingFile):
         self._composition: list[int] = []
         self._keys: list[int] = []  # counted from 1
 
-    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes]:
+    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes, bytes]:
         head = b""
         if not self._moov:
             head = self._begin(self._describe(packet))
@@ -89,7 +89,7 @@ class Mp4File(GrowingFile):
         self._composition.append(composition)
         if packet.is_keyframe:
             self._keys.append(len(self._sizes))
-        return at, fragment
+        return at, fragment, sample
 
     def _begin(self, described: bytes) -> bytes:
         """Take over FFmpeg's description of the stream; return the beginning of the file."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint, checksums_agree, is_shown, seek_point
 
@@ -47,13 +49,20 @@ class PacketTable:
     shown : numpy.ndarray of bool
         Gives a frame: not cut away by an edit list, not empty.
     order : numpy.ndarray of int64 or None
-        Place in decoding order of each frame, in the order of presentation. None: only decoding can tell.
+        Place in decoding order of each frame, in the order of presentation, -1 where the frame's packet is missing.
+        None: only decoding can tell.
     point : dict of int to SeekPoint
         What is known of packets flagged as key frames.
     has_checksums : bool
         Each packet has checksums that can be checked.
     from_index : bool
         Taken from the container's index, so that it lists packets that the file may lack.
+    hashes : list of int, optional
+        XXH3-64 of the packets' bytes, where they have been read.
+    expected : list of int or None, optional
+        XXH3-64 that the packets' bytes must have, where that is known; None for one that does not belong here.
+    gaps : set of int
+        Packets before which others are missing.
     """
 
     pts: Ints
@@ -66,6 +75,9 @@ class PacketTable:
     point: dict[int, SeekPoint]
     has_checksums: bool = False
     from_index: bool = False
+    hashes: list[int] | None = None
+    expected: list[int | None] | None = None
+    gaps: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.size)
@@ -75,7 +87,8 @@ class PacketTable:
         """Position of each packet's frame in the order of presentation, -1 where it has none; once `order` is known."""
         assert self.order is not None
         rank = np.full(len(self), -1, np.int64)
-        rank[self.order] = np.arange(len(self.order))
+        there = np.flatnonzero(self.order >= 0)
+        rank[self.order[there]] = there
         return rank
 
     @cached_property
@@ -94,8 +107,40 @@ class PacketTable:
     @property
     def nbytes(self) -> int:
         """Memory that the table takes, in bytes."""
-        # four numbers, two flags, order, rank, and an entry in the dict of identity
-        return len(self) * (4 * 8 + 2 + 2 * 8 + 128)
+        # four numbers, two flags, order, rank, checksums, and an entry in the dict of identity
+        return len(self) * (4 * 8 + 2 + 2 * 8 + 2 * 40 + 128)
+
+    def fits(self, count: int) -> bool:
+        """Whether there are so many packets, each with a frame, shown in the order of decoding."""
+        return self.order is not None and np.array_equal(self.order, np.arange(count)) and len(self) == count
+
+    def expect(self, checksums: npt.NDArray[np.uint64]) -> None:
+        """Take the checksums of the frames that were written, in the order of both decoding and presentation.
+
+        Where the file does not hold as many packets, they tell which frame a packet is, as far as packets are what was
+        written.
+        """
+        wanted: list[int] = checksums.tolist()
+        if self.fits(len(wanted)):
+            self.expected = list(wanted)
+            return
+        assert self.hashes is not None
+        positions: dict[int, list[int]] = {}
+        for position, wanted_hash in enumerate(wanted):
+            positions.setdefault(wanted_hash, []).append(position)
+        self.order = np.full(len(wanted), -1, np.int64)
+        self.expected = [None] * len(self)
+        cursor = 0
+        for place, found in enumerate(self.hashes):
+            candidates = positions.get(found, [])
+            at = bisect.bisect_left(candidates, cursor)
+            if at < len(candidates):
+                self.order[candidates[at]] = place
+                self.expected[place] = found
+                if candidates[at] > cursor:
+                    self.gaps.add(place)
+                cursor = candidates[at] + 1
+        self.order = self.order[:cursor]
 
 
 def packets_from(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
@@ -125,9 +170,11 @@ def table_by_demuxing(container: InputContainer, stream: VideoStream) -> PacketT
     rows: list[tuple[int, int, int, int, bool, bool]] = []
     point: dict[int, SeekPoint] = {}
     has_checksums = False
+    hashes: list[int] = []
     for packet in packets_from(container, stream):
         pts, dts, pos = packet.pts, packet.dts, packet.pos
         data = memoryview(packet)
+        hashes.append(xxhash.xxh3_64_intdigest(data))
         if packet.is_keyframe:
             point[len(rows)] = seek_point(codec, extradata, data)
         if codec == "ffv1" and len(rows) < 3:  # whichever is undamaged tells
@@ -147,7 +194,7 @@ def table_by_demuxing(container: InputContainer, stream: VideoStream) -> PacketT
     key, shown = columns[4:] != 0
     reorders = bool(context.reorder_depth) and codec not in INTRA_CODECS
     order = _order_by_pts(container.format.name, pts, shown, reorders)
-    return PacketTable(pts, dts, pos, size, key, shown, order, point, has_checksums)
+    return PacketTable(pts, dts, pos, size, key, shown, order, point, has_checksums, hashes=hashes)
 
 
 def _order_by_pts(format_name: str, pts: Ints, shown: npt.NDArray[np.bool_], reorders: bool) -> Ints | None:

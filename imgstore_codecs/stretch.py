@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import xxhash
+
 from imgstore.errors import ChunkError
 from imgstore_codecs.bitstream import (
+    INTRA_CODECS,
     SeekPoint,
     checksums_agree,
     decodes_in_one_piece,
@@ -94,6 +97,7 @@ class Stretch:
         context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
         if context.name == "mjpeg":  # else it fills the rest of a torn picture with the one before
             context.options = {"err_detect": "explode"}
+        self._is_intra = context.name in INTRA_CODECS
         self.stream: VideoStream = videos[0]
         self.context = context
         self.packets: Iterator[Packet[VideoStream]]
@@ -208,6 +212,8 @@ class Stretch:
         self.next += 1
         if packet.size == 0:
             return []
+        if place in table.gaps:
+            self._note_damage(place - 1)
         damaged = bool(self._damage) and self._damage[-1][1] is None
         if damaged and packet.is_keyframe and self._point(place, packet) is not SeekPoint.NONE:
             self._damage[-1] = (self._damage[-1][0], place)
@@ -216,6 +222,10 @@ class Stretch:
             return []
         if table.has_checksums and not checksums_agree(memoryview(packet)):
             self._note(place, "its checksums do not agree", packet)
+            return []
+        if table.expected is not None and xxhash.xxh3_64_intdigest(memoryview(packet)) != table.expected[place]:
+            # whether others refer to it is not to be learned from it either, where a codec knows references at all
+            self._note(place, "its data are not what was written", packet if self._is_intra else None)
             return []
         codec, extradata = self.context.name, self.context.extradata
         if self.one_piece is None:
@@ -259,6 +269,9 @@ class Stretch:
         self.faults.setdefault(place, why)
         if packet is not None and is_unreferenced(self.context.name, self.context.extradata, memoryview(packet)):
             return
+        self._note_damage(place)
+
+    def _note_damage(self, place: int) -> None:
         if not self._damage or self._damage[-1][1] is not None:
             self._damage.append((place, None))
 

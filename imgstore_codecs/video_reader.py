@@ -17,6 +17,7 @@ from imgstore_codecs.in_order import InOrder
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.seeker import Seeker
+from imgstore_codecs.stream_description import describe
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -57,7 +58,7 @@ class VideoReader(ChunkReader):
     spec : FrameSpec
         What its frames shall be: uint8 or uint16, grayscale or BGR.
     options : mapping
-        ``seek``, ``threads`` and ``cache_size`` as `imgstore.codec.ChunkCodec.open_reader` says.
+        ``seek``, ``threads``, ``cache_size`` and ``checksums`` as `imgstore.codec.ChunkCodec.open_reader` says.
 
     Raises
     ------
@@ -80,7 +81,7 @@ class VideoReader(ChunkReader):
         self._decoders = min(self._threads or os.cpu_count() or 1, _MOST_DECODERS)
         self._pool: ThreadPoolExecutor | None = None
         self._pid = os.getpid()
-        stretch, self._table, self._faults = find_frames(path, self._threads)
+        stretch, self._table, self._faults = find_frames(path, self._threads, options.get("checksums"))
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
@@ -97,6 +98,11 @@ class VideoReader(ChunkReader):
     def frame_count(self) -> int:
         assert self._table.order is not None
         return len(self._table.order)
+
+    @property
+    def description(self) -> bytes | None:
+        stretch = self._main.stretch
+        return describe(stretch.stream) if stretch is not None else None
 
     @property
     def reads_ahead(self) -> bool:
@@ -125,7 +131,10 @@ class VideoReader(ChunkReader):
         assert self._table.order is not None
         if not 0 <= position < len(self._table.order):
             raise IndexError(f"{self._path}: the file holds {self.frame_count} frames, there is no frame {position}")
-        return int(self._table.order[position])
+        place = int(self._table.order[position])
+        if place < 0:
+            raise FrameDecodeError(f"{self._path}: the file's frame {position} is missing")
+        return place
 
     def _decode(self, place: int, position: int) -> VideoFrame:
         """Decode the frame at a position."""

@@ -15,6 +15,7 @@ from imgstore_codecs.growing import FFmpegFile, Sink, header_of_one_frame, sampl
 from imgstore_codecs.mkv_file import MkvFile
 from imgstore_codecs.mp4_file import Mp4File
 from imgstore_codecs.pixels import SWS_ACCURATE_RND, SWS_BICUBIC, SWS_FULL_CHR_H_INP
+from imgstore_codecs.stream_description import describe_file
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -48,11 +49,14 @@ class VideoWriter(ChunkWriter):
     def __init__(self, path: str, spec: FrameSpec, settings: Settings) -> None:
         import av
 
+        self._path = path
         self._spec = spec
         self._settings = settings
         self._count = 0
         self._written = 0
         self._extent: tuple[int, bytes] | None = None
+        self._packet: bytes | None = None
+        self._description: bytes | None = None
         self._sink: Sink | None = None
         file: FFmpegFile | None = None
         buffer = io.BytesIO()
@@ -173,17 +177,25 @@ class VideoWriter(ChunkWriter):
 
     def _pass_on(self, sink: Sink, picture: VideoFrame | None) -> None:
         """Encode a picture, or with None those that the encoder holds back, and put what comes out into the file."""
-        self._extent = None
+        self._extent = self._packet = None
         for packet in self._context.encode(picture):
-            offset, data = sink.add(packet)
+            offset, data, sample = sink.add(packet)
             self._written += 1
             if self._extent is not None:
-                data, offset = self._extent[1] + data, self._extent[0]
-            self._extent = offset, data
+                data, offset, sample = self._extent[1] + data, self._extent[0], b""
+            self._extent, self._packet = (offset, data), sample or None
 
     @property
     def extent(self) -> tuple[int, bytes] | None:
         return self._extent
+
+    @property
+    def packet(self) -> bytes | None:
+        return self._packet
+
+    @property
+    def description(self) -> bytes | None:
+        return self._description
 
     @property
     def writes_through(self) -> bool:
@@ -197,6 +209,8 @@ class VideoWriter(ChunkWriter):
             self._pass_on(sink, None)
         sink.close()
         self._sink = None
+        if self._count:
+            self._description = describe_file(self._path)
 
     def abandon(self) -> None:
         sink, self._sink = self._sink, None
