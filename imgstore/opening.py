@@ -42,6 +42,9 @@ def new_for_filename(path: Path | None = None, *, basedir: Path | None = None, m
         For decoding; default as many as there are cores.
     cache_size : int, optional
         Memory for decoded frames and open chunks, in bytes.
+    checksums : bool, optional
+        False: do not compare frames with the checksums that were noted when they were written; damaged ones are then
+        what the decoder makes of them.
     gpu_id, videosize : optional
         Accepted for 0.x and ignored.
 
@@ -93,7 +96,8 @@ def new_for_format(
     flush_interval : float, optional
         Seconds of recording that a death of the process may take at most, default 1.
     sync : bool, optional
-        Make the same promise for a death of the machine, default False.
+        Make the same promise for a death of the machine, default False: what is written is then brought to the disk as
+        it comes, and not only videos and indexes when a chunk is complete.
     break_lock : bool, optional
         The writer that a lock names is known to be gone.
     overwrite : bool, optional

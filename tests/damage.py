@@ -27,7 +27,10 @@ from typing import Any
 from scenes import coded_frame
 
 import imgstore
+from imgstore.checksums import FRAME_NAME, HASH_NAME
+from imgstore.chunk_index import read_all_arrays
 from imgstore.errors import EndOfStoreError, ImgStoreError, ImgStoreWarning
+from imgstore.layout import chunk_base
 from imgstore.verify import Report, check_store
 
 FRAMES = 23
@@ -301,8 +304,12 @@ def _read(store: Path, template: Template, faults: list[Any] | None, wrong: list
                         continue
                     got.append(frame)
                     believed = faults is not None and not {None, chunk} & suspect
-                    if believed and frame != by_number.get(frame[0]):
+                    if frame == by_number.get(frame[0]):
+                        continue
+                    if believed:
                         wrong.append(f"{when}: frame {k} of chunk {chunk} is wrong, and verify does not name the chunk")
+                    elif _has_checksums(opened, chunk):
+                        wrong.append(f"{when}: frame {k} of chunk {chunk} is wrong, in spite of its checksum")
                 in_order = _read_in_order(opened)
                 if not failed and in_order != [frame[0] for frame in got]:
                     wrong.append(f"{when}: reading in order gives other frames than reading by position")
@@ -311,6 +318,15 @@ def _read(store: Path, template: Template, faults: list[Any] | None, wrong: list
         except ImgStoreError:
             return False
     return not failed and got == template.frames and text == template.extra
+
+
+def _has_checksums(opened: Any, chunk: int) -> bool:
+    """Whether a chunk's index, as it is now, says what its frames are."""
+    try:
+        arrays = read_all_arrays(chunk_base(opened._root, chunk, opened._meta.extension))
+    except ImgStoreError:
+        return False
+    return (HASH_NAME if opened._meta.extension is None else FRAME_NAME) in arrays
 
 
 def _read_in_order(opened: Any) -> list[int]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import damage
 import pytest
 
+from imgstore.verify import Fault
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="bounds memory with setrlimit, and files have holes")
 
 # Not by hash or by chance: a case that fails here fails for everybody.
@@ -39,6 +41,9 @@ def test_the_check_notices_a_frame_that_is_wrong(tmp_path: Path) -> None:
     frames[4] = (frames[4][0], frames[4][1], "another picture")
     assert not damage._read(template, damage.Template(template, frames, extra), [], wrong, "now")
     assert wrong == ["now: frame 4 of chunk 0 is wrong, and verify does not name the chunk"]
+    named = [Fault("checksum", str(template), 0, 4, "")]
+    damage._read(template, damage.Template(template, frames, extra), named, wrong, "now")
+    assert wrong[1:] == ["now: frame 4 of chunk 0 is wrong, in spite of its checksum"]
 
 
 def test_a_crash_and_a_hang_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
