@@ -56,14 +56,14 @@ class OpenCVVideoCodec(ChunkCodec):
             return absent
         fourcc = _FOURCC.get(fmt.name)
         if fourcc is None:
-            return f"OpenCV only reads {fmt.name}; the default backend, PyAV, writes it"
+            return f"OpenCV only reads {fmt.name}; backend 'pyav' is for writing it"
         with self._trials_lock:
             if fmt.name not in self._trials:
                 self._trials[fmt.name] = _can_encode(fourcc, fmt.extension)
             works = self._trials[fmt.name]
         if works:
             return None
-        return f"this build of OpenCV has no encoder for {fmt.name}; the default backend, PyAV, writes it"
+        return f"this build of OpenCV has no encoder for {fmt.name}; backend 'pyav' is for writing it"
 
     def missing_for_reading(self, fmt: Format) -> str | None:
         """Say why frames cannot be read; see `missing` for the arguments."""

@@ -48,7 +48,8 @@ def _missing(name: str) -> str | None:
     try:
         check_encoder(settings_for(fmt, FrameSpec((256, 256), np.dtype(np.uint8)), {}))
     except Exception as error:
-        return f"{encoder} needs an NVIDIA GPU and its driver ({error.__cause__ or error})"
+        log = getattr(error.__cause__, "log", None)  # of FFmpeg: level, name, message
+        return f"{encoder} needs an NVIDIA GPU and its driver ({log[2].strip() if log else error})"
     return None
 
 
