@@ -221,7 +221,7 @@ def as_frame_numbers(values: npt.ArrayLike) -> Int64Array:
     if array.dtype.kind == "i" or array.size == 0:
         return np.ascontiguousarray(array, dtype=np.int64)
     if array.dtype.kind == "u":
-        if array.max() > np.iinfo(np.int64).max:
+        if int(array.max()) > np.iinfo(np.int64).max:  # numpy 1 compares the two as floats
             raise ValueError("a frame number is beyond 64 bits")
     elif array.dtype.kind == "f":
         if not np.isfinite(array).all() or (array != np.rint(array)).any():

@@ -95,7 +95,9 @@ class Stretch:
             raise ChunkError(f"{path}: {lack}")
         context.thread_type = "FRAME" if ahead else "SLICE"
         context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
-        if context.name == "mjpeg":  # else it fills the rest of a torn picture with the one before
+        # Else MJPEG's fills the rest of a torn picture with the one before, and where several packets are decoded at a
+        # time, a picture may come out before it is known to be damaged.
+        if context.name == "mjpeg" or ahead:
             context.options = {"err_detect": "explode"}
         self._is_intra = context.name in INTRA_CODECS
         self.stream: VideoStream = videos[0]
@@ -121,6 +123,7 @@ class Stretch:
         self.start = start
         self.next = start  # place of the packet to be fed next
         self.ended = False  # nothing can be fed any more without going elsewhere
+        self.refused = False  # the decoder has met damage in what it held back
         self.waiting: set[int] = set()  # wanted and fed, not given yet
         self._flying: dict[int, Packet[VideoStream]] = {}  # fed, not come out of the decoder
         self._held: list[tuple[int, VideoFrame]] = []  # come out, not to be trusted yet
@@ -255,7 +258,7 @@ class Stretch:
         try:
             pictures = self.context.decode(None)
         except av.error.FFmpegError:
-            pictures = []
+            pictures, self.refused = [], True
         found = self._whole(pictures) + self._release(all_came=True)
         for place in self.waiting:
             self.faults.setdefault(place, "the decoder gives no picture for it")

@@ -14,6 +14,7 @@ from imgstore.codec import ChunkReader, FrameSpec
 from imgstore.errors import FrameDecodeError
 from imgstore_codecs.frame_order import find_frames
 from imgstore_codecs.in_order import InOrder
+from imgstore_codecs.jump import Jump
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.seeker import Seeker
@@ -86,8 +87,10 @@ class VideoReader(ChunkReader):
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
         self._in_order: InOrder | None = None
+        self._jump: Jump | None = None
         if self._decoders > 1:
             self._in_order = InOrder(path, self._threads, self._table, seeks)
+            self._jump = Jump(path, self._threads, self._table) if self._main.seeks else None
 
     @property
     def table(self) -> PacketTable:
@@ -156,6 +159,12 @@ class VideoReader(ChunkReader):
         elif self._jumps > 1 and self._main.seeks:
             last = position
         begun = self._main.reaching(place) is not None
+        if self._jump is not None and self._jumps > 1 and not (begun or back) and stretch is not None and stretch.one_piece:
+            pictures = self._jump.pictures(place)
+            if pictures is not None:
+                for other, picture in pictures.items():
+                    self._keep(other, picture)
+                return pictures[place]
         before = None
         while True:
             if not begun:
@@ -304,8 +313,9 @@ class VideoReader(ChunkReader):
             self._pool = None
             self._main.forget()
             self._helpers = []
-            if self._in_order is not None:
-                self._in_order.forget()
+            for helper in (self._in_order, self._jump):
+                if helper is not None:
+                    helper.forget()
             self._pictures = OrderedDict()
             self._held = 0
 
@@ -317,8 +327,9 @@ class VideoReader(ChunkReader):
         for seeker in (self._main, *(seeker for seeker, _ in self._helpers)):
             seeker.close()
         self._helpers = []
-        if self._in_order is not None:
-            self._in_order.close()
+        for helper in (self._in_order, self._jump):
+            if helper is not None:
+                helper.close()
         self._pictures = OrderedDict()
         self._held = 0
 
