@@ -19,6 +19,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange
 from scene import scene
 
 from imgstore.codec import Format, FrameSpec
@@ -47,6 +48,9 @@ def bare(codec: PyAVCodec, fmt: Format, path: str, images: list[np.ndarray]) -> 
         begin = time.perf_counter()
         for k, img in enumerate(images):
             frame = av.VideoFrame.from_ndarray(img, format=layout)
+            if settings.full_range:  # else the noise that has to be encoded would be less
+                full = ColorRange.JPEG
+                frame = frame.reformat(format=settings.pix_fmt, src_color_range=full, dst_color_range=full)
             frame.pts = k
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))

@@ -25,6 +25,8 @@ __all__ = ["VideoWriter"]
 Frame = npt.NDArray[Any]
 
 _GROWING: dict[str, type[Mp4File | MkvFile]] = {"mp4": Mp4File, "matroska": MkvFile}
+# Chroma of BT.601 from all 256 levels to the 224 around the middle that limited range has (ITU-R BT.601-7, 2.5).
+_LIMITED_CHROMA = np.rint(128 + (np.arange(256) - 128) * (112 / 127.5)).clip(16, 240).astype(np.uint8)
 _EIGHT_BIT_LUMA = frozenset(["gray", "yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12"])
 
 
@@ -112,11 +114,12 @@ class VideoWriter(ChunkWriter):
         import cv2
 
         height, width = img.shape[:2]
-        planes = cv2.cvtColor(img, cv2.COLOR_BGR2YUV_I420)
-        self._plane(0)[:, :width] = planes[:height]
-        chroma = planes[height:].reshape(2, height // 2, width // 2)
-        self._plane(1)[:, : width // 2] = chroma[0]
-        self._plane(2)[:, : width // 2] = chroma[1]
+        self._plane(0)[:, :width] = cv2.cvtColor(img, cv2.COLOR_BGR2YUV_I420)[:height]
+        # OpenCV's own chroma is that of one pixel in four: the mean has less noise, which costs an encoder time and bytes
+        half = cv2.resize(img, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        full_range = cv2.cvtColor(half, cv2.COLOR_BGR2YCrCb)
+        for plane, channel in ((1, 2), (2, 1)):
+            self._plane(plane)[:, : width // 2] = cv2.LUT(cv2.extractChannel(full_range, channel), _LIMITED_CHROMA)
         return self._picture
 
     def _fill_jpeg(self, img: Frame) -> VideoFrame:
@@ -132,8 +135,10 @@ class VideoWriter(ChunkWriter):
         return self._picture
 
     def _fill_bgr0(self, img: Frame) -> VideoFrame:
+        import cv2
+
         height, width = img.shape[:2]
-        self._plane(0)[:, : width * 4].reshape(height, width, 4)[..., :3] = img
+        cv2.cvtColor(img, cv2.COLOR_BGR2BGRA, dst=self._plane(0)[:, : width * 4].reshape(height, width, 4))
         return self._picture
 
     def _fill_gbr(self, img: Frame) -> VideoFrame:
