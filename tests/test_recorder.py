@@ -183,7 +183,8 @@ def test_a_collected_recorder_leaves_a_whole_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["interrupt", "end"])
 def test_ctrl_c_and_the_end_of_the_program_leave_a_whole_store(tmp_path: Path, fmt: str, how: str) -> None:
     program = (
-        "import sys, imgstore, itertools, time\n"
+        "import signal, sys, imgstore, itertools, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "sys.path.insert(0, sys.argv[3])\n"
         "from scenes import coded_frame\n"
         "r = imgstore.Recorder(imgstore.new_for_format(sys.argv[2], sys.argv[1], imgshape=(48, 64), chunksize=20))\n"
@@ -197,7 +198,10 @@ def test_ctrl_c_and_the_end_of_the_program_leave_a_whole_store(tmp_path: Path, f
         assert recording.stdout is not None and recording.stdout.readline() == b"on its way\n"
         if how == "interrupt":
             recording.send_signal(signal.SIGINT)
-        _, errors = recording.communicate(timeout=60)
+        try:
+            _, errors = recording.communicate(timeout=60)
+        finally:
+            recording.kill()
     assert (b"KeyboardInterrupt" in errors) == (how == "interrupt"), errors
     with imgstore.new_for_filename(tmp_path / "s") as store:
         assert store.frame_count >= 41

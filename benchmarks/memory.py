@@ -1,0 +1,88 @@
+"""How much a process grows while it reads a long recording.
+
+    python benchmarks/memory.py [--frames 100000] [--random 10000] [--formats avc1/mp4,npy] [--directory PATH]
+
+A store is written, then read by fresh processes: all frames in order through `get_next_image`, and frames at random
+through `get_image`. Each process notes its resident memory after a hundred frames, which fill caches and start threads,
+and the largest that it had from then on. The difference is to be under 50 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import psutil
+from scene import scene
+
+import imgstore
+
+HEIGHT, WIDTH = 240, 320
+FIRST = 100
+LIMIT = 50.0  # MB
+
+
+def main() -> int:
+    """Run the benchmark and print its table; the exit status is 1 where a process grew by more than the limit."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--random", type=int, default=10_000, help="frames that are read at random")
+    parser.add_argument("--formats", type=lambda text: text.split(","), default=["avc1/mp4", "npy"])
+    parser.add_argument("--directory", type=Path, help="where to write; default: the temporary directory")
+    parser.add_argument("--read", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.read:
+        print(json.dumps(read(**json.loads(options.read))))
+        return 0
+    print(f"{platform.machine()}, Python {platform.python_version()}, {options.frames} frames of {WIDTH} x {HEIGHT}\n")
+    print("| format | reading | frames | after 100, MB | most since, MB | growth, MB |")
+    print("|---|---|---|---|---|---|")
+    grown = 0.0
+    for fmt in options.formats:
+        with tempfile.TemporaryDirectory(prefix="imgstore-memory-", dir=options.directory) as directory:
+            path = str(Path(directory) / "s")
+            write(path, fmt, options.frames)
+            for how, count in (("in order", options.frames), ("at random", options.random)):
+                arguments = json.dumps({"path": path, "count": count, "in_order": how == "in order"})
+                done = subprocess.run(
+                    [sys.executable, __file__, "--read", arguments], check=True, capture_output=True, text=True
+                )
+                first, most = json.loads(done.stdout)
+                grown = max(grown, most - first)
+                print(f"| {fmt} | {how} | {count} | {first:.0f} | {most:.0f} | {most - first:.0f} |", flush=True)
+    return int(grown > LIMIT)
+
+
+def write(path: str, fmt: str, count: int) -> None:
+    """Write a store, with the default chunks of its format."""
+    frames = list(scene(50, height=HEIGHT, width=WIDTH))
+    with imgstore.new_for_format(fmt, path, imgshape=(HEIGHT, WIDTH)) as store:
+        for k in range(count):
+            store.add_image(frames[k % len(frames)], k, k / 100)
+
+
+def read(path: str, count: int, in_order: bool) -> tuple[float, float]:
+    """Read, and return resident memory in MB after the first frames, and at most since then."""
+    process = psutil.Process()
+    first = most = 0.0
+    with imgstore.new_for_filename(path) as store:
+        numbers = np.random.default_rng(0).integers(0, len(store), count)
+        for k in range(count):
+            number = store.get_next_image()[1][0] if in_order else store.get_image(int(numbers[k]))[1][0]
+            if number != (k if in_order else numbers[k]):
+                raise SystemExit(f"{path}: frame {number} came in place of another")
+            if k + 1 == FIRST:
+                first = process.memory_info().rss / 1e6
+            if k >= FIRST and k % 50 == 0:
+                most = max(most, process.memory_info().rss / 1e6)
+    return first, most
+
+
+if __name__ == "__main__":
+    sys.exit(main())
