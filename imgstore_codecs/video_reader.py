@@ -33,7 +33,7 @@ DEFAULT_CACHE_SIZE = 256 << 20
 # Decoded pictures take at most this share of the cache, and this many: what was decoded on the way to one frame serves
 # reading backwards and nearby, and there is no use in more.
 _PICTURES_SHARE = 2
-_MOST_PICTURES = 128
+_MOST_PICTURES = 64
 
 # As many are kept while reading in order: a decoder may give several at once, and people step back by one or two.
 _FEW_PICTURES = 4
