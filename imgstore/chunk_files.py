@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from imgstore.atomic import sync_directory, temporary_name
 from imgstore.background import Beside
-from imgstore.checksums import checksum, file_checksum
+from imgstore.checksums import checksum, video_checksums
 from imgstore.codec import Buffer, ChunkCodec
 from imgstore.conform import Conformer
 from imgstore.plugins import RegisteredCodec
@@ -239,8 +239,7 @@ class VideoChunk:
 
     def checksums(self) -> tuple[list[int], list[int]]:
         """Return size and checksum of the file."""
-        size, noted = file_checksum(self.path)
-        return [size], [noted]
+        return video_checksums(self.path)
 
     def frame_checksums(self) -> tuple[list[int], bytes | None]:
         """Return the checksum of each frame's bytes, none where they are not known, and what decoding depends on."""

@@ -155,34 +155,34 @@ class ChunkFrames:
         path = chunk_path(self._root, chunk, self._extension)
         if self._decode is not None:
             (noted,) = self._noted(chunk, HASH_NAME)
-            return _DirectoryReader(path, self._entry.format.extension, self._decode, noted or [])
+            hashes = [] if noted is None else noted.tolist()
+            return _DirectoryReader(path, self._entry.format.extension, self._decode, hashes)
         assert isinstance(self._entry.codec, ChunkCodec)
         frames, stream = self._noted(chunk, FRAME_NAME, STREAM_NAME)
-        options = {**self._options, "checksums": None if frames is None else np.array(frames, np.uint64)}
+        options = {**self._options, "checksums": frames}
         try:
             reader = self._entry.codec.open_reader(path, self._entry.format, self._spec, options)
         except Exception as error:
             raise ChunkError(f"{path}: this chunk cannot be opened: {error}") from error
-        if stream is not None and reader.description is not None and stream != [checksum([reader.description])]:
+        described = reader.description
+        if stream is not None and described is not None and stream.tolist() != [checksum([described])]:
             reader.close()
             raise ChunkError(f"{path}: this chunk cannot be opened: what it says of its frames is not what was written")
         return reader
 
-    def _noted(self, chunk: int, *names: str) -> list[list[int] | None]:
+    def _noted(self, chunk: int, *names: str) -> list[npt.NDArray[np.uint64] | None]:
         """Return checksums of a chunk by name, as its index has them; None where there are none."""
         arrays: Mapping[str, npt.NDArray[Any]] = {}
         if self._checksums:
             with contextlib.suppress(ChunkIndexError):  # of an unfinished chunk the journal has them, see `readable`
                 arrays = read_arrays(chunk_base(self._root, chunk, self._extension), names)
-        usable = {name: a.tolist() for name, a in arrays.items() if a.ndim == 1 and a.dtype == np.uint64}
+        usable = {name: a for name, a in arrays.items() if a.ndim == 1 and a.dtype == np.uint64}
         return [usable.get(name) for name in names]
 
     def _drop_oldest(self) -> None:
         limit = self._options["cache_size"]
         most = _MAX_OPEN_CHUNKS if self._decode is None else _MAX_OPEN_DIRECTORIES
-        while len(self._open) > 1 and (
-            len(self._open) > most or sum(r.nbytes for r in self._open.values()) > limit
-        ):
+        while len(self._open) > 1 and (len(self._open) > most or sum(r.nbytes for r in self._open.values()) > limit):
             self._open.popitem(last=False)[1].close()
 
     def read(self, chunk: int, position: int) -> Frame:

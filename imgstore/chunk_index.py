@@ -31,7 +31,14 @@ from imgstore.atomic import replace_file
 from imgstore.errors import ArgumentError, ChunkIndexError
 from imgstore.plain_yaml import load_plain_yaml
 
-__all__ = ["as_frame_numbers", "as_frame_times", "read_all_arrays", "read_arrays", "read_chunk_index", "write_chunk_index"]
+__all__ = [
+    "as_frame_numbers",
+    "as_frame_times",
+    "read_all_arrays",
+    "read_arrays",
+    "read_chunk_index",
+    "write_chunk_index",
+]
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from imgstore import extra_data
 from imgstore.atomic import sync_directory
 from imgstore.background import InOrder
-from imgstore.checksums import checksum_arrays, frame_arrays, place_arrays
+from imgstore.checksums import checksum_arrays, frame_arrays, place_arrays, video_checksums
 from imgstore.chunk_files import ChunkFiles, DirectoryChunk, VideoChunk, sync_file
 from imgstore.chunk_index import read_chunk_index, write_chunk_index
 from imgstore.codec import Buffer, ChunkCodec, FrameCodec
@@ -397,7 +397,7 @@ class Writer:
             (shutil.move if move else shutil.copyfile)(video_path, path)
             self._next_chunk += 1
             sync_file(path)
-            files = file_checksums(path)
+            files = video_checksums(path)
             arrays = np.array(numbers, np.int64), np.array(times, np.float64)
             checksums = checksum_arrays(*files) | place_arrays(self._root, number)
             write_chunk_index(chunk_base(self._root, number, extension), *arrays, checksums)
@@ -487,7 +487,7 @@ class Writer:
                     return
             if records:
                 extra_data.write_records(base, records)
-            files = ([], []) if self._extension is None else file_checksums(path)
+            files = ([], []) if self._extension is None else video_checksums(path)
             write_chunk_index(base, *none, checksum_arrays(*files, extra_path))
         except OSError as error:
             raise self._write_error(path, error) from error
@@ -590,14 +590,6 @@ class _Repeater:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
-
-
-def file_checksums(path: str) -> tuple[list[int], list[int]]:
-    """Return size and checksum of a video file as an index holds them."""
-    from imgstore.checksums import file_checksum
-
-    size, noted = file_checksum(path)
-    return [size], [noted]
 
 
 def remove_chunks(root: str, extension: str | None) -> None:

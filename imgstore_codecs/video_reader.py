@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from imgstore.codec import ChunkReader, FrameSpec
 from imgstore.errors import FrameDecodeError
+from imgstore_codecs.ahead import Ahead
 from imgstore_codecs.frame_order import find_frames
-from imgstore_codecs.in_order import InOrder
-from imgstore_codecs.jump import Jump
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.seeker import Seeker
@@ -86,11 +85,7 @@ class VideoReader(ChunkReader):
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
-        self._in_order: InOrder | None = None
-        self._jump: Jump | None = None
-        if self._decoders > 1:
-            self._in_order = InOrder(path, self._threads, self._table, seeks)
-            self._jump = Jump(path, self._threads, self._table) if self._main.seeks else None
+        self._ahead = Ahead(path, self._threads, self._table, seeks) if self._decoders > 1 else None
 
     @property
     def table(self) -> PacketTable:
@@ -147,8 +142,9 @@ class VideoReader(ChunkReader):
         back = 0 < self._last - position <= _STEP_BACK
         self._jumps = 0 if in_order else self._jumps + 1
         stretch = self._main.stretch
-        if self._in_order is not None and self._run >= _LONG_RUN and stretch is not None and stretch.one_piece:
-            picture = self._in_order.picture(place)
+        ahead = self._ahead if stretch is not None and stretch.one_piece else None
+        if ahead is not None and self._run >= _LONG_RUN:
+            picture = ahead.in_order(place)
             if picture is not None:
                 return picture
         # Frames from `first` to `last` are decoded although nothing refers to them: those likely to be read next.
@@ -159,8 +155,8 @@ class VideoReader(ChunkReader):
         elif self._jumps > 1 and self._main.seeks:
             last = position
         begun = self._main.reaching(place) is not None
-        if self._jump is not None and self._jumps > 1 and not (begun or back) and stretch is not None and stretch.one_piece:
-            pictures = self._jump.pictures(place)
+        if ahead is not None and self._main.seeks and self._jumps > 1 and not (begun or back):
+            pictures = ahead.on_the_way(place)
             if pictures is not None:
                 for other, picture in pictures.items():
                     self._keep(other, picture)
@@ -313,9 +309,8 @@ class VideoReader(ChunkReader):
             self._pool = None
             self._main.forget()
             self._helpers = []
-            for helper in (self._in_order, self._jump):
-                if helper is not None:
-                    helper.forget()
+            if self._ahead is not None:
+                self._ahead.forget()
             self._pictures = OrderedDict()
             self._held = 0
 
@@ -327,9 +322,8 @@ class VideoReader(ChunkReader):
         for seeker in (self._main, *(seeker for seeker, _ in self._helpers)):
             seeker.close()
         self._helpers = []
-        for helper in (self._in_order, self._jump):
-            if helper is not None:
-                helper.close()
+        if self._ahead is not None:
+            self._ahead.close()
         self._pictures = OrderedDict()
         self._held = 0
 

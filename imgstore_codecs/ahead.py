@@ -1,4 +1,4 @@
-"""Decoding one frame after the other where threads cannot share a picture: several pictures at a time instead."""
+"""Decoding several pictures at a time, where threads cannot share one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from imgstore_codecs.seeker import Seeker
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-__all__ = ["InOrder"]
+__all__ = ["Ahead"]
 
 # Packets that may be decoded a second time to begin.
 _NEAR = 16
 
 
-class InOrder:
-    """Gives pictures in the order of presentation, fast, as long as nothing is wrong with the file.
+class Ahead:
+    """Gives pictures fast, as long as nothing is wrong with the file.
 
     FFmpeg's frame threads tell of damage late and of another packet. So at the first irregularity this gives up, and
     who uses it decodes the ordinary way.
@@ -41,8 +41,23 @@ class InOrder:
         self._due = 0  # position of the picture that must come next
         self._works = True
 
-    def picture(self, place: int) -> VideoFrame | None:
-        """Return the picture of a packet, or None where the ordinary way is better."""
+    def on_the_way(self, place: int) -> dict[int, VideoFrame] | None:
+        """Go to a packet far away; return its picture and others met there, by place in decoding order, or None."""
+        if not self._works:
+            return None
+        stretch = self._seeker.go_to(place)
+        self._ready = {}
+        found: dict[int, VideoFrame] = {}
+        while stretch.next <= place and not stretch.ended:
+            found.update(stretch.feed(stretch.next == place))
+        found.update(stretch.drain())
+        if stretch.faults or stretch.refused or place not in found:
+            self._give_up()
+            return None
+        return found
+
+    def in_order(self, place: int) -> VideoFrame | None:
+        """Go on in the order of presentation; return the picture of a packet, or None where the ordinary way is better."""
         if not self._works:
             return None
         if not self._decode(place):
@@ -71,8 +86,12 @@ class InOrder:
             if stretch.faults or (stretch.ended and place not in self._ready):
                 self._works = False
         if not self._works:
-            self.close()
+            self._give_up()
         return self._works
+
+    def _give_up(self) -> None:
+        self._works = False
+        self.close()
 
     def forget(self) -> None:
         """Leave the open file to the parent process, in a child that was forked."""
