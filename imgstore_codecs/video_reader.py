@@ -122,7 +122,10 @@ class VideoReader(ChunkReader):
         if picture is None:
             picture = self._decode(place, position)
         self._last = position
-        return self._convert(picture)
+        try:
+            return self._convert(picture)
+        except FrameDecodeError as error:
+            raise FrameDecodeError(f"{self._path}: the file's frame {position} cannot be used: {error}") from error
 
     def _place(self, position: int) -> int:
         """Place in decoding order of the frame at a position."""
@@ -203,7 +206,7 @@ class VideoReader(ChunkReader):
         for k, position in enumerate(positions):
             wanted.setdefault(self._place(int(position)), []).append(k)
         for place in [p for p in wanted if p in self._pictures]:
-            _deliver(self._pictures[place], wanted.pop(place), out, self._convert)
+            _deliver(self._pictures[place], place, wanted, out, self._convert)
         if not wanted:
             return
         places = sorted(p for p in wanted if p not in self._faults)
@@ -242,7 +245,7 @@ class VideoReader(ChunkReader):
         while stretch is not None and not stretch.ended and any(p in stretch.waiting for p in places):
             for place, picture in stretch.feed(True):
                 if place in wanted:
-                    _deliver(picture, wanted.pop(place), out, self._convert)
+                    _deliver(picture, place, wanted, out, self._convert)
                 else:
                     self._keep(place, picture)
 
@@ -340,9 +343,8 @@ def _decode_share(
 
     def take(found: list[tuple[int, VideoFrame]]) -> None:
         for place, picture in found:
-            where = wanted.pop(place, None)
-            if where is not None:
-                _deliver(picture, where, out, convert)
+            if place in wanted:
+                _deliver(picture, place, wanted, out, convert)
 
     for place in places:
         if place not in wanted:
@@ -360,13 +362,20 @@ def _decode_share(
         take(seeker.stretch.drain())
 
 
-def _deliver(picture: VideoFrame, where: list[int], out: Sequence[Frame], convert: PictureConverter) -> None:
-    """Put a picture where it is wanted in a batch."""
+def _deliver(
+    picture: VideoFrame, place: int, wanted: Wanted, out: Sequence[Frame], convert: PictureConverter
+) -> None:
+    """Put a picture where it is wanted in a batch. One that is no frame of the store's kind stays wanted."""
+    where = wanted[place]
     first = out[where[0]]
-    if first.flags.c_contiguous:
-        convert(picture, first)
-    else:
-        first[...] = convert(picture)
+    try:
+        if first.flags.c_contiguous:
+            convert(picture, first)
+        else:
+            first[...] = convert(picture)
+    except FrameDecodeError:
+        return
+    del wanted[place]
     for k in where[1:]:
         out[k][...] = first
 

@@ -460,8 +460,12 @@ def test_a_video_that_changes_size_midway(tmp_path: Path) -> None:
         if position < 20:
             assert number_of(reader.read(position)) == position
         else:
-            with pytest.raises(FrameDecodeError, match="160"):
+            with pytest.raises(FrameDecodeError, match=f"both.avi: the file's frame {position} .*160"):
                 reader.read(position)
+    out = np.zeros((3, HEIGHT, WIDTH), np.uint8)
+    with pytest.raises(FrameDecodeError, match="both.avi: the file's frame 25 .*160"):
+        reader.read_many([3, 25, 19], out)
+    assert [number_of(out[k]) for k in (0, 2)] == [3, 19]
     reader.close()
 
 
