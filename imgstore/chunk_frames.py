@@ -6,12 +6,14 @@ import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from imgstore.background import Crew
 from imgstore.checksums import FRAME_NAME, HASH_NAME, STREAM_NAME, checksum
 from imgstore.chunk_index import read_arrays
 from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
@@ -125,6 +127,7 @@ class ChunkFrames:
         self._checksums = checksums
         self._open: OrderedDict[int, ChunkReader] = OrderedDict()
         self._compared: dict[int, int] = {}  # frames of unfinished chunks whose content is as it was written
+        self._crew: Crew | None = None  # while it reads a batch
         self._pid = os.getpid()
         self._decode: Callable[[Frame], Frame] | None = None
         if isinstance(entry.codec, FrameCodec):
@@ -141,6 +144,7 @@ class ChunkFrames:
         if os.getpid() != self._pid:
             # After a fork the files' positions are shared with the parent, so nothing that is open may be used here.
             self._open.clear()
+            self._crew = None
             self._pid = os.getpid()
         reader = self._open.get(chunk)
         if reader is None:
@@ -277,14 +281,12 @@ class ChunkFrames:
         wanted : mapping
             From chunk number to positions in the chunk and the arrays to fill.
         """
-        if self._decode is not None or len(wanted) <= 1:
+        if self._decode is not None:
             for chunk, (positions, out) in wanted.items():
                 self._read_chunk(chunk, self.reader(chunk), positions, out)
             return
-        from concurrent.futures import ThreadPoolExecutor
-
-        # A reader for each worker: an open one may be kept, others are closed when their frames are read.
-        readers = {chunk: self._open.get(chunk) for chunk in wanted}
+        # A reader for each thread: an open one may be kept, others are closed when their frames are read.
+        readers = {chunk: self.reader(chunk) if len(wanted) == 1 else self._open.get(chunk) for chunk in wanted}
 
         def work(chunk: int) -> None:
             kept = readers[chunk]
@@ -295,9 +297,18 @@ class ChunkFrames:
                 if kept is None:
                     reader.close()
 
-        with ThreadPoolExecutor(min(len(wanted), os.cpu_count() or 1), "imgstore-batch") as pool:
-            for _ in pool.map(work, wanted):
-                pass
+        # For one chunk too: codecs may have threads, and are not to be interrupted by Ctrl-C while these run.
+        self._crew = Crew("imgstore-batch", [partial(work, chunk) for chunk in wanted], os.cpu_count() or 1)
+        try:
+            self._crew.start()
+            self._crew.finish()
+        finally:
+            self._stop_crew()
+
+    def _stop_crew(self) -> None:
+        if self._crew is not None:
+            self._crew.stop()
+            self._crew = None
 
     def _read_chunk(self, chunk: int, reader: ChunkReader, positions: Sequence[int], out: Sequence[Frame]) -> None:
         if self._decode is not None:
@@ -316,6 +327,8 @@ class ChunkFrames:
 
     def close(self) -> None:
         """Close every chunk."""
+        if os.getpid() == self._pid:
+            self._stop_crew()  # where Ctrl-C came between
         while self._open:
             reader = self._open.popitem()[1]
             if os.getpid() == self._pid:

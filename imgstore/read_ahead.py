@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 __all__ = ["ReadAhead"]
@@ -13,8 +13,9 @@ __all__ = ["ReadAhead"]
 class ReadAhead:
     """Calls ``read(position)`` for one position after the other in a thread, a bounded number of results ahead.
 
-    What it reads with belongs to its thread until `stop` has returned. It refers to nothing but `read`, so whoever
-    owns it can be collected, and stops it then.
+    What it reads with belongs to its thread from `start` until `stop` has returned. It refers to nothing but `read`, so
+    whoever owns it can be collected, and stops it then. Ctrl-C may interrupt `get` and `stop`, and then nothing can be
+    done but to call `stop` (again). That is why no `threading.Condition` is used, whose lock may stay taken then.
 
     Parameters
     ----------
@@ -28,30 +29,32 @@ class ReadAhead:
 
     def __init__(self, read: Callable[[int], Any], start: int, stop: int, depth: int):
         self.next_position = start
-        self._condition = threading.Condition(threading.Lock())
-        self._ready: deque[tuple[Any, BaseException | None]] = deque()
-        self._depth = depth
+        self._ready: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()  # an item for each result that there is room for
+        for _ in range(depth):
+            self._room.put(None)
         self._stopped = False
+        self._reading = threading.Lock()  # taken while `read` is called
         self._thread = threading.Thread(
             target=self._run, args=(read, start, stop), name="imgstore-read-ahead", daemon=True
         )
+
+    def start(self) -> None:
+        """Begin to read."""
         self._thread.start()
 
     def _run(self, read: Callable[[int], Any], start: int, stop: int) -> None:
         for position in range(start, stop):
-            with self._condition:
-                while len(self._ready) >= self._depth and not self._stopped:
-                    self._condition.wait()
+            self._room.get()
+            frame, error = None, None
+            with self._reading:
                 if self._stopped:
                     return
-            frame, error = None, None
-            try:
-                frame = read(position)
-            except Exception as failure:  # handed to the consumer when it gets here
-                error = failure
-            with self._condition:
-                self._ready.append((frame, error))
-                self._condition.notify()
+                try:
+                    frame = read(position)
+                except Exception as failure:  # handed to the consumer when it gets here
+                    error = failure
+            self._ready.put((frame, error))
             del frame, error
 
     def get(self) -> Any:
@@ -62,25 +65,24 @@ class ReadAhead:
         Exception
             What ``read`` raised for this position.
         """
-        with self._condition:
-            while not self._ready:
-                self._condition.wait()
-            frame, error = self._ready.popleft()
-            self._condition.notify()
+        frame, error = self._ready.get()
+        self._room.put(None)
         self.next_position += 1
         if error is not None:
             raise error
         return frame
 
     def stop(self) -> None:
-        """End the thread; when this returns, it has left `read`."""
+        """End the thread; when this returns, it has left `read` for good."""
         self.request_stop()
-        if self._thread is not threading.current_thread():
+        if self._thread is threading.current_thread():
+            return
+        with self._reading:
+            pass  # a thread that has not begun yet finds that it is to stop
+        if self._thread.is_alive():
             self._thread.join()
 
     def request_stop(self) -> None:
         """Ask the thread to end, without waiting for it."""
-        with self._condition:
-            self._stopped = True
-            self._ready.clear()
-            self._condition.notify_all()
+        self._stopped = True
+        self._room.put(None)

@@ -115,6 +115,7 @@ class Reader:
         self._lock = threading.RLock()
         self._ahead: ReadAhead | None = None
         self._in_order = 0
+        self._reading = False  # True when a read begins although none goes on: that one was interrupted
         self._pid = os.getpid()
         with _forking:
             _readers.add(self)
@@ -199,11 +200,23 @@ class Reader:
             ``(img, (frame_number, frame_time))``
         """
         with self._lock:
-            self._after_fork()
-            raw, number, time = self._retry_with_fresh_index(lambda: self._read_in_order_or_not(position))
+            self._begin_reading()
+            try:
+                raw, number, time = self._retry_with_fresh_index(lambda: self._read_in_order_or_not(position))
+            except Exception:
+                self._reading = False
+                raise
+            self._reading = False
             self.position, self.frame_number, self.frame_time = position, number, time
             img = decode_to_bgr(raw, self.encoding) if self.encoding else raw
             return img, (number, time)
+
+    def _begin_reading(self) -> None:
+        self._after_fork()
+        if self._reading:  # Ctrl-C may have come anywhere, within a decoder too
+            self._stop_ahead()
+            self._frames.close()
+        self._reading = True
 
     def _read_in_order_or_not(self, position: int) -> tuple[Frame, int, float]:
         self._check(position)
@@ -226,13 +239,14 @@ class Reader:
         read = partial(_read_raw, self.index, self._frames)  # refers to no reader, so that it can be collected
         self._ahead = ReadAhead(read, position, self.index.frame_count, self._depth)
         self._ahead_finalizer = weakref.finalize(self, self._ahead.request_stop)
+        self._ahead.start()  # now that it is known, whatever interrupts this
 
     def _stop_ahead(self) -> None:
-        ahead, self._ahead = self._ahead, None
         self._in_order = 0
-        if ahead is not None:
+        if self._ahead is not None:
+            self._ahead.stop()
             self._ahead_finalizer.detach()
-            ahead.stop()
+            self._ahead = None  # not before it has stopped, whatever interrupts this
 
     def _after_fork(self) -> None:
         if os.getpid() != self._pid:
@@ -269,9 +283,15 @@ class Reader:
     ) -> tuple[Frame, tuple[Frame, Frame]]:
         """Read frames in one go, in whatever order is fast. See `ImgStore.get_images`."""
         with self._lock:
-            self._after_fork()
-            self._stop_ahead()
-            return self._retry_with_fresh_index(lambda: self._read_batch(positions, out, shape, dtype))
+            self._begin_reading()
+            try:
+                self._stop_ahead()
+                batch = self._retry_with_fresh_index(lambda: self._read_batch(positions, out, shape, dtype))
+            except Exception:
+                self._reading = False
+                raise
+            self._reading = False
+            return batch
 
     def _read_batch(
         self, positions: Sequence[int], out: Frame | None, shape: tuple[int, ...], dtype: np.dtype[Any]
