@@ -3,8 +3,8 @@
     python benchmarks/npy.py [--runs N] [--directory PATH] [--json FILE]
 
 The bare loop saves frames as files of a directory and loads them again, which is what an npy store does with them and
-nothing more. A store also checks every frame, notes its number, time and checksum, and writes indexes. Both leave the
-frames' way to the disk to the operating system, unless they are told otherwise. The ways take turns and begin in turn:
+nothing more. A store also checks every frame, notes its number, time and checksum, and writes indexes. As fast as
+this both leave the frames' way to the disk to the operating system, unless they are told otherwise. The ways take turns:
 
 adding       the calls of `add_image` of a store, without opening and closing it
 whole        the same store, opening and closing included

@@ -9,6 +9,7 @@ import operator
 import os
 import shutil
 import threading
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class _Chunk:
     number: int
     files: ChunkFiles
     journal: Journal
+    begun: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0  # in which it was recorded, once it is complete
     numbers: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     records: list[str] = field(default_factory=list)  # extra data
@@ -284,6 +287,7 @@ class Writer:
         if not chunk.numbers:
             self._give_up(chunk)
             return
+        chunk.seconds = time.monotonic() - chunk.begun
         self.chunks.append(chunk.number)
         if not chunk.files.writes_through:
             self._close_files(chunk)
@@ -313,8 +317,10 @@ class Writer:
         try:
             if not chunk.closed:
                 self._close_files(chunk)
-            if self._sync or self._encode is None:  # frames that are files are many: the system brings them to the disk
+            if self._sync or isinstance(chunk.files, VideoChunk):
                 chunk.files.sync()
+            else:  # frames that are files are many: where the disk is slower than the recording, this is the system's
+                chunk.files.sync_within(chunk.seconds / 2)
             if self._sync:  # the frames are safe from here on, whatever the rest takes
                 chunk.journal.sync()
                 sync_directory(self._root)

@@ -362,9 +362,7 @@ def _decode_share(
         take(seeker.stretch.drain())
 
 
-def _deliver(
-    picture: VideoFrame, place: int, wanted: Wanted, out: Sequence[Frame], convert: PictureConverter
-) -> None:
+def _deliver(picture: VideoFrame, place: int, wanted: Wanted, out: Sequence[Frame], convert: PictureConverter) -> None:
     """Put a picture where it is wanted in a batch. One that is no frame of the store's kind stays wanted."""
     where = wanted[place]
     first = out[where[0]]

@@ -52,7 +52,7 @@ def main(path: str, way: Callable[[imgstore.ImgStore, random.Random], Shown], se
     rng = random.Random(1)
     interrupted = read = 0
     with imgstore.new_for_filename(path) as store:
-        next(in_batches(store, rng))  # all that is imported when it is needed is there: an import is not to be interrupted
+        next(in_batches(store, rng))  # imports what is imported when it is needed: that may not be interrupted
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for _ in itertools.repeat(None, 20):
