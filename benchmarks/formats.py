@@ -7,7 +7,7 @@ format that works on this machine, gray and colour, with the format's default se
 random one by one, and compared with what was written. Formats take turns within a round, so that a machine that is busy
 for a while is so for all; the table has medians over the rounds. Writing includes closing. Reading finds the files in
 memory.
-It is printed as Markdown.
+It is printed as Markdown; docs/choosing-a-format.md has the last run.
 """
 
 from __future__ import annotations
