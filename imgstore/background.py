@@ -36,6 +36,7 @@ class InOrder:
         self._waiting: deque[Callable[[], object]] = deque()
         self._running = False
         self._condition = threading.Condition()
+        self._calling = threading.Lock()  # taken while a call is made
 
     def submit(self, call: Callable[[], object]) -> None:
         """Have `call` called after all that was submitted before. It must see to its own errors."""
@@ -50,23 +51,30 @@ class InOrder:
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
         except RuntimeError:  # no thread can be started while the interpreter shuts down
             self._run()
+        except BaseException:  # Ctrl-C, and nobody knows whether the thread begins: who comes next sees to what waits
+            self._running = False
+            raise
 
     def _run(self) -> None:
         while True:
-            with self._condition:
-                if not self._waiting:
-                    self._running = False
+            with self._calling:
+                with self._condition:
+                    if not self._waiting:
+                        self._running = False
+                        self._condition.notify_all()
+                        return
+                    call = self._waiting.popleft()
                     self._condition.notify_all()
-                    return
-                call = self._waiting.popleft()
-                self._condition.notify_all()
-            call()
-            del call
+                call()
+                del call
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all is done; return whether it is, after `timeout` seconds at the latest."""
         with self._condition:
-            return self._condition.wait_for(lambda: not self._running, timeout)
+            done = self._condition.wait_for(lambda: not self._running, timeout)
+        if timeout is None:
+            self._run()  # what is left where Ctrl-C has interrupted the beginning of a thread
+        return done
 
     @property
     def waiting(self) -> int:

@@ -136,6 +136,7 @@ class Writer:
             self._encode = entry.codec.encoder(entry.format, conformer.stored, options)
         self._extension = None if self._encode is not None else entry.format.extension
         self._chunk: _Chunk | None = None
+        self._beginning = False  # True while a chunk's files are made, and longer where Ctrl-C came between
         self._early: tuple[Journal, list[str]] | None = None  # extra data that came before its chunk's first frame
         # a disk that pauses need not stop a recording where frames are files; where they are a video, each has an encoder
         self._finishing = InOrder("imgstore-finish", limit=1 if self._extension is not None else _WAITING_DIRECTORIES)
@@ -259,6 +260,9 @@ class Writer:
     # -- chunks --------------------------------------------------------------------------------------------------
 
     def _begin_chunk(self) -> _Chunk:
+        if self._beginning:
+            self._forget_beginning()
+        self._beginning = True
         number = self._next_chunk
         path = chunk_path(self._root, number, self._extension)
         files: ChunkFiles
@@ -271,27 +275,46 @@ class Writer:
             else:
                 files = VideoChunk(path, self._entry, self._conformer, self._options)
         except OSError as error:
+            self._beginning = False  # what is there is somebody else's
             raise self._write_error(path, error) from error
         journal, records = self._early
-        self._next_chunk += 1
-        self._early = None
-        self._chunk = _Chunk(number, files, journal, records=records)
+        chunk = _Chunk(number, files, journal, records=records)
+        self._chunk, self._early = chunk, None
+        self._next_chunk = number + 1
+        self._beginning = False
         self._opened(number, [path])
-        return self._chunk
+        return chunk
+
+    def _forget_beginning(self) -> None:
+        """Remove what is there of a chunk that was not begun to its end, as Ctrl-C came between."""
+        path = chunk_path(self._root, self._next_chunk, self._extension)
+        if self._early is None:
+            remove_journal(self._root, self._next_chunk)
+        if self._extension is None:
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        self._beginning = False
 
     def _finish_chunk(self) -> None:
         """Have the chunk in hand put in place in the background; its frames can all be read before the next begins."""
-        chunk, self._chunk = self._chunk, None
+        chunk = self._chunk
         if chunk is None:
             return
         if not chunk.numbers:
+            self._chunk = None
             self._give_up(chunk)
             return
         chunk.seconds = time.monotonic() - chunk.begun
-        self.chunks.append(chunk.number)
-        if not chunk.files.writes_through:
+        if not (chunk.files.writes_through or chunk.closed):
             self._close_files(chunk)
-        self._bytes_finished += chunk.files.size()
+        size = chunk.files.size()
+        # from one list to the other with nothing between, so that Ctrl-C loses no chunk
+        self._chunk = None
+        self._unfinished.append(chunk)
+        self.chunks.append(chunk.number)
+        self._bytes_finished += size
         self._finishing.submit(partial(self._put_in_place_or_keep, chunk))
 
     def _give_up(self, chunk: _Chunk) -> None:
@@ -301,7 +324,6 @@ class Writer:
         self._early = chunk.journal, chunk.records
 
     def _put_in_place_or_keep(self, chunk: _Chunk) -> None:
-        self._unfinished.append(chunk)
         whole = chunk.whole  # otherwise the error that left it so has been raised already
         for waiting in list(self._unfinished):
             try:
@@ -453,6 +475,8 @@ class Writer:
         self._finish_chunk()
         self._finishing.wait()
         self._errors.clear()  # said by the warnings below
+        if self._beginning:
+            self._forget_beginning()
         for chunk in list(self._unfinished):
             try:
                 self._put_in_place(chunk)

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+settings.register_profile("imgstore", deadline=None)  # how long something takes is for benchmarks
+settings.load_profile("imgstore")
 NO_SKIPS = os.environ.get("IMGSTORE_NO_SKIPS", "") not in ("", "0")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -212,7 +212,6 @@ def test_garbage(tmp_path_factory, data):
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
-@settings(deadline=None)
 @given(hnp.arrays(np.int64, hnp.array_shapes(max_dims=1, min_side=0, max_side=50), elements=INT64), st.data())
 def test_round_trip(tmp_path_factory, numbers, data):
     base = tmp_path_factory.mktemp("round") / "000000"

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -564,7 +564,6 @@ def bpk_file(
 
 @needs_blosc
 @given(ARRAYS, st.sampled_from(bloscpack._COMPRESSORS), st.integers(0, 9), st.sampled_from(sorted(bloscpack._SHUFFLES)))
-@settings(deadline=None)
 def test_bpk_round_trip(img: np.ndarray, compressor: str, level: int, shuffle: str) -> None:
     data = encode("bpk", img, compressor=compressor, level=level, shuffle=shuffle)
     assert_same(decode("bpk", data, img.shape, img.dtype), img.astype(img.dtype.newbyteorder("=")))

@@ -179,13 +179,13 @@ def on_disk(root, chunks):
 # ---- look-ups
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(stores())
 def test_look_ups_in_memory(chunks):
     agree(in_memory(chunks), chunks, *queries(chunks))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(stores(), st.data())
 def test_look_ups_in_an_index_that_grows(chunks, data):
     """However it came to be, and whatever was looked up on the way, an index says the same."""
@@ -203,7 +203,7 @@ def test_look_ups_in_an_index_that_grows(chunks, data):
     agree(index, chunks, *queries(chunks))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(stores())
 def test_look_ups_in_a_cached_index(tmp_path_factory, chunks):
     root = tmp_path_factory.mktemp("store")
@@ -312,7 +312,7 @@ def test_arrays_are_read_only_and_outlive_the_index(tmp_path):
             use()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(stores())
 def test_pickle(chunks):
     index = pickle.loads(pickle.dumps(in_memory(chunks)))
@@ -429,7 +429,7 @@ def test_every_truncation_is_found(store):
     assert open_quietly(root, paths) is None
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4))
 def test_forged_files_do_no_harm(tmp_path_factory, changes):
     """With checksums that are right for what is wrong, answers may be anything until verified, but never a crash."""
@@ -609,7 +609,7 @@ def test_a_full_disk(store, monkeypatch):
 # ---- SQLite
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(stores())
 def test_sqlite_round_trip(tmp_path_factory, chunks):
     chunks = [(n, numbers, [t + 0.0 for t in times]) for n, numbers, times in chunks]  # SQLite has no negative zero

@@ -247,7 +247,7 @@ def test_batches(tmp_path: Path, fmt: str) -> None:
             store.get_images([100, 99])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_pattern_of_access(data: st.DataObject, pattern_store: str) -> None:
     with imgstore.new_for_filename(pattern_store) as store:

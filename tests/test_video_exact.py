@@ -295,7 +295,7 @@ def encode_as(path: Path, codec: str, how: dict[str, Any], count: int, pts: list
     return path
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     encoding=ENCODINGS,
     count=st.integers(1, 45),
