@@ -43,9 +43,9 @@ $(VENV)/made:
 	@touch $@
 
 # Built without isolation, with the build requirements in .venv, so that a change can be built without a network.
-$(VENV)/installed: $(VENV)/made pyproject.toml setup.py src_ext/_index.pyx imgstore/_version.py
+$(VENV)/installed: $(VENV)/made pyproject.toml setup.py $(wildcard src_ext/*) imgstore/_version.py
 	@if ! command -v "$${CC:-cc}" >/dev/null 2>&1 && ! command -v gcc >/dev/null 2>&1; then \
-	  echo 'imgstore compiles a small module and finds no C compiler (on Debian and Ubuntu: apt install build-essential)' >&2; \
+	  echo 'imgstore compiles two small modules and finds no C compiler (on Debian and Ubuntu: apt install build-essential)' >&2; \
 	  exit 1; \
 	fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'Cython>=3.0'

@@ -5,7 +5,10 @@ from __future__ import annotations
 from setuptools import Extension, setup
 
 setup(
-    ext_modules=[Extension("imgstore._index", ["src_ext/_index.pyx"])],
+    ext_modules=[
+        Extension("imgstore._index", ["src_ext/_index.pyx"]),
+        Extension("imgstore_codecs._yuv", ["src_ext/_yuv.pyx"], include_dirs=["src_ext"], depends=["src_ext/yuv_rows.h"]),
+    ],
     # setuptools runs Cython by itself; the generated C stays in the build directory, out of tree and sdist
     options={"build_ext": {"cython_c_in_temp": True}},
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.seeker import Seeker
 
 if TYPE_CHECKING:
@@ -24,19 +23,13 @@ class Ahead:
 
     Parameters
     ----------
-    path : str
-        The file.
-    threads : int
-        For decoding; 0: as many as there are cores.
-    table : PacketTable
-        Its packets.
-    seeks : bool
-        False: the file is only ever decoded from its start onwards.
+    seeker : Seeker
+        Has a decoder that works ahead, and is this one's alone.
     """
 
-    def __init__(self, path: str, threads: int, table: PacketTable, seeks: bool) -> None:
-        self._seeker = Seeker(path, threads, table, seeks, ahead=True)
-        self._rank = table.rank
+    def __init__(self, seeker: Seeker) -> None:
+        self._seeker = seeker
+        self._rank = seeker.table.rank
         self._ready: dict[int, VideoFrame] = {}
         self._due = 0  # position of the picture that must come next
         self._works = True

@@ -1,7 +1,7 @@
 """Decoded pictures to arrays: the luma plane for grayscale, the fastest conversion that is right for colour.
 
-The reference is swscale at full accuracy. OpenCV's conversion is several times faster but knows BT.601 with limited
-range alone, so it serves for this (and for streams that say nothing, as OpenCV and swscale take them), nothing else.
+The reference is swscale at full accuracy. Where chroma has half the width and 8 bits, `_yuv` gives the same, each sample
+of chroma serving two pixels of a row; swscale itself converts all else, ten times as slowly.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import FrameDecodeError
+from imgstore_codecs._yuv import limited_luma_to_gray, yuv_to_bgr
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -25,10 +26,23 @@ __all__ = ["PictureConverter"]
 
 Frame = npt.NDArray[Any]
 
-# AVColorRange and AVColorSpace (libavutil/pixfmt.h)
+# AVColorRange (libavutil/pixfmt.h)
 _FULL = 2
-_UNSPECIFIED = 2
-_BT470BG, _SMPTE170M = 5, 6
+
+# Weights of red and blue in luma by AVColorSpace (libavutil/pixfmt.h, which names the standards). What says nothing is
+# BT.601, as swscale and OpenCV have it.
+_BT601 = (0.299, 0.114)
+_WEIGHTS = {
+    1: (0.2126, 0.0722),  # BT.709
+    2: _BT601,  # unspecified
+    4: (0.30, 0.11),  # FCC
+    5: _BT601,  # BT.470BG
+    6: _BT601,  # SMPTE 170M
+    7: (0.212, 0.087),  # SMPTE 240M
+    9: (0.2627, 0.0593),  # BT.2020
+}
+
+_HALVED_CHROMA_8 = frozenset(("yuv420p", "yuv422p", "yuvj420p", "yuvj422p", "nv12"))
 
 _PLANAR_LUMA_8 = frozenset(
     (
@@ -56,10 +70,6 @@ def _luma_table(bits: int, limited: bool, out_bits: int) -> Frame:
     return np.rint(levels).clip(0, white).astype(np.uint8 if out_bits == 8 else np.uint16)
 
 
-# The same for 8 bits as a factor and a summand
-_EXPAND = np.array([[255 / 219, -16 * 255 / 219]])
-
-
 # swscale's flags (libswscale/swscale.h), which PyAV names from version 18 on
 SWS_BICUBIC = 0x4
 SWS_FULL_CHR_H_INT = 0x2000
@@ -85,7 +95,6 @@ class PictureConverter:
         self._swscale = VideoReformatter()
         self._accurate = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
         self._threads = min(4, os.cpu_count() or 1)
-        self._chroma: npt.NDArray[np.uint8] | None = None
 
     def __call__(self, picture: VideoFrame, out: Frame | None = None) -> Frame:
         """Convert a picture.
@@ -119,15 +128,12 @@ class PictureConverter:
 
     def _gray(self, picture: VideoFrame, out: Frame) -> None:
         name = picture.format.name
-        # as swscale has it: what says nothing is limited, and gray formats have no range
-        limited = picture.color_range != _FULL and name[:4] not in ("yuvj", "gray")
+        limited = _is_limited(picture)
         wide = _PLANAR_LUMA_WIDE.fullmatch(name)
         if name in _PLANAR_LUMA_8:
             luma = self._plane(picture, 0, np.uint8)
             if limited:
-                import cv2
-
-                cv2.transform(luma, _EXPAND, dst=out)  # as _luma_table(8, True, 8) has it, three times as fast
+                limited_luma_to_gray(luma, out)
             else:
                 out[:] = luma
         elif wide:
@@ -142,21 +148,19 @@ class PictureConverter:
             self._by_swscale(picture, "gray" if out.itemsize == 1 else "gray16le", out)
 
     def _color(self, picture: VideoFrame, out: Frame) -> None:
-        import cv2
-
         name = picture.format.name
-        height, width = self._height, self._width
-        limited_601 = picture.color_range != _FULL and picture.colorspace in (_UNSPECIFIED, _BT470BG, _SMPTE170M)
-        if name == "yuv420p" and limited_601 and not (height | width) & 1:
-            # two planes are what OpenCV takes without a copy of the luma
-            if self._chroma is None:
-                self._chroma = np.empty((height // 2, width // 2, 2), np.uint8)
-            cv2.merge([self._plane(picture, 1, np.uint8), self._plane(picture, 2, np.uint8)], dst=self._chroma)
-            cv2.cvtColorTwoPlane(self._plane(picture, 0, np.uint8), self._chroma, cv2.COLOR_YUV2BGR_NV12, dst=out)
-        elif name == "nv12" and limited_601 and not (height | width) & 1:
-            chroma = self._plane(picture, 1, np.uint8, channels=2)
-            cv2.cvtColorTwoPlane(self._plane(picture, 0, np.uint8), chroma, cv2.COLOR_YUV2BGR_NV12, dst=out)
+        weights = _WEIGHTS.get(picture.colorspace)
+        if name in _HALVED_CHROMA_8 and weights:
+            luma = self._plane(picture, 0, np.uint8)
+            if name == "nv12":
+                chroma = self._plane(picture, 1, np.uint8, channels=2)
+                cb, cr = (np.ascontiguousarray(chroma[..., k]) for k in range(2))
+            else:
+                cb, cr = (self._plane(picture, k, np.uint8) for k in (1, 2))
+            yuv_to_bgr(luma, cb, cr, out, *weights, _is_limited(picture))
         elif name == "gray":
+            import cv2
+
             cv2.cvtColor(self._plane(picture, 0, np.uint8), cv2.COLOR_GRAY2BGR, dst=out)
         elif name in ("bgr24", "bgr0", "bgra"):
             out[:] = self._plane(picture, 0, np.uint8, channels=3 if name == "bgr24" else 4)[..., :3]
@@ -205,3 +209,8 @@ class PictureConverter:
         step = plane.line_size // kind.itemsize
         rows: Frame = np.frombuffer(memoryview(plane), kind).reshape(plane.height, step)[:, : plane.width * channels]
         return rows if channels == 1 else rows.reshape(plane.height, plane.width, channels)
+
+
+def _is_limited(picture: VideoFrame) -> bool:
+    """As swscale has it: what says nothing is limited, and gray formats have no range."""
+    return picture.color_range != _FULL and picture.format.name[:4] not in ("yuvj", "gray")

@@ -44,7 +44,7 @@ class Seeker:
     ) -> None:
         self._path = path
         self._threads = threads
-        self._table = table
+        self.table = table
         self._keys: list[int] = np.flatnonzero(table.key).tolist()
         self.seeks = seeks and table.identity is not None
         self.stretch = stretch
@@ -52,7 +52,7 @@ class Seeker:
 
     def candidates(self, place: int) -> Iterator[int]:
         """Give the places where decoding may begin to reach a packet, nearest first; 0 comes last."""
-        rank, point = self._table.rank, self._table.point
+        rank, point = self.table.rank, self.table.point
         at = bisect.bisect_right(self._keys, place)
         while at > 0 and self.seeks:
             at -= 1
@@ -72,12 +72,12 @@ class Seeker:
     def _reopen(self) -> Stretch:
         self.close()
         self.stretch = Stretch(self._path, self._threads, self._ahead)
-        self.stretch.use(self._table)
+        self.stretch.use(self.table)
         return self.stretch
 
     def reaching(self, place: int) -> Stretch | None:
         """Return the stretch if decoding on leads to a packet, and no seek does so sooner."""
-        stretch, rank = self.stretch, self._table.rank
+        stretch, rank = self.stretch, self.table.rank
         if stretch is None or stretch.ended:
             return None
         if stretch.start and rank[place] < rank[stretch.start]:
@@ -90,7 +90,7 @@ class Seeker:
         """Whether nothing could be gained by beginning further back than where it began last."""
         assert self.stretch is not None
         start = self.stretch.start
-        return not self.seeks or start == 0 or self._table.point.get(start) is SeekPoint.HARD
+        return not self.seeks or start == 0 or self.table.point.get(start) is SeekPoint.HARD
 
     def forget(self) -> None:
         """Leave the open file to the parent process, in a child that was forked."""

@@ -85,7 +85,9 @@ class VideoReader(ChunkReader):
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
-        self._ahead = Ahead(path, self._threads, self._table, seeks) if self._decoders > 1 else None
+        self._ahead: Ahead | None = None
+        if self._decoders > 1:
+            self._ahead = Ahead(Seeker(path, self._threads, self._table, seeks, ahead=True))
 
     @property
     def table(self) -> PacketTable:

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+def limited_luma_to_gray(luma: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> None: ...
+def yuv_to_bgr(
+    luma: npt.NDArray[np.uint8],
+    cb: npt.NDArray[np.uint8],
+    cr: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.uint8],
+    red: float,
+    blue: float,
+    limited: bool,
+) -> None: ...

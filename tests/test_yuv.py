@@ -1,0 +1,134 @@
+"""The compiled conversion of planes: every level as the equations have it, whatever the sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imgstore_codecs._yuv import limited_luma_to_gray, yuv_to_bgr
+
+MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "240m": (0.212, 0.087), "2020": (0.2627, 0.0593)}
+# 32 pixels at a time where the processor can do that, the rest one by one
+WIDTHS = st.one_of(st.integers(1, 70), st.sampled_from([95, 96, 97, 128, 200]))
+
+
+def make_planes(height: int, width: int, halved: bool, padding: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Planes of all levels, with padding at the end of their rows as decoders have it."""
+    rng = np.random.default_rng(seed)
+    rows, columns = (height + 1) // 2 if halved else height, (width + 1) // 2
+    shapes = ((height, width), (rows, columns), (rows, columns))
+    return tuple(rng.integers(0, 256, (h, w + padding)).astype(np.uint8)[:, :w] for h, w in shapes)
+
+
+def by_the_equations(
+    luma: np.ndarray, cb: np.ndarray, cr: np.ndarray, red: float, blue: float, limited: bool
+) -> np.ndarray:
+    height, width = luma.shape
+    black, luma_levels, chroma_levels = (16, 219, 224) if limited else (0, 255, 255)
+    y = (luma.astype(float) - black) / luma_levels
+    rows = np.arange(height) // 2 if len(cb) != height else np.arange(height)
+    pb, pr = ((c[rows][:, np.arange(width) // 2].astype(float) - 128) / chroma_levels for c in (cb, cr))
+    r = y + 2 * (1 - red) * pr
+    b = y + 2 * (1 - blue) * pb
+    g = (y - red * r - blue * b) / (1 - red - blue)
+    return (np.stack([b, g, r], axis=-1) * 255).clip(0, 255)
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("matrix", MATRICES)
+@given(st.integers(1, 9), WIDTHS, st.booleans(), st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_bgr_is_within_a_level(
+    matrix: str, limited: bool, height: int, width: int, halved: bool, padding: int, seed: int
+) -> None:
+    planes = make_planes(height, width, halved, padding, seed)
+    out = np.full((height + 2, width, 3), 77, np.uint8)
+    yuv_to_bgr(*planes, out[1:-1], *MATRICES[matrix], limited)
+    assert np.abs(out[1:-1] - by_the_equations(*planes, *MATRICES[matrix], limited)).max() <= 0.6
+    assert (out[[0, -1]] == 77).all()
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_every_level_of_luma_with_every_one_of_chroma(limited: bool) -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    luma = np.repeat(np.tile(levels, (256, 1)), 2, axis=1)
+    cb = np.tile(levels[:, np.newaxis], (1, 256))
+    for cr in (cb, cb[::-1], np.full_like(cb, 128), np.tile(levels, (256, 1))):
+        out = np.empty((256, 512, 3), np.uint8)
+        yuv_to_bgr(luma, cb, cr, out, *MATRICES["709"], limited)
+        assert np.abs(out - by_the_equations(luma, cb, cr, *MATRICES["709"], limited)).max() <= 0.6
+
+
+def test_pixels_do_not_depend_on_their_place() -> None:
+    luma, cb, cr = make_planes(32, 512, True, 0, 1)
+    whole = np.empty((32, 512, 3), np.uint8)
+    yuv_to_bgr(luma, cb, cr, whole, *MATRICES["601"], True)
+    gray = np.empty((32, 512), np.uint8)
+    limited_luma_to_gray(luma, gray)
+    for x in range(0, 512, 8):
+        part, pixels = np.empty((32, 8, 3), np.uint8), np.s_[:, x : x + 8]
+        yuv_to_bgr(luma[pixels], cb[:, x // 2 : x // 2 + 4], cr[:, x // 2 : x // 2 + 4], part, *MATRICES["601"], True)
+        np.testing.assert_array_equal(part, whole[pixels])
+        gray_part = np.empty((32, 8), np.uint8)
+        limited_luma_to_gray(luma[pixels], gray_part)
+        np.testing.assert_array_equal(gray_part, gray[pixels])
+
+
+def test_neutral_chroma_gives_gray() -> None:
+    luma = np.arange(256, dtype=np.uint8)[np.newaxis]
+    neutral = np.full((1, 128), 128, np.uint8)
+    out = np.empty((1, 256, 3), np.uint8)
+    yuv_to_bgr(luma, neutral, neutral, out, *MATRICES["601"], False)
+    np.testing.assert_array_equal(out, np.repeat(luma[..., np.newaxis], 3, axis=2))
+
+
+@given(st.integers(1, 4), WIDTHS, st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_gray_is_exact(height: int, width: int, padding: int, seed: int) -> None:
+    luma = make_planes(height, width, True, padding, seed)[0]
+    out = np.empty((height, width), np.uint8)
+    limited_luma_to_gray(luma, out)
+    np.testing.assert_array_equal(out, np.rint((luma.astype(float) - 16) * 255 / 219).clip(0, 255))
+
+
+def test_every_level_of_gray_is_exact() -> None:
+    luma = np.arange(256, dtype=np.uint8)
+    expected = np.rint((luma.astype(float) - 16) * 255 / 219).clip(0, 255)
+    for rows in (luma.reshape(1, 256), luma.reshape(16, 16)):
+        out = np.empty_like(rows)
+        limited_luma_to_gray(rows, out)
+        np.testing.assert_array_equal(out.ravel(), expected)
+
+
+@pytest.mark.parametrize(
+    ("luma", "cb", "cr", "out"),
+    [
+        ((4, 6), (2, 3), (2, 3), (4, 5, 3)),
+        ((4, 6), (2, 3), (2, 3), (5, 6, 3)),
+        ((4, 6), (2, 3), (2, 3), (4, 6, 4)),
+        ((4, 6), (2, 2), (2, 3), (4, 6, 3)),
+        ((4, 6), (2, 3), (4, 3), (4, 6, 3)),
+        ((4, 6), (3, 3), (3, 3), (4, 6, 3)),
+        ((4, 6), (4, 6), (4, 6), (4, 6, 3)),
+    ],
+)
+def test_shapes_that_do_not_go_together(luma: object, cb: object, cr: object, out: object) -> None:
+    with pytest.raises(ValueError, match="plane|fit"):
+        yuv_to_bgr(*(np.zeros(shape, np.uint8) for shape in (luma, cb, cr, out)), 0.299, 0.114, True)
+
+
+def test_columns_that_are_apart() -> None:
+    apart = np.zeros((4, 12), np.uint8)[:, ::2]
+    chroma = np.zeros((2, 3), np.uint8)
+    with pytest.raises(ValueError, match="columns"):
+        yuv_to_bgr(apart, chroma, chroma, np.zeros((4, 6, 3), np.uint8), 0.299, 0.114, True)
+    with pytest.raises(ValueError, match="columns"):
+        limited_luma_to_gray(apart, np.zeros((4, 6), np.uint8))
+    with pytest.raises(ValueError, match="fit"):
+        limited_luma_to_gray(np.zeros((4, 6), np.uint8), np.zeros((4, 5), np.uint8))
+
+
+def test_nothing_is_converted_to_nothing() -> None:
+    nothing = np.empty((4, 0), np.uint8)
+    limited_luma_to_gray(nothing, nothing.copy())
+    yuv_to_bgr(nothing, nothing[:2], nothing[:2], np.empty((4, 0, 3), np.uint8), 0.299, 0.114, True)
