@@ -120,9 +120,9 @@ def _has_one_layer(hvcc: bytes | None) -> bool:
 
 
 def decodes_in_one_piece(codec: str, extradata: bytes | None, data: memoryview) -> bool:
-    """Whether a packet's picture cannot be shared out to several threads, as it has one slice."""
+    """Whether a packet's picture cannot be shared out to several threads, as it has no more than one slice."""
     if codec == "h264":
-        return sum(nal[0] & 31 in (1, 5) for nal in _nal_units(data, _length_size(extradata, 4))) == 1
+        return sum(nal[0] & 31 in (1, 5) for nal in _nal_units(data, _length_size(extradata, 4))) <= 1
     return codec in ("hevc", "mjpeg", "mpeg4")
 
 

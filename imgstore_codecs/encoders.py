@@ -13,6 +13,7 @@ import numpy as np
 
 from imgstore.codec import Format, FrameSpec
 from imgstore.errors import ArgumentError, FormatError
+from imgstore_codecs.priority import usual_priority
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
@@ -301,7 +302,8 @@ def check_encoder(settings: Settings) -> None:
     with _complaints() as complaints:
         try:
             configure(context, settings)
-            context.open()
+            with usual_priority():
+                context.open()
         except (av.error.FFmpegError, ValueError) as error:
             said = "; ".join(complaints) or error
             raise ArgumentError(

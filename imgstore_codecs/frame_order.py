@@ -51,7 +51,7 @@ def find_frames(
     try:
         table = table_from_index(path, stretch.container, stretch.stream)
         if table is None or table.order is None:
-            table = table_by_demuxing(stretch.container, stretch.stream)
+            table = table_by_demuxing(stretch.container, stretch.stream, stretch.packets)
             stretch.ended = True  # it can seek; a file without an index has one now, in FFmpeg's memory
         elif len(table):
             table.point[0] = stretch.first_packet_point()
@@ -86,7 +86,7 @@ def find_frames(
 def _table_with_hashes(path: str, threads: int) -> PacketTable:
     stretch = Stretch(path, threads)
     try:
-        return table_by_demuxing(stretch.container, stretch.stream)
+        return table_by_demuxing(stretch.container, stretch.stream, stretch.packets)
     finally:
         stretch.close()
 

@@ -163,7 +163,9 @@ def packets_from(container: InputContainer, stream: VideoStream) -> Iterator[Pac
                 return
 
 
-def table_by_demuxing(container: InputContainer, stream: VideoStream) -> PacketTable:
+def table_by_demuxing(
+    container: InputContainer, stream: VideoStream, packets: Iterator[Packet[VideoStream]]
+) -> PacketTable:
     """Read all packets of a newly opened file once."""
     context = stream.codec_context
     codec, extradata = context.name, context.extradata
@@ -171,7 +173,7 @@ def table_by_demuxing(container: InputContainer, stream: VideoStream) -> PacketT
     point: dict[int, SeekPoint] = {}
     has_checksums = False
     hashes: list[int] = []
-    for packet in packets_from(container, stream):
+    for packet in packets:
         pts, dts, pos = packet.pts, packet.dts, packet.pos
         data = memoryview(packet)
         hashes.append(xxhash.xxh3_64_intdigest(data))

@@ -93,19 +93,23 @@ class Stretch:
             self.container.close()
             lack = "FFmpeg has no decoder for its video stream" if videos else "the file holds no video stream"
             raise ChunkError(f"{path}: {lack}")
+        self.stream: VideoStream = videos[0]
+        self.context = context
+        self.packets: Iterator[Packet[VideoStream]] = packets_from(self.container, self.stream)
+        first = self._first_packet()
+        self.one_piece = first is None or decodes_in_one_piece(context.name, context.extradata, memoryview(first))
         context.thread_type = "FRAME" if ahead else "SLICE"
         context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
+        if context.name == "h264" and self.one_piece and not ahead:
+            # more would bring nothing, and with more FFmpeg keeps quiet about damage within a slice (its `enable_er`)
+            context.thread_count = 1
         # Else MJPEG's fills the rest of a torn picture with the one before, and where several packets are decoded at a
         # time, a picture may come out before it is known to be damaged.
         if context.name == "mjpeg" or ahead:
             context.options = {"err_detect": "explode"}
         self._is_intra = context.name in INTRA_CODECS
-        self.stream: VideoStream = videos[0]
-        self.context = context
-        self.packets: Iterator[Packet[VideoStream]]
         self._table: PacketTable | None = None
-        self.one_piece: bool | None = None  # known from the first packet: threads cannot share a picture
-        self._begin(0, packets_from(self.container, self.stream))
+        self._begin(0, self.packets)
         _open.add(self)
 
     def use(self, table: PacketTable) -> None:
@@ -131,12 +135,18 @@ class Stretch:
         self._damage: list[tuple[int, int | None]] = []  # from the first damaged place to the next seek point
         self.packets = packets
 
-    def first_packet_point(self) -> SeekPoint:
+    def _first_packet(self) -> Packet[VideoStream] | None:
         """Look at the first packet of a newly opened file, and stand before it."""
         packet = next(self.packets, None)
+        if packet is not None:
+            self.packets = chain((packet,), self.packets)
+        return packet
+
+    def first_packet_point(self) -> SeekPoint:
+        """Say whether a newly opened file can be decoded from its first packet."""
+        packet = self._first_packet()
         if packet is None:
             return SeekPoint.NONE
-        self.packets = chain((packet,), self.packets)
         return seek_point(self.context.name, self.context.extradata, memoryview(packet))
 
     def seek(self, place: int) -> bool:
@@ -231,8 +241,6 @@ class Stretch:
             self._note(place, "its data are not what was written", packet if self._is_intra else None)
             return []
         codec, extradata = self.context.name, self.context.extradata
-        if self.one_piece is None:
-            self.one_piece = decodes_in_one_piece(codec, extradata, memoryview(packet))
         # left out by us, not by FFmpeg's `skip_frame`: with it, FFmpeg keeps quiet about packets that are damaged
         if not wanted and is_unreferenced(codec, extradata, memoryview(packet)):
             return []

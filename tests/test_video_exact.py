@@ -403,6 +403,35 @@ def test_a_broken_packet_in_the_middle(videos: Any, tmp_path: Path, name: str, h
             assert all(shown - gop - 8 <= p <= shown + 2 * gop + 8 for p in lost), (victim, shown, sorted(lost))
 
 
+@pytest.mark.parametrize("name", ["h264-one-slice.mp4", "h264-one-slice-open-gop.mkv"])
+def test_threads_hide_no_damage_within_a_slice(videos: Any, tmp_path: Path, name: str) -> None:
+    """With slice threads FFmpeg would keep quiet about it, and give torn pictures and all that builds on them."""
+    whole, numbers = videos(next(s for s in SAMPLES if s.name == name))
+    path = tmp_path / whole.name
+    found = 0
+    for victim in range(3, len(numbers), 7):
+        pos, size, _, _ = packet_places(whole)[victim]
+        data = bytearray(whole.read_bytes())
+        data[pos + size // 2 : pos + size // 2 + 32] = np.random.default_rng(victim).bytes(32)
+        path.write_bytes(data)
+        lost = []
+        for threads in (1, 2):
+            reader = open_video(path, threads=threads)
+            lost.append({p for p in range(len(numbers)) if not comes(reader, p)})
+            reader.close()
+        assert lost[0] <= lost[1]
+        found += bool(lost[0])
+    assert found > 5
+
+
+def comes(reader: VideoReader, position: int) -> bool:
+    try:
+        reader.read(position)
+    except FrameDecodeError:
+        return False
+    return True
+
+
 def test_a_frame_that_cannot_be_decoded_is_named(videos: Any, tmp_path: Path) -> None:
     whole, numbers = videos(next(s for s in SAMPLES if s.name == "mjpeg.mp4"))
     pos, size, shown, _ = packet_places(whole)[20]

@@ -18,6 +18,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from imgstore_codecs.priority import usual_priority
+
 HEIGHT, WIDTH = 128, 192
 CELL_H, CELL_W = 24, 32
 TOP, LEFT = 8, 8
@@ -115,7 +117,8 @@ def encode(
             )
             frame.pts = k if pts is None else pts[k]
             frame.time_base = tick if tick else 1 / Fraction(rate)
-            packets += stream.encode(frame)
+            with usual_priority():  # the first one opens the encoder
+                packets += stream.encode(frame)
         packets += stream.encode(None)
         if tweak is not None:
             packets = tweak(packets)
