@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from imgstore.codec import FrameSpec
+    from imgstore_codecs.side_by_side import SideBySide
 
 __all__ = ["PictureConverter"]
 
@@ -41,6 +43,9 @@ _WEIGHTS = {
     7: (0.212, 0.087),  # SMPTE 240M
     9: (0.2627, 0.0593),  # BT.2020
 }
+
+# So many pixels are worth a thread: they take a tenth of a millisecond
+_PART = 500_000
 
 _HALVED_CHROMA_8 = frozenset(("yuv420p", "yuv422p", "yuvj420p", "yuvj422p", "nv12"))
 
@@ -96,7 +101,7 @@ class PictureConverter:
         self._accurate = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
         self._threads = min(4, os.cpu_count() or 1)
 
-    def __call__(self, picture: VideoFrame, out: Frame | None = None) -> Frame:
+    def __call__(self, picture: VideoFrame, out: Frame | None = None, beside: SideBySide | None = None) -> Frame:
         """Convert a picture.
 
         Parameters
@@ -105,6 +110,8 @@ class PictureConverter:
             As decoded.
         out : numpy.ndarray, optional
             C-contiguous array of the spec's shape and dtype to fill, instead of a new one.
+        beside : SideBySide, optional
+            For large pictures, where cores are idle.
 
         Raises
         ------
@@ -121,7 +128,7 @@ class PictureConverter:
         if self._spec.dtype == np.uint16:
             self._wide(picture, out)
         elif self._spec.color:
-            self._color(picture, out)
+            self._color(picture, out, beside)
         else:
             self._gray(picture, out)
         return out
@@ -147,7 +154,7 @@ class PictureConverter:
         else:
             self._by_swscale(picture, "gray" if out.itemsize == 1 else "gray16le", out)
 
-    def _color(self, picture: VideoFrame, out: Frame) -> None:
+    def _color(self, picture: VideoFrame, out: Frame, beside: SideBySide | None) -> None:
         name = picture.format.name
         weights = _WEIGHTS.get(picture.colorspace)
         if name in _HALVED_CHROMA_8 and weights:
@@ -157,7 +164,7 @@ class PictureConverter:
                 cb, cr = (np.ascontiguousarray(chroma[..., k]) for k in range(2))
             else:
                 cb, cr = (self._plane(picture, k, np.uint8) for k in (1, 2))
-            yuv_to_bgr(luma, cb, cr, out, *weights, _is_limited(picture))
+            self._halved_chroma(luma, cb, cr, out, weights, _is_limited(picture), beside)
         elif name == "gray":
             import cv2
 
@@ -169,6 +176,29 @@ class PictureConverter:
         else:
             # planar RGB comes out of swscale four times as fast as packed, and the same
             self._by_swscale(picture, "gbrp", out)
+
+    def _halved_chroma(
+        self,
+        luma: Frame,
+        cb: Frame,
+        cr: Frame,
+        out: Frame,
+        weights: tuple[float, float],
+        limited: bool,
+        beside: SideBySide | None,
+    ) -> None:
+        step = 1 if len(cb) == len(luma) else 2  # rows for each one of chroma
+
+        def convert_rows(top: int, end: int) -> None:
+            chroma = slice(top // step, -(-end // step))
+            yuv_to_bgr(luma[top:end], cb[chroma], cr[chroma], out[top:end], *weights, limited)
+
+        parts = min(self._threads, luma.size // _PART)
+        if beside is None or parts < 2:
+            convert_rows(0, self._height)
+        else:
+            cuts = [self._height * k // parts // 2 * 2 for k in range(parts)] + [self._height]
+            beside.run([partial(convert_rows, *cut) for cut in pairwise(cuts)])
 
     def _wide(self, picture: VideoFrame, out: Frame) -> None:
         bits = max(c.bits for c in picture.format.components)

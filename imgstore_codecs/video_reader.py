@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from imgstore_codecs.frame_order import find_frames
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.seeker import Seeker
+from imgstore_codecs.side_by_side import SideBySide
 from imgstore_codecs.stream_description import describe
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class VideoReader(ChunkReader):
         self._run = 0  # reads in a row that went on from there
         self._jumps = 0  # decodings in a row that did not
         self._decoders = min(self._threads or os.cpu_count() or 1, _MOST_DECODERS)
-        self._pool: ThreadPoolExecutor | None = None
+        self._beside = SideBySide("imgstore-video")
         self._pid = os.getpid()
         stretch, self._table, self._faults = find_frames(path, self._threads, options.get("checksums"))
         seeks = bool(options.get("seek", True))
@@ -124,8 +125,9 @@ class VideoReader(ChunkReader):
         if picture is None:
             picture = self._decode(place, position)
         self._last = position
+        beside = self._beside if self._run >= _LONG_RUN and self._decoders > 1 else None
         try:
-            return self._convert(picture)
+            return self._convert(picture, beside=beside)
         except FrameDecodeError as error:
             raise FrameDecodeError(f"{self._path}: the file's frame {position} cannot be used: {error}") from error
 
@@ -225,21 +227,21 @@ class VideoReader(ChunkReader):
     def _decode_many(self, places: list[int], wanted: Wanted, out: Sequence[Frame], dense: bool) -> None:
         """Decode packets, sorted, into ``out`` with all decoders, and take those that came from `wanted`."""
         *others, last = self._shares(places)
-        running = []
+        parts = []
+        calls: list[Callable[[], object]] = []
         for (seeker, convert), share in zip(self._helpers, others, strict=False):
             part = {p: wanted.pop(p) for p in share}
-            running.append((part, self._workers().submit(_decode_share, seeker, share, part, out, convert)))
-        try:
+            parts.append(part)
+            calls.append(partial(_decode_share, seeker, share, part, out, convert))
+
+        def own() -> None:
             _decode_share(self._main, last, wanted, out, self._convert, drain=not dense)
             if dense:
                 self._finish(last, wanted, out)
-        finally:
-            failures = [future.exception() for _, future in running]
-        for part, _ in running:
+
+        self._beside.run([*calls, own])
+        for part in parts:
             wanted.update(part)
-        for failure in failures:
-            if failure is not None:
-                raise failure
 
     def _finish(self, places: list[int], wanted: Wanted, out: Sequence[Frame]) -> None:
         """Take the last pictures of a run without draining the decoder: the next batch may go on from there."""
@@ -302,16 +304,11 @@ class VideoReader(ChunkReader):
 
     # ------------------------------------------------------------------ threads and processes
 
-    def _workers(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_MOST_DECODERS, "imgstore-video")
-        return self._pool
-
     def _check_process(self) -> None:
         """Leave to the parent what is the parent's, in a forked child."""
         if os.getpid() != self._pid:
             self._pid = os.getpid()
-            self._pool = None
+            self._beside = SideBySide("imgstore-video")
             self._main.forget()
             self._helpers = []
             if self._ahead is not None:
@@ -321,9 +318,7 @@ class VideoReader(ChunkReader):
 
     def close(self) -> None:
         self._check_process()
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        self._beside.close()
         for seeker in (self._main, *(seeker for seeker, _ in self._helpers)):
             seeker.close()
         self._helpers = []

@@ -19,6 +19,7 @@ from imgstore_codecs.pixels import (
     SWS_FULL_CHR_H_INT,
     PictureConverter,
 )
+from imgstore_codecs.side_by_side import SideBySide
 from imgstore_codecs.video_reader import VideoReader
 
 ACCURATE = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
@@ -190,3 +191,17 @@ def test_decoded_video(tmp_path: Path, matrix: int, full: bool, pix_fmt: str) ->
             difference = np.abs(reader.read(position).astype(int) - by_swscale(picture, "bgr24").astype(int))
             assert (np.percentile(difference, 80) if pix_fmt in NOT_INTERPOLATED else difference.max()) <= 2
     reader.close()
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "nv12"])
+@pytest.mark.parametrize("height", [1000, 1001])
+def test_large_pictures_are_the_same_in_parts(name: str, height: int) -> None:
+    picture = av.VideoFrame(1500, height, name)
+    rng = np.random.default_rng(3)
+    for plane in picture.planes:
+        np.frombuffer(plane, np.uint8)[:] = rng.integers(0, 256, plane.buffer_size)
+    convert = PictureConverter(FrameSpec((height, 1500, 3), np.dtype(np.uint8)))
+    convert._threads = 3  # on any machine
+    beside = SideBySide("beside-test")
+    np.testing.assert_array_equal(convert(picture, beside=beside), convert(picture))
+    beside.close()
