@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 
 __all__ = ["usual_priority"]
 
-_THREADS = "/proc/self/task"
-
 
 @contextmanager
 def usual_priority() -> Iterator[None]:
@@ -23,11 +21,18 @@ def usual_priority() -> Iterator[None]:
         yield
         return
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    before = set(os.listdir(_THREADS))
+    before = _threads()
     try:
         yield
     finally:
-        for thread in (0, *map(int, set(os.listdir(_THREADS)) - before)):
+        for thread in (0, *(_threads() - before)):  # 0 is the calling one
             with suppress(OSError):  # it has ended meanwhile
                 if os.sched_getscheduler(thread) == os.SCHED_FIFO:
                     os.sched_setscheduler(thread, policy, parameters)
+
+
+def _threads() -> set[int]:
+    try:
+        return set(map(int, os.listdir("/proc/self/task")))
+    except OSError:  # /proc is not there
+        return set()
