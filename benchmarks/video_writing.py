@@ -24,6 +24,7 @@ from scene import scene
 
 from imgstore.codec import Format, FrameSpec
 from imgstore_codecs.encoders import configure, settings_for
+from imgstore_codecs.priority import usual_priority
 from imgstore_codecs.video import PyAVCodec
 
 SIZES = {"480 x 640": (480, 640), "1024 x 1280": (1024, 1280)}
@@ -43,7 +44,8 @@ def bare(codec: PyAVCodec, fmt: Format, path: str, images: list[np.ndarray]) -> 
     with av.open(path, "w", format=settings.encoder.muxer) as out:
         stream: Any = out.add_stream(settings.encoder.name, rate=settings.rate)
         configure(stream.codec_context, settings)
-        out.start_encoding()
+        with usual_priority():
+            out.start_encoding()
         layout = "bgr24" if images[0].ndim == 3 else "gray"
         begin = time.perf_counter()
         for k, img in enumerate(images):

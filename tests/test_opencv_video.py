@@ -18,6 +18,7 @@ import pytest
 from imgstore.codec import ChunkReader, Format, FrameSpec
 from imgstore.errors import ArgumentError, ChunkError, FormatError, FrameDecodeError, StoreWriteError
 from imgstore_codecs.opencv_video import OpenCVVideoCodec
+from imgstore_codecs.priority import usual_priority
 
 CODEC = OpenCVVideoCodec()
 FORMATS = {fmt.name: fmt for fmt in CODEC.formats}
@@ -59,7 +60,9 @@ def write_with_pyav(
             frame = av.VideoFrame.from_ndarray(picture(number, color=True), format="bgr24").reformat(format=pix_fmt)
             frame.pts = times[k] if times else k
             frame.time_base = stream.codec_context.time_base
-            container.mux(stream.encode(frame))
+            with usual_priority():  # the first one opens the encoder
+                packets = stream.encode(frame)
+            container.mux(packets)
         container.mux(stream.encode(None))
     return path
 
