@@ -328,10 +328,10 @@ def test_what_is_missing_is_said() -> None:
 
 RECORD = """
 import os, sys
+{first}
 import numpy as np
 import imgstore
 
-{first}
 with imgstore.new_for_format(sys.argv[2], sys.argv[1], imgshape=(64, 96)) as store:
     store.add_image(np.zeros((64, 96), np.uint8), 0, 0.0)
     {then}
