@@ -129,7 +129,7 @@ def extra_data_h5_to_df(path: str | os.PathLike[str]) -> pd.DataFrame:
     with _open_h5(path) as file:
         try:
             table: pd.DataFrame = pd.DataFrame(_read_columns(path, file))
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        except (KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise _damaged(path, error) from error
     return table
 
@@ -151,14 +151,15 @@ def _read_columns(path: str, file: h5py.File) -> dict[str, npt.NDArray[Any]]:
         columns[name] = values[used]
 
     for name in _names(file.attrs["datasets"]):
-        data = np.atleast_2d(file[name][...])
-        names = _names(file[name].attrs["column_names"])
-        if data.shape != (len(names), len(camera)):
+        dataset = file[name]
+        names = _names(dataset.attrs["column_names"])
+        shape = dataset.shape if dataset.ndim > 1 else (1, *dataset.shape)
+        if shape != (len(names), len(camera)):  # looked at first: a damaged one may be larger than the memory
             raise ExtraDataError(
-                f"extra data {path!r}: the dataset {name!r} is of shape {data.shape}, but there are"
+                f"extra data {path!r}: the dataset {name!r} is of shape {shape}, but there are"
                 f" {len(names)} column names and {len(camera)} samples"
             )
-        for column, values in zip(names, data, strict=True):
+        for column, values in zip(names, np.atleast_2d(dataset[...]), strict=True):
             add(column, values)
     for name in camera.dtype.names:
         add(name, camera[name])

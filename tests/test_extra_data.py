@@ -539,6 +539,17 @@ def test_sample_delay_may_be_absent(tmp_path: Path) -> None:
     assert list(table.columns) == ["x", "y", "frame_number", "frame_time", "frame_index"]
 
 
+def test_a_dataset_larger_than_the_memory_is_an_error(tmp_path: Path) -> None:
+    def more(file: h5py.File) -> None:
+        names = file["ai"].attrs["column_names"]
+        del file["ai"]
+        file.create_dataset("ai", shape=(1 << 40, 4), dtype="f8", chunks=(1024, 4))  # takes no place in the file
+        file["ai"].attrs["column_names"] = names
+
+    with pytest.raises(ExtraDataError, match="is of shape"):
+        read_extra_data([str(write_h5(tmp_path / "000000.extra_data.h5", [3, 3, 4, -1], change=more))])
+
+
 @given(st.data())
 def test_damaged_hdf5_is_an_error_of_ours_or_a_table(tmp_path_factory: Any, data: Any) -> None:
     path = tmp_path_factory.mktemp("h5") / "000000.extra_data.h5"
