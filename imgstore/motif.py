@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from imgstore import hdf5
 from imgstore.errors import ArgumentError, ExtraDataError, ImgStoreWarning
 from imgstore.extra_data import load_records, records_to_df
 
@@ -76,7 +77,8 @@ def extra_data_h5_attrs(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``_datasets`` is the list of the datasets with samples; each other key is the name of something in the
-        file, with a dict of its attributes as they are in the file.
+        file, with a dict of its attributes as they are in the file, without those of variable length that are
+        no text.
 
     Raises
     ------
@@ -88,9 +90,9 @@ def extra_data_h5_attrs(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = os.fspath(path)
     with _open_h5(path) as file:
         try:
-            attributes: dict[str, Any] = {"_datasets": _names(file.attrs["datasets"])}
+            attributes: dict[str, Any] = {"_datasets": _names(hdf5.attributes(file)["datasets"])}
             for name in file:
-                attributes[name] = dict(file[name].attrs)
+                attributes[name] = hdf5.attributes(file[name])
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise _damaged(path, error) from error
     return attributes
@@ -135,7 +137,7 @@ def extra_data_h5_to_df(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _read_columns(path: str, file: h5py.File) -> dict[str, npt.NDArray[Any]]:
-    camera = file["camera"][...]
+    camera = hdf5.dataset(file, "camera")[...]
     if camera.ndim != 1 or "frame_number" not in (camera.dtype.names or ()):
         raise ExtraDataError(f"extra data {path!r}: the dataset 'camera' has no frame numbers")
     used = camera["frame_number"] >= 0
@@ -150,9 +152,9 @@ def _read_columns(path: str, file: h5py.File) -> dict[str, npt.NDArray[Any]]:
             )
         columns[name] = values[used]
 
-    for name in _names(file.attrs["datasets"]):
-        dataset = file[name]
-        names = _names(dataset.attrs["column_names"])
+    for name in _names(hdf5.attributes(file)["datasets"]):
+        dataset = hdf5.dataset(file, name)
+        names = _names(hdf5.attributes(dataset)["column_names"])
         shape = dataset.shape if dataset.ndim > 1 else (1, *dataset.shape)
         if shape != (len(names), len(camera)):  # looked at first: a damaged one may be larger than the memory
             raise ExtraDataError(
@@ -164,7 +166,7 @@ def _read_columns(path: str, file: h5py.File) -> dict[str, npt.NDArray[Any]]:
     for name in camera.dtype.names:
         add(name, camera[name])
     if "sample_delay" in file:
-        delay = file["sample_delay"][...]
+        delay = hdf5.dataset(file, "sample_delay")[...]
         if delay.shape != camera.shape:
             raise ExtraDataError(
                 f"extra data {path!r}: 'sample_delay' is of shape {delay.shape}, 'camera' of {camera.shape}"
