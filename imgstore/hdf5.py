@@ -14,9 +14,7 @@ HEAP = b"GCOL\x01"  # signature and version
 
 
 def attributes(thing: h5py.Group | h5py.Dataset) -> dict[str, Any]:
-    """Return the attributes of something in a file.
-
-    Those of variable length that are no text are left out: the library crashes where damage makes text of them.
+    """Return the attributes of something in a file: text, and what can be read as it is.
 
     Raises
     ------
@@ -27,27 +25,40 @@ def attributes(thing: h5py.Group | h5py.Dataset) -> dict[str, Any]:
     """
     import h5py
 
-    dtypes = {name: thing.attrs.get_id(name).dtype for name in thing.attrs}
-    text = {name for name, dtype in dtypes.items() if dtype.hasobject and h5py.check_string_dtype(dtype)}
-    if text:
+    found = {name: thing.attrs.get_id(name) for name in thing.attrs}
+    text = {name for name, attribute in found.items() if h5py.check_string_dtype(attribute.dtype)}
+    if any(found[name].dtype.hasobject for name in text):
         _check_heaps(thing.file)
-    return {name: thing.attrs[name] for name, dtype in dtypes.items() if name in text or not dtype.hasobject}
+    return {name: thing.attrs[name] for name in found if name in text or _can_be_read_as_it_is(found[name])}
 
 
 def dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """Return a dataset whose elements are of fixed size.
+    """Return a dataset that can be read as it is.
 
     Raises
     ------
     ExtraDataError
         There is no such dataset.
+    TypeError, ValueError
+        The library tells that it is damaged.
     """
     import h5py
 
     found = file.get(name)
-    if not isinstance(found, h5py.Dataset) or found.dtype.hasobject:
-        raise ExtraDataError(f"extra data {file.filename!r}: {name!r} is no dataset of elements of fixed size")
+    if not isinstance(found, h5py.Dataset) or not _can_be_read_as_it_is(found.id):
+        raise ExtraDataError(f"extra data {file.filename!r}: {name!r} is no dataset of numbers")
     return found
+
+
+def _can_be_read_as_it_is(thing: h5py.h5a.AttrID | h5py.h5d.DatasetID) -> bool:
+    """Tell whether elements are in the file as in memory.
+
+    Where they are converted, and a damaged type tells where, the library writes beyond the memory it was given.
+    """
+    import h5py
+
+    dtype = thing.dtype
+    return not dtype.hasobject and bool(thing.get_type().equal(h5py.h5t.py_create(dtype)))
 
 
 def _check_heaps(file: h5py.File) -> None:

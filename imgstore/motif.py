@@ -77,8 +77,8 @@ def extra_data_h5_attrs(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``_datasets`` is the list of the datasets with samples; each other key is the name of something in the
-        file, with a dict of its attributes as they are in the file, without those of variable length that are
-        no text.
+        file, with a dict of its attributes as they are in the file. Those of variable length that are no text,
+        and of types that numpy has not, are left out.
 
     Raises
     ------

@@ -565,6 +565,18 @@ def test_a_list_of_objects_without_end_in_hdf5_is_an_error(tmp_path: Path, at: i
         read_extra_data([str(path)])
 
 
+def test_hdf5_whose_elements_would_have_to_be_converted_is_an_error(tmp_path: Path) -> None:
+    def more(file: h5py.File) -> None:
+        del file["ai"]
+        short = h5py.h5t.STD_I64LE.copy()
+        short.set_precision(40)  # the rest is padding
+        h5py.h5d.create(file.id, b"ai", short, h5py.h5s.create_simple((2, 2)))
+        file["ai"].attrs["column_names"] = "x, y"
+
+    with pytest.raises(ExtraDataError, match="'ai' is no dataset of numbers"):
+        read_extra_data([write_h5(tmp_path / "000000.extra_data.h5", [1, 2], change=more)])
+
+
 def test_attributes_of_variable_length_that_are_no_text_are_left_out(tmp_path: Path) -> None:
     def more(file: h5py.File) -> None:
         file["ai"].attrs.create("ragged", np.array([np.arange(2), np.arange(3)], object), dtype=h5py.vlen_dtype("i8"))
@@ -579,7 +591,7 @@ def test_attributes_of_variable_length_that_are_no_text_are_left_out(tmp_path: P
 
 @contextlib.contextmanager
 def at_most_a_gigabyte_more() -> Iterator[None]:
-    """Let no damage take the machine's memory: in one file of 60,000 the library reads a list that goes round."""
+    """Let no damage take the machine's memory: in one file of many the library reads a list that goes round."""
     if sys.platform != "linux":
         yield
         return
