@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from imgstore_codecs.torn import open_video
-
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
@@ -24,14 +22,17 @@ def describe(stream: VideoStream) -> bytes:
 
 
 def describe_file(path: str) -> bytes:
-    """Open a video file and describe its first video stream.
+    """Open a complete video file and describe its first video stream.
 
     Raises
     ------
     OSError
         It cannot be opened, or there is none in it.
     """
-    with open_video(path) as container:
+    import av
+
+    # FFmpeg decodes up to two frames when it opens a file, unless it is left no decoder: that is most of the time
+    with av.open(path, options={"codec_whitelist": "none"}) as container:
         if not container.streams.video:
             raise OSError(f"{path}: the file holds no video stream")
         return describe(container.streams.video[0])
