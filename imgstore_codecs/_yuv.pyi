@@ -13,3 +13,12 @@ def yuv_to_bgr(
     blue: float,
     limited: bool,
 ) -> None: ...
+def bgr_to_yuv(
+    img: npt.NDArray[np.uint8],
+    luma: npt.NDArray[np.uint8],
+    cb: npt.NDArray[np.uint8],
+    cr: npt.NDArray[np.uint8],
+    red: float,
+    blue: float,
+    limited: bool,
+) -> None: ...

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.codec import ChunkWriter, FrameSpec
+from imgstore_codecs._yuv import bgr_to_yuv
 from imgstore_codecs.encoders import Settings, configure
 from imgstore_codecs.growing import FFmpegFile, Sink, header_of_one_frame, sample_maker
 from imgstore_codecs.mkv_file import MkvFile
@@ -26,8 +27,8 @@ __all__ = ["VideoWriter"]
 Frame = npt.NDArray[Any]
 
 _GROWING: dict[str, type[Mp4File | MkvFile]] = {"mp4": Mp4File, "matroska": MkvFile}
-# Chroma of BT.601 from all 256 levels to the 224 around the middle that limited range has (ITU-R BT.601-7, 2.5).
-_LIMITED_CHROMA = np.rint(128 + (np.arange(256) - 128) * (112 / 127.5)).clip(16, 240).astype(np.uint8)
+# Red's and blue's weights in luma, ITU-R BT.601-7, 2.5.
+_BT601 = (0.299, 0.114)
 _EIGHT_BIT_LUMA = frozenset(["gray", "yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12"])
 
 
@@ -100,10 +101,8 @@ class VideoWriter(ChunkWriter):
             return self._fill_by_swscale
         if not spec.color and name in _EIGHT_BIT_LUMA:
             return self._fill_first_plane
-        if spec.color and name == "yuv420p" and not self._settings.full_range:
-            return self._fill_i420
-        if spec.color and name == "yuvj420p":
-            return self._fill_jpeg
+        if spec.color and name in ("yuv420p", "yuvj420p"):
+            return self._fill_yuv420p
         if spec.color and name == "bgr0":
             return self._fill_bgr0
         return self._fill_by_swscale
@@ -112,28 +111,11 @@ class VideoWriter(ChunkWriter):
         self._plane(0, img.dtype)[:, : img.shape[1]] = img
         return self._picture
 
-    def _fill_i420(self, img: Frame) -> VideoFrame:
-        import cv2
-
+    def _fill_yuv420p(self, img: Frame) -> VideoFrame:
         height, width = img.shape[:2]
-        self._plane(0)[:, :width] = cv2.cvtColor(img, cv2.COLOR_BGR2YUV_I420)[:height]
-        # OpenCV's own chroma is that of one pixel in four: the mean has less noise, which costs an encoder time and bytes
-        half = cv2.resize(img, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        full_range = cv2.cvtColor(half, cv2.COLOR_BGR2YCrCb)
-        for plane, channel in ((1, 2), (2, 1)):
-            self._plane(plane)[:, : width // 2] = cv2.LUT(cv2.extractChannel(full_range, channel), _LIMITED_CHROMA)
-        return self._picture
-
-    def _fill_jpeg(self, img: Frame) -> VideoFrame:
-        """BT.601 with full range, as JPEG has it; chroma is the mean of four."""
-        import cv2
-
-        height, width = img.shape[:2]
-        luma, red, blue = cv2.split(cv2.cvtColor(img, cv2.COLOR_BGR2YCrCb))
-        self._plane(0)[:, :width] = luma
-        for plane, chroma in ((1, blue), (2, red)):
-            half = self._plane(plane)[:, : width // 2]
-            half[:] = cv2.resize(chroma, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        luma = self._plane(0)[:, :width]
+        cb, cr = (self._plane(index)[:, : width // 2] for index in (1, 2))
+        bgr_to_yuv(np.ascontiguousarray(img), luma, cb, cr, *_BT601, limited=not self._settings.full_range)
         return self._picture
 
     def _fill_bgr0(self, img: Frame) -> VideoFrame:

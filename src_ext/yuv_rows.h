@@ -1,4 +1,4 @@
-/* One row of 8-bit luma, or of luma and chroma, to gray or BGR.
+/* One row of 8-bit luma, or of luma and chroma, to gray or BGR; two rows of BGR to luma and chroma.
  *
  * BGR is computed with 16-bit integers that have 5 bits of fraction, and rounded once: no value is more than 0.6 off
  * the exact one. Where the processor has AVX2, 32 pixels are converted at a time, with the very same arithmetic.
@@ -22,6 +22,17 @@
 typedef struct {
     int16_t luma, shift, blue_cb, green_cb, green_cr, red_cr;
 } imgstore_yuv_factors;
+
+/* Factors of BGR * 2**7 that give 2**15 times the product with `IMGSTORE_BACK_FRACTION` bits of fraction. */
+#define IMGSTORE_BACK_FRACTION 6
+
+typedef struct {
+    int16_t blue, green, red, shift;
+} imgstore_weights;
+
+typedef struct {
+    imgstore_weights luma, cb, cr;
+} imgstore_bgr_factors;
 
 /* As the instruction pmulhrsw: the product's high bits, rounded. */
 static inline int16_t imgstore_product(int a, int b)
@@ -122,6 +133,83 @@ __attribute__((target("avx2"))) static ptrdiff_t imgstore_yuv_to_bgr_row_avx2(
     return x;
 }
 
+#define IMGSTORE_WEIGHT(b, g, r, w)                                                                        \
+    _mm256_srai_epi16(                                                                                     \
+        _mm256_add_epi16(                                                                                  \
+            _mm256_add_epi16(                                                                              \
+                _mm256_mulhrs_epi16(b, _mm256_set1_epi16(w.blue)),                                         \
+                _mm256_mulhrs_epi16(g, _mm256_set1_epi16(w.green))),                                       \
+            _mm256_add_epi16(                                                                              \
+                _mm256_mulhrs_epi16(r, _mm256_set1_epi16(w.red)), _mm256_set1_epi16(w.shift))),            \
+        IMGSTORE_BACK_FRACTION)
+
+/* Take 32 pixels of BGR apart. */
+__attribute__((target("avx2"))) static inline void imgstore_load_bgr(
+    const uint8_t *bgr, __m256i *b, __m256i *g, __m256i *r)
+{
+#define IMGSTORE_LOAD(at)                                                                                  \
+    _mm256_inserti128_si256(                                                                               \
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(bgr + (at)))),                            \
+        _mm_loadu_si128((const __m128i *)(bgr + (at) + 48)), 1)
+#define IMGSTORE_PICK(from, ...) _mm256_shuffle_epi8(from, _mm256_broadcastsi128_si256(_mm_setr_epi8(__VA_ARGS__)))
+#define IMGSTORE_OR(x, y, z) _mm256_or_si256(_mm256_or_si256(x, y), z)
+    const __m256i first = IMGSTORE_LOAD(0), middle = IMGSTORE_LOAD(16), last = IMGSTORE_LOAD(32);
+    *b = IMGSTORE_OR(
+        IMGSTORE_PICK(first, 0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1),
+        IMGSTORE_PICK(middle, -1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14, -1, -1, -1, -1, -1),
+        IMGSTORE_PICK(last, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 4, 7, 10, 13));
+    *g = IMGSTORE_OR(
+        IMGSTORE_PICK(first, 1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1),
+        IMGSTORE_PICK(middle, -1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1),
+        IMGSTORE_PICK(last, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14));
+    *r = IMGSTORE_OR(
+        IMGSTORE_PICK(first, 2, 5, 8, 11, 14, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1),
+        IMGSTORE_PICK(middle, -1, -1, -1, -1, -1, 1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1),
+        IMGSTORE_PICK(last, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15));
+#undef IMGSTORE_LOAD
+#undef IMGSTORE_PICK
+#undef IMGSTORE_OR
+}
+
+/* Convert as many pixels as 32 go into; return how many. */
+__attribute__((target("avx2"))) static ptrdiff_t imgstore_bgr_to_yuv_rows_avx2(
+    const uint8_t *const *bgr, uint8_t *const *luma, uint8_t *cb, uint8_t *cr, ptrdiff_t width,
+    const imgstore_bgr_factors *f)
+{
+    const __m256i zero = _mm256_setzero_si256(), ones = _mm256_set1_epi8(1);
+    const imgstore_weights y = f->luma, u = f->cb, v = f->cr;
+    ptrdiff_t x = 0;
+    for (; x + 32 <= width; x += 32) {
+        __m256i blue = zero, green = zero, red = zero;
+        for (int row = 0; row < 2; row++) {
+            __m256i b, g, r;
+            imgstore_load_bgr(bgr[row] + 3 * x, &b, &g, &r);
+#define IMGSTORE_LOW(c) _mm256_srli_epi16(_mm256_unpacklo_epi8(zero, c), 1)
+#define IMGSTORE_HIGH(c) _mm256_srli_epi16(_mm256_unpackhi_epi8(zero, c), 1)
+            _mm256_storeu_si256(
+                (__m256i *)(luma[row] + x),
+                _mm256_packus_epi16(
+                    IMGSTORE_WEIGHT(IMGSTORE_LOW(b), IMGSTORE_LOW(g), IMGSTORE_LOW(r), y),
+                    IMGSTORE_WEIGHT(IMGSTORE_HIGH(b), IMGSTORE_HIGH(g), IMGSTORE_HIGH(r), y)));
+#undef IMGSTORE_LOW
+#undef IMGSTORE_HIGH
+            blue = _mm256_add_epi16(blue, _mm256_maddubs_epi16(b, ones));
+            green = _mm256_add_epi16(green, _mm256_maddubs_epi16(g, ones));
+            red = _mm256_add_epi16(red, _mm256_maddubs_epi16(r, ones));
+        }
+        blue = _mm256_slli_epi16(blue, 5); /* four pixels * 2**5 */
+        green = _mm256_slli_epi16(green, 5);
+        red = _mm256_slli_epi16(red, 5);
+        const __m256i chroma = _mm256_permute4x64_epi64(
+            _mm256_packus_epi16(IMGSTORE_WEIGHT(blue, green, red, u), IMGSTORE_WEIGHT(blue, green, red, v)), 0xd8);
+        _mm_storeu_si128((__m128i *)(cb + x / 2), _mm256_castsi256_si128(chroma));
+        _mm_storeu_si128((__m128i *)(cr + x / 2), _mm256_extracti128_si256(chroma, 1));
+    }
+    return x;
+}
+
+#undef IMGSTORE_WEIGHT
+
 #endif
 
 static void imgstore_limited_luma_to_gray_row(const uint8_t *luma, uint8_t *gray, ptrdiff_t width)
@@ -153,6 +241,39 @@ static void imgstore_yuv_to_bgr_row(
         bgr[3 * x] = imgstore_level(y + imgstore_product(u, f->blue_cb));
         bgr[3 * x + 1] = imgstore_level(y + imgstore_product(u, f->green_cb) + imgstore_product(v, f->green_cr));
         bgr[3 * x + 2] = imgstore_level(y + imgstore_product(v, f->red_cr));
+    }
+}
+
+/* The sum of what three levels * 2**7 weigh, as a level. */
+static inline uint8_t imgstore_weigh(int blue, int green, int red, imgstore_weights weights)
+{
+    int value = imgstore_product(blue, weights.blue) + imgstore_product(green, weights.green)
+        + imgstore_product(red, weights.red) + weights.shift;
+    value >>= IMGSTORE_BACK_FRACTION;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/* Two rows, whose width is even. Chroma is of the mean of four pixels. */
+static void imgstore_bgr_to_yuv_rows(
+    const uint8_t *const *bgr, uint8_t *const *luma, uint8_t *cb, uint8_t *cr, ptrdiff_t width,
+    const imgstore_bgr_factors *f)
+{
+    ptrdiff_t x = 0;
+#ifdef IMGSTORE_AVX2
+    if (__builtin_cpu_supports("avx2"))
+        x = imgstore_bgr_to_yuv_rows_avx2(bgr, luma, cb, cr, width, f);
+#endif
+    for (; x < width; x += 2) {
+        int sum[3] = {0, 0, 0};
+        for (int k = 0; k < 4; k++) {
+            const ptrdiff_t column = x + k % 2;
+            const uint8_t *pixel = bgr[k / 2] + 3 * column;
+            luma[k / 2][column] = imgstore_weigh(pixel[0] * 128, pixel[1] * 128, pixel[2] * 128, f->luma);
+            for (int color = 0; color < 3; color++)
+                sum[color] += pixel[color];
+        }
+        cb[x / 2] = imgstore_weigh(sum[0] * 32, sum[1] * 32, sum[2] * 32, f->cb);
+        cr[x / 2] = imgstore_weigh(sum[0] * 32, sum[1] * 32, sum[2] * 32, f->cr);
     }
 }
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgstore_codecs._yuv import limited_luma_to_gray, yuv_to_bgr
+from imgstore_codecs._yuv import bgr_to_yuv, limited_luma_to_gray, yuv_to_bgr
 
 MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "240m": (0.212, 0.087), "2020": (0.2627, 0.0593)}
 # 32 pixels at a time where the processor can do that, the rest one by one
@@ -100,6 +100,93 @@ def test_every_level_of_gray_is_exact() -> None:
         np.testing.assert_array_equal(out.ravel(), expected)
 
 
+def back_by_the_equations(img: np.ndarray, red: float, blue: float, limited: bool) -> tuple[np.ndarray, ...]:
+    black, luma_levels, chroma_levels = (16, 219, 224) if limited else (0, 255, 255)
+    height, width = img.shape[:2]
+    mean = img.astype(float).reshape(height // 2, 2, width // 2, 2, 3).mean(axis=(1, 3)) / 255
+
+    def luma_of(pixels: np.ndarray) -> np.ndarray:
+        return pixels @ np.array([blue, 1 - red - blue, red])
+
+    cb = (mean[..., 0] - luma_of(mean)) / (2 * (1 - blue))
+    cr = (mean[..., 2] - luma_of(mean)) / (2 * (1 - red))
+    return luma_of(img / 255) * luma_levels + black, cb * chroma_levels + 128, cr * chroma_levels + 128
+
+
+def check_back(img: np.ndarray, matrix: str, limited: bool, padding: int) -> None:
+    height, width = img.shape[:2]
+    shapes = ((height, width), (height // 2, width // 2), (height // 2, width // 2))
+    planes = [np.full((h + 2, w + padding), 77, np.uint8) for h, w in shapes]
+    bgr_to_yuv(img, *(p[1:-1, : s[1]] for p, s in zip(planes, shapes, strict=True)), *MATRICES[matrix], limited)
+    expected = back_by_the_equations(img, *MATRICES[matrix], limited)
+    for plane, shape, exact in zip(planes, shapes, expected, strict=True):
+        assert np.abs(plane[1:-1, : shape[1]] - exact.clip(0, 255)).max() <= 0.56
+        assert (plane[[0, -1]] == 77).all()
+        assert (plane[:, shape[1] :] == 77).all()
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("matrix", MATRICES)
+@given(st.integers(1, 5), WIDTHS, st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_luma_and_chroma_are_within_a_level(
+    matrix: str, limited: bool, height: int, width: int, padding: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    img = rng.integers(0, 256, (2 * height, 2 * width, 3)).astype(np.uint8)
+    img[rng.random(img.shape[:2]) < 0.3] = rng.choice([0, 255], 3)  # the ends as well
+    check_back(img, matrix, limited, padding)
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_corners_of_the_colours_are_within_a_level(matrix: str, limited: bool) -> None:
+    corners = np.array([(b, g, r) for b in (0, 255) for g in (0, 255) for r in (0, 255)], np.uint8)
+    check_back(np.repeat(np.repeat(corners[np.newaxis], 2, axis=0), 10, axis=1), matrix, limited, 0)
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_gray_is_gray_there_and_back(limited: bool) -> None:
+    img = np.repeat(np.repeat(np.arange(256, dtype=np.uint8), 2)[np.newaxis, :, np.newaxis], 3, axis=2).repeat(
+        2, axis=0
+    )
+    luma, cb, cr = np.empty((2, 512), np.uint8), np.empty((1, 256), np.uint8), np.empty((1, 256), np.uint8)
+    bgr_to_yuv(img, luma, cb, cr, *MATRICES["601"], limited)
+    assert (cb == 128).all()
+    assert (cr == 128).all()
+    if not limited:
+        np.testing.assert_array_equal(luma, img[..., 0])
+    back = np.empty_like(img)
+    yuv_to_bgr(luma, cb, cr, back, *MATRICES["601"], limited)
+    assert np.abs(back.astype(int) - img).max() <= 1
+
+
+def test_luma_and_chroma_do_not_depend_on_their_place() -> None:
+    img = np.random.default_rng(2).integers(0, 256, (2, 512, 3)).astype(np.uint8)
+    whole = [np.empty((2, 512), np.uint8), np.empty((1, 256), np.uint8), np.empty((1, 256), np.uint8)]
+    bgr_to_yuv(img, *whole, *MATRICES["601"], True)
+    for x in range(0, 512, 8):
+        part = [np.empty((2, 8), np.uint8), np.empty((1, 4), np.uint8), np.empty((1, 4), np.uint8)]
+        bgr_to_yuv(np.ascontiguousarray(img[:, x : x + 8]), *part, *MATRICES["601"], True)
+        for got, all_of_it, at in zip(part, whole, (x, x // 2, x // 2), strict=True):
+            np.testing.assert_array_equal(got, all_of_it[:, at : at + got.shape[1]])
+
+
+@pytest.mark.parametrize(
+    ("img", "luma", "cb", "cr"),
+    [
+        ((3, 4, 3), (3, 4), (1, 2), (1, 2)),
+        ((2, 5, 3), (2, 5), (1, 2), (1, 2)),
+        ((2, 4, 4), (2, 4), (1, 2), (1, 2)),
+        ((2, 4, 3), (2, 6), (1, 2), (1, 2)),
+        ((2, 4, 3), (2, 4), (2, 2), (1, 2)),
+        ((2, 4, 3), (2, 4), (1, 2), (1, 3)),
+    ],
+)
+def test_planes_that_do_not_fit_a_picture(img: object, luma: object, cb: object, cr: object) -> None:
+    with pytest.raises(ValueError, match="plane|fit"):
+        bgr_to_yuv(*(np.zeros(shape, np.uint8) for shape in (img, luma, cb, cr)), 0.299, 0.114, True)
+
+
 @pytest.mark.parametrize(
     ("luma", "cb", "cr", "out"),
     [
@@ -132,3 +219,4 @@ def test_nothing_is_converted_to_nothing() -> None:
     nothing = np.empty((4, 0), np.uint8)
     limited_luma_to_gray(nothing, nothing.copy())
     yuv_to_bgr(nothing, nothing[:2], nothing[:2], np.empty((4, 0, 3), np.uint8), 0.299, 0.114, True)
+    bgr_to_yuv(np.empty((4, 0, 3), np.uint8), nothing, nothing[:2], nothing[:2], 0.299, 0.114, True)
