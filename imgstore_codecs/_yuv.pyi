@@ -12,6 +12,9 @@ def yuv_to_bgr(
     red: float,
     blue: float,
     limited: bool,
+    centered: bool,
+    first: int,
+    stop: int,
 ) -> None: ...
 def bgr_to_yuv(
     img: npt.NDArray[np.uint8],

@@ -1,7 +1,7 @@
 """Decoded pictures to arrays: the luma plane for grayscale, the fastest conversion that is right for colour.
 
-The reference is swscale at full accuracy. Where chroma has half the width and 8 bits, `_yuv` gives the same, each sample
-of chroma serving two pixels of a row; swscale itself converts all else, ten times as slowly.
+The reference is swscale at full accuracy. Where chroma has half the width and 8 bits, `_yuv` gives the same; swscale itself
+converts all else, ten times as slowly.
 """
 
 from __future__ import annotations
@@ -49,6 +49,15 @@ _PART = 500_000
 
 _HALVED_CHROMA_8 = frozenset(("yuv420p", "yuv422p", "yuvj420p", "yuvj422p", "nv12"))
 
+# Where a sample of chroma is not half way between two columns of luma, but where the first of them is: so decoders have it
+# unless a video says otherwise (ITU-T H.264 and H.265, annex E; H.262, 6.1.1.8), which PyAV does not tell.
+_CHROMA_AT_FIRST = {
+    "h264": _HALVED_CHROMA_8,
+    "hevc": frozenset(("yuv420p", "yuvj420p")),
+    "mpeg2video": _HALVED_CHROMA_8,
+    "mpeg4": frozenset(("yuv420p",)),
+}
+
 _PLANAR_LUMA_8 = frozenset(
     (
         "gray", "yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuvj420p",
@@ -90,12 +99,15 @@ class PictureConverter:
     ----------
     spec : FrameSpec
         What the frames shall be.
+    decoder : str, optional
+        FFmpeg's name of it.
     """
 
-    def __init__(self, spec: FrameSpec) -> None:
+    def __init__(self, spec: FrameSpec, decoder: str = "") -> None:
         from av.video.reformatter import VideoReformatter
 
         self._spec = spec
+        self._chroma_at_first = _CHROMA_AT_FIRST.get(decoder, frozenset())
         self._height, self._width = spec.shape[:2]
         self._swscale = VideoReformatter()
         self._accurate = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
@@ -164,7 +176,8 @@ class PictureConverter:
                 cb, cr = (np.ascontiguousarray(chroma[..., k]) for k in range(2))
             else:
                 cb, cr = (self._plane(picture, k, np.uint8) for k in (1, 2))
-            self._halved_chroma(luma, cb, cr, out, weights, _is_limited(picture), beside)
+            how = (*weights, _is_limited(picture), name not in self._chroma_at_first)
+            self._halved_chroma(luma, cb, cr, out, how, beside)
         elif name == "gray":
             import cv2
 
@@ -183,21 +196,15 @@ class PictureConverter:
         cb: Frame,
         cr: Frame,
         out: Frame,
-        weights: tuple[float, float],
-        limited: bool,
+        how: tuple[float, float, bool, bool],
         beside: SideBySide | None,
     ) -> None:
-        step = 1 if len(cb) == len(luma) else 2  # rows for each one of chroma
-
-        def convert_rows(top: int, end: int) -> None:
-            chroma = slice(top // step, -(-end // step))
-            yuv_to_bgr(luma[top:end], cb[chroma], cr[chroma], out[top:end], *weights, limited)
-
+        convert_rows = partial(yuv_to_bgr, luma, cb, cr, out, *how)
         parts = min(self._threads, luma.size // _PART)
         if beside is None or parts < 2:
             convert_rows(0, self._height)
         else:
-            cuts = [self._height * k // parts // 2 * 2 for k in range(parts)] + [self._height]
+            cuts = [self._height * k // parts for k in range(parts + 1)]
             beside.run([partial(convert_rows, *cut) for cut in pairwise(cuts)])
 
     def _wide(self, picture: VideoFrame, out: Frame) -> None:

@@ -73,7 +73,6 @@ class VideoReader(ChunkReader):
         self._threads = int(options.get("threads") or 0)
         cache = int(options.get("cache_size", DEFAULT_CACHE_SIZE))
         self._pictures_bound = cache // _PICTURES_SHARE
-        self._convert = PictureConverter(spec)
         self._pictures: OrderedDict[int, VideoFrame] = OrderedDict()  # decoded, by place in decoding order
         self._held = 0  # bytes in these
         self._last = -1  # position read last
@@ -83,6 +82,8 @@ class VideoReader(ChunkReader):
         self._beside = SideBySide("imgstore-video")
         self._pid = os.getpid()
         stretch, self._table, self._faults = find_frames(path, self._threads, options.get("checksums"))
+        self._decoder = stretch.context.name
+        self._convert = PictureConverter(spec, self._decoder)
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
@@ -271,7 +272,7 @@ class VideoReader(ChunkReader):
             return [places]
         while len(self._helpers) < count - 1:
             seeker = Seeker(self._path, self._threads, self._table, True)
-            self._helpers.append((seeker, PictureConverter(self._spec)))
+            self._helpers.append((seeker, PictureConverter(self._spec, self._decoder)))
         shares: list[list[int]] = [[] for _ in range(count)]
         done = 0
         for group, cost in zip(groups, costs, strict=True):

@@ -12,6 +12,7 @@ blue alone.
 from libc.math cimport lround
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int16_t, uint8_t
+from libc.stdlib cimport free, malloc
 
 cdef extern from "yuv_rows.h" nogil:
     enum: FRACTION "IMGSTORE_FRACTION"
@@ -33,8 +34,11 @@ cdef extern from "yuv_rows.h" nogil:
         Weights cb
         Weights cr
     void limited_luma_to_gray_row "imgstore_limited_luma_to_gray_row" (const uint8_t*, uint8_t*, ptrdiff_t)
+    enum: MARGIN "IMGSTORE_MARGIN"
+    void chroma_row "imgstore_chroma_row" (const uint8_t*, int16_t*, ptrdiff_t)
+    void chroma_between_rows "imgstore_chroma_between_rows" (const uint8_t*[4], bint, int16_t*, ptrdiff_t)
     void yuv_to_bgr_row "imgstore_yuv_to_bgr_row" (
-        const uint8_t*, const uint8_t*, const uint8_t*, uint8_t*, ptrdiff_t, const Factors*
+        const uint8_t*, const int16_t*, const int16_t*, bint, uint8_t*, ptrdiff_t, const Factors*
     )
     void bgr_to_yuv_rows "imgstore_bgr_to_yuv_rows" (
         const uint8_t*[2], uint8_t*[2], uint8_t*, uint8_t*, ptrdiff_t, const BackFactors*
@@ -75,41 +79,71 @@ def yuv_to_bgr(
     double red,
     double blue,
     bint limited,
+    bint centered,
+    ptrdiff_t first,
+    ptrdiff_t stop,
 ):
-    """Convert luma and chroma to BGR. A sample of chroma serves two pixels of a row, not interpolated.
+    """Convert rows of luma and chroma to BGR. Chroma is interpolated by cubics, as swscale does at full accuracy.
 
     Parameters
     ----------
     luma : ndarray of uint8, shape (h, w)
         Its rows may be apart, its columns not.
     cb, cr : ndarray of uint8, shape ((h + 1) // 2, (w + 1) // 2) or (h, (w + 1) // 2)
-        Likewise. Of half the height, a row serves two.
+        Likewise. Of half the height, a sample is half way between two rows of luma.
     out : ndarray of uint8, shape (h, w, 3), C-contiguous
-        Filled.
+        The rows from `first` to `stop` are filled.
     red, blue : float
         Their weights in luma, which define the matrix.
     limited : bool
         Luma is in 16 to 235 and chroma in 16 to 240. Else both have all levels.
+    centered : bool
+        A sample of chroma is half way between two columns of luma. Else it is where the first of them is.
+    first, stop : int
+        Rows to convert.
 
     Raises
     ------
     ValueError
-        The shapes do not go together.
+        The shapes do not go together, or there are no such rows.
     """
-    cdef ptrdiff_t row, below, height = luma.shape[0], width = luma.shape[1]
-    cdef bint halved = cb.shape[0] != height
+    cdef ptrdiff_t row, height = luma.shape[0], width = luma.shape[1]
+    cdef ptrdiff_t rows = cb.shape[0], columns = (width + 1) // 2, room = columns + 2 * MARGIN
+    cdef bint halved = rows != height
     _check(luma, height, width)
-    _check(cb, (height + 1) // 2 if halved else height, (width + 1) // 2)
-    _check(cr, (height + 1) // 2 if halved else height, (width + 1) // 2)
+    _check(cb, (height + 1) // 2 if halved else height, columns)
+    _check(cr, rows, columns)
     if out.shape[0] != height or out.shape[1] != width or out.shape[2] != 3:
         raise ValueError(f"{height} x {width} pixels do not fit {out.shape[0]} x {out.shape[1]} x {out.shape[2]}")
+    if not 0 <= first <= stop <= height:
+        raise ValueError(f"rows {first} to {stop} do not fit {height}")
     if width == 0:
         return
     cdef Factors factors = _factors(red, blue, limited)
+    cdef int16_t* scratch = <int16_t*>malloc(2 * room * sizeof(int16_t))
+    if scratch == NULL:
+        raise MemoryError
+    cdef int16_t* u = scratch + MARGIN
+    cdef int16_t* v = u + room
     with nogil:
-        for row in range(height):
-            below = row // 2 if halved else row
-            yuv_to_bgr_row(&luma[row, 0], &cb[below, 0], &cr[below, 0], &out[row, 0, 0], width, &factors)
+        for row in range(first, stop):
+            if halved:
+                _between_rows(cb, row, u, columns)
+                _between_rows(cr, row, v, columns)
+            else:
+                chroma_row(&cb[row, 0], u, columns)
+                chroma_row(&cr[row, 0], v, columns)
+            yuv_to_bgr_row(&luma[row, 0], u, v, centered, &out[row, 0, 0], width, &factors)
+        free(scratch)
+
+
+cdef void _between_rows(const uint8_t[:, :] plane, ptrdiff_t row, int16_t* out, ptrdiff_t columns) noexcept nogil:
+    """Interpolate chroma at a row of luma."""
+    cdef const uint8_t* rows[4]
+    cdef ptrdiff_t k, first = (row + 1) // 2 - 2
+    for k in range(4):
+        rows[k] = &plane[min(max(first + k, 0), plane.shape[0] - 1), 0]
+    chroma_between_rows(rows, row % 2 == 0, out, columns)
 
 
 def bgr_to_yuv(
@@ -175,10 +209,10 @@ cdef Factors _factors(double red, double blue, bint limited):
     cdef Factors factors
     factors.luma = <int16_t>lround(luma * 256)
     factors.shift = <int16_t>lround(unit / 2 - (16 * luma if limited else 0))
-    factors.blue_cb = <int16_t>lround(2 * (1 - blue) * chroma * 128)
-    factors.green_cb = <int16_t>lround(-2 * (1 - blue) * blue / green * chroma * 128)
-    factors.green_cr = <int16_t>lround(-2 * (1 - red) * red / green * chroma * 128)
-    factors.red_cr = <int16_t>lround(2 * (1 - red) * chroma * 128)
+    factors.blue_cb = <int16_t>lround(2 * (1 - blue) * chroma * 256)
+    factors.green_cb = <int16_t>lround(-2 * (1 - blue) * blue / green * chroma * 256)
+    factors.green_cr = <int16_t>lround(-2 * (1 - red) * red / green * chroma * 256)
+    factors.red_cr = <int16_t>lround(2 * (1 - red) * chroma * 256)
     return factors
 
 

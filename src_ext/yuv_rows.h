@@ -1,6 +1,6 @@
 /* One row of 8-bit luma, or of luma and chroma, to gray or BGR; two rows of BGR to luma and chroma.
  *
- * BGR is computed with 16-bit integers that have 5 bits of fraction, and rounded once: no value is more than 0.6 off
+ * BGR is computed with 16-bit integers that have 5 bits of fraction, and rounded once: no value is more than 0.7 off
  * the exact one. Where the processor has AVX2, 32 pixels are converted at a time, with the very same arithmetic.
  */
 
@@ -17,7 +17,7 @@
 
 #define IMGSTORE_FRACTION 5
 
-/* Factors of luma * 2**7 and of (chroma - 128) * 2**8 that give 2**15 times the product with `IMGSTORE_FRACTION` bits
+/* Factors of luma * 2**7 and of (chroma - 128) * 2**7 that give 2**15 times the product with `IMGSTORE_FRACTION` bits
  * of fraction; `shift` has what black subtracts and the half that rounds. */
 typedef struct {
     int16_t luma, shift, blue_cb, green_cb, green_cr, red_cr;
@@ -39,6 +39,13 @@ static inline int16_t imgstore_product(int a, int b)
 {
     return (int16_t)((a * b + 0x4000) >> 15);
 }
+
+/* Weights, times 2**15, of the four samples around a place between two of them, in the cubic interpolation that is
+ * swscale's default (B = 0 and C = 0.6 in Mitchell and Netravali, Reconstruction Filters in Computer Graphics, 1988):
+ * half way, and a quarter of the way from the second to the third. */
+#define IMGSTORE_HALF_OUTER -2458
+#define IMGSTORE_HALF_INNER 18842
+static const int16_t imgstore_quarter[4] = {-2765, 28570, 7885, -922};
 
 static inline uint8_t imgstore_level(int value)
 {
@@ -99,39 +106,87 @@ __attribute__((target("avx2"))) static inline void imgstore_store_bgr(uint8_t *b
 #undef IMGSTORE_OR
 }
 
+/* Sum up four vectors of samples with weights that are times 2**15. */
+#define IMGSTORE_SUM(s0, s1, s2, s3, w0, w1, w2, w3)                                                       \
+    _mm256_add_epi16(                                                                                      \
+        _mm256_add_epi16(_mm256_mulhrs_epi16(s0, w0), _mm256_mulhrs_epi16(s1, w1)),                        \
+        _mm256_add_epi16(_mm256_mulhrs_epi16(s2, w2), _mm256_mulhrs_epi16(s3, w3)))
+
+/* Interpolate as many samples as 16 go into between four rows; return how many. */
+__attribute__((target("avx2"))) static ptrdiff_t imgstore_between_rows_avx2(
+    const uint8_t *const *rows, const int16_t *weights, int16_t *out, ptrdiff_t count)
+{
+    const __m256i w0 = _mm256_set1_epi16(weights[0]), w1 = _mm256_set1_epi16(weights[1]);
+    const __m256i w2 = _mm256_set1_epi16(weights[2]), w3 = _mm256_set1_epi16(weights[3]);
+    const __m128i center = _mm_set1_epi8(-128);
+    ptrdiff_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+#define IMGSTORE_SAMPLES(row)                                                                              \
+    _mm256_slli_epi16(                                                                                     \
+        _mm256_cvtepi8_epi16(_mm_xor_si128(_mm_loadu_si128((const __m128i *)(rows[row] + i)), center)), 7)
+        _mm256_storeu_si256(
+            (__m256i *)(out + i),
+            IMGSTORE_SUM(
+                IMGSTORE_SAMPLES(0), IMGSTORE_SAMPLES(1), IMGSTORE_SAMPLES(2), IMGSTORE_SAMPLES(3), w0, w1, w2, w3));
+#undef IMGSTORE_SAMPLES
+    }
+    return i;
+}
+
+/* Interpolate 16 samples of a row at the places of the even and the odd ones of 32 pixels. */
+__attribute__((target("avx2"))) static inline void imgstore_between_columns_avx2(
+    const int16_t *row, int centered, __m256i *even, __m256i *odd)
+{
+#define IMGSTORE_AT(offset) _mm256_loadu_si256((const __m256i *)(row + (offset)))
+    const __m256i before = IMGSTORE_AT(-1), here = IMGSTORE_AT(0), after = IMGSTORE_AT(1), last = IMGSTORE_AT(2);
+    if (centered) {
+        const __m256i w0 = _mm256_set1_epi16(imgstore_quarter[0]), w1 = _mm256_set1_epi16(imgstore_quarter[1]);
+        const __m256i w2 = _mm256_set1_epi16(imgstore_quarter[2]), w3 = _mm256_set1_epi16(imgstore_quarter[3]);
+        *even = IMGSTORE_SUM(after, here, before, IMGSTORE_AT(-2), w0, w1, w2, w3);
+        *odd = IMGSTORE_SUM(before, here, after, last, w0, w1, w2, w3);
+    } else {
+        const __m256i outer = _mm256_set1_epi16(IMGSTORE_HALF_OUTER), inner = _mm256_set1_epi16(IMGSTORE_HALF_INNER);
+        *even = here;
+        *odd = IMGSTORE_SUM(before, here, after, last, outer, inner, inner, outer);
+    }
+#undef IMGSTORE_AT
+}
+
 /* Convert as many pixels as 32 go into; return how many. */
 __attribute__((target("avx2"))) static ptrdiff_t imgstore_yuv_to_bgr_row_avx2(
-    const uint8_t *luma, const uint8_t *cb, const uint8_t *cr, uint8_t *bgr, ptrdiff_t width,
+    const uint8_t *luma, const int16_t *cb, const int16_t *cr, int centered, uint8_t *bgr, ptrdiff_t width,
     const imgstore_yuv_factors *f)
 {
     const __m256i zero = _mm256_setzero_si256(), shift = _mm256_set1_epi16(f->shift);
     const __m256i luma_factor = _mm256_set1_epi16(f->luma), blue_cb = _mm256_set1_epi16(f->blue_cb);
     const __m256i green_cb = _mm256_set1_epi16(f->green_cb), green_cr = _mm256_set1_epi16(f->green_cr);
     const __m256i red_cr = _mm256_set1_epi16(f->red_cr);
-    const __m128i center = _mm_set1_epi8(-128);
     ptrdiff_t x = 0;
     for (; x + 32 <= width; x += 32) {
-        const __m128i cb_bytes = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(cb + x / 2)), center);
-        const __m128i cr_bytes = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(cr + x / 2)), center);
-        const __m256i u = _mm256_slli_epi16(_mm256_cvtepi8_epi16(cb_bytes), 8);
-        const __m256i v = _mm256_slli_epi16(_mm256_cvtepi8_epi16(cr_bytes), 8);
-        const __m256i b = _mm256_add_epi16(_mm256_mulhrs_epi16(u, blue_cb), shift);
-        const __m256i g = _mm256_add_epi16(
-            _mm256_add_epi16(_mm256_mulhrs_epi16(u, green_cb), _mm256_mulhrs_epi16(v, green_cr)), shift);
-        const __m256i r = _mm256_add_epi16(_mm256_mulhrs_epi16(v, red_cr), shift);
+        __m256i u[2], v[2], b[2], g[2], r[2];
+        imgstore_between_columns_avx2(cb + x / 2, centered, &u[0], &u[1]);
+        imgstore_between_columns_avx2(cr + x / 2, centered, &v[0], &v[1]);
+        for (int odd = 0; odd < 2; odd++) {
+            b[odd] = _mm256_add_epi16(_mm256_mulhrs_epi16(u[odd], blue_cb), shift);
+            g[odd] = _mm256_add_epi16(
+                _mm256_add_epi16(_mm256_mulhrs_epi16(u[odd], green_cb), _mm256_mulhrs_epi16(v[odd], green_cr)), shift);
+            r[odd] = _mm256_add_epi16(_mm256_mulhrs_epi16(v[odd], red_cr), shift);
+        }
         /* of each half's 16 pixels the first eight and the others, as unpacking leaves the chroma of pairs too */
         const __m256i y = _mm256_loadu_si256((const __m256i *)(luma + x));
         const __m256i low = _mm256_mulhrs_epi16(_mm256_srli_epi16(_mm256_unpacklo_epi8(zero, y), 1), luma_factor);
         const __m256i high = _mm256_mulhrs_epi16(_mm256_srli_epi16(_mm256_unpackhi_epi8(zero, y), 1), luma_factor);
-#define IMGSTORE_LEVELS(c)                                                                            \
-    _mm256_packus_epi16(                                                                              \
-        _mm256_srai_epi16(_mm256_add_epi16(low, _mm256_unpacklo_epi16(c, c)), IMGSTORE_FRACTION),     \
-        _mm256_srai_epi16(_mm256_add_epi16(high, _mm256_unpackhi_epi16(c, c)), IMGSTORE_FRACTION))
+#define IMGSTORE_LEVELS(c)                                                                                  \
+    _mm256_packus_epi16(                                                                                    \
+        _mm256_srai_epi16(_mm256_add_epi16(low, _mm256_unpacklo_epi16(c[0], c[1])), IMGSTORE_FRACTION),     \
+        _mm256_srai_epi16(_mm256_add_epi16(high, _mm256_unpackhi_epi16(c[0], c[1])), IMGSTORE_FRACTION))
         imgstore_store_bgr(bgr + 3 * x, IMGSTORE_LEVELS(b), IMGSTORE_LEVELS(g), IMGSTORE_LEVELS(r));
 #undef IMGSTORE_LEVELS
     }
     return x;
 }
+
+#undef IMGSTORE_SUM
 
 #define IMGSTORE_WEIGHT(b, g, r, w)                                                                        \
     _mm256_srai_epi16(                                                                                     \
@@ -225,19 +280,79 @@ static void imgstore_limited_luma_to_gray_row(const uint8_t *luma, uint8_t *gray
     }
 }
 
-/* Chroma has one sample for each two pixels. */
+/* As `IMGSTORE_SUM`, of every `step`th sample. */
+static inline int16_t imgstore_sum(const int16_t *samples, ptrdiff_t step, int w0, int w1, int w2, int w3)
+{
+    return (int16_t)(
+        imgstore_product(samples[0], w0) + imgstore_product(samples[step], w1)
+        + imgstore_product(samples[2 * step], w2) + imgstore_product(samples[3 * step], w3));
+}
+
+/* The ends of a row of chroma go on beyond it. */
+#define IMGSTORE_MARGIN 2
+
+static void imgstore_extend(int16_t *row, ptrdiff_t count)
+{
+    for (int k = 1; k <= IMGSTORE_MARGIN; k++) {
+        row[-k] = row[0];
+        row[count - 1 + k] = row[count - 1];
+    }
+}
+
+/* A row of chroma, less 128 and times 2**7. */
+static void imgstore_chroma_row(const uint8_t *samples, int16_t *out, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i++)
+        out[i] = (int16_t)((samples[i] - 128) * 128);
+    imgstore_extend(out, count);
+}
+
+/* The same between the second and third of four rows, a quarter of the way from the second, or from the third. */
+static void imgstore_chroma_between_rows(
+    const uint8_t *const *rows, int nearer_third, int16_t *out, ptrdiff_t count)
+{
+    int16_t weights[4];
+    for (int k = 0; k < 4; k++)
+        weights[k] = imgstore_quarter[nearer_third ? 3 - k : k];
+    ptrdiff_t i = 0;
+#ifdef IMGSTORE_AVX2
+    if (__builtin_cpu_supports("avx2"))
+        i = imgstore_between_rows_avx2(rows, weights, out, count);
+#endif
+    for (; i < count; i++) {
+        int16_t samples[4];
+        for (int k = 0; k < 4; k++)
+            samples[k] = (int16_t)((rows[k][i] - 128) * 128);
+        out[i] = imgstore_sum(samples, 1, weights[0], weights[1], weights[2], weights[3]);
+    }
+    imgstore_extend(out, count);
+}
+
+/* Chroma has one sample for each two pixels, as the functions above give it: `centered` between them, else at the
+ * first one. */
 static void imgstore_yuv_to_bgr_row(
-    const uint8_t *luma, const uint8_t *cb, const uint8_t *cr, uint8_t *bgr, ptrdiff_t width,
+    const uint8_t *luma, const int16_t *cb, const int16_t *cr, int centered, uint8_t *bgr, ptrdiff_t width,
     const imgstore_yuv_factors *f)
 {
+    const int16_t *q = imgstore_quarter;
     ptrdiff_t x = 0;
 #ifdef IMGSTORE_AVX2
     if (__builtin_cpu_supports("avx2"))
-        x = imgstore_yuv_to_bgr_row_avx2(luma, cb, cr, bgr, width, f);
+        x = imgstore_yuv_to_bgr_row_avx2(luma, cb, cr, centered, bgr, width, f);
 #endif
     for (; x < width; x++) {
-        const int y = imgstore_product(luma[x] * 128, f->luma) + f->shift;
-        const int u = (cb[x / 2] - 128) * 256, v = (cr[x / 2] - 128) * 256;
+        const int16_t *at[2] = {cb + x / 2, cr + x / 2};
+        int chroma[2];
+        for (int k = 0; k < 2; k++) {
+            if (x % 2 == 0)
+                chroma[k] = centered ? imgstore_sum(at[k] + 1, -1, q[0], q[1], q[2], q[3]) : *at[k];
+            else if (centered)
+                chroma[k] = imgstore_sum(at[k] - 1, 1, q[0], q[1], q[2], q[3]);
+            else
+                chroma[k] = imgstore_sum(
+                    at[k] - 1, 1, IMGSTORE_HALF_OUTER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_OUTER);
+        }
+        const int y = imgstore_product(luma[x] * 128, f->luma) + f->shift, u = chroma[0], v = chroma[1];
         bgr[3 * x] = imgstore_level(y + imgstore_product(u, f->blue_cb));
         bgr[3 * x + 1] = imgstore_level(y + imgstore_product(u, f->green_cb) + imgstore_product(v, f->green_cr));
         bgr[3 * x + 2] = imgstore_level(y + imgstore_product(v, f->red_cr));

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,31 +24,62 @@ def make_planes(height: int, width: int, halved: bool, padding: int, seed: int) 
     return tuple(rng.integers(0, 256, (h, w + padding)).astype(np.uint8)[:, :w] for h, w in shapes)
 
 
+def between(count: int, samples: int, offset: float) -> np.ndarray:
+    """Weights of samples, of which there is one for two places, at each place; the ends go on beyond themselves."""
+    weights = np.zeros((count, samples))
+    for place in range(count):
+        where = (place - offset) / 2
+        for k in range(math.floor(where) - 1, math.floor(where) + 3):
+            d = abs(where - k)
+            weight = 1.4 * d**3 - 2.4 * d**2 + 1 if d < 1 else -0.6 * d**3 + 3 * d**2 - 4.8 * d + 2.4
+            weights[place, min(max(k, 0), samples - 1)] += weight
+    return weights
+
+
 def by_the_equations(
-    luma: np.ndarray, cb: np.ndarray, cr: np.ndarray, red: float, blue: float, limited: bool
+    luma: np.ndarray, cb: np.ndarray, cr: np.ndarray, red: float, blue: float, limited: bool, centered: bool
 ) -> np.ndarray:
     height, width = luma.shape
     black, luma_levels, chroma_levels = (16, 219, 224) if limited else (0, 255, 255)
     y = (luma.astype(float) - black) / luma_levels
-    rows = np.arange(height) // 2 if len(cb) != height else np.arange(height)
-    pb, pr = ((c[rows][:, np.arange(width) // 2].astype(float) - 128) / chroma_levels for c in (cb, cr))
+    rows = between(height, len(cb), 0.5) if len(cb) != height else np.eye(height)
+    columns = between(width, cb.shape[1], 0.5 if centered else 0)
+    pb, pr = (rows @ ((c.astype(float) - 128) / chroma_levels) @ columns.T for c in (cb, cr))
     r = y + 2 * (1 - red) * pr
     b = y + 2 * (1 - blue) * pb
     g = (y - red * r - blue * b) / (1 - red - blue)
     return (np.stack([b, g, r], axis=-1) * 255).clip(0, 255)
 
 
+def to_bgr(planes: tuple[np.ndarray, ...], out: np.ndarray, matrix: str, limited: bool, centered: bool) -> None:
+    yuv_to_bgr(*planes, out, *MATRICES[matrix], limited, centered, 0, len(planes[0]))
+
+
 @pytest.mark.parametrize("limited", [False, True])
 @pytest.mark.parametrize("matrix", MATRICES)
-@given(st.integers(1, 9), WIDTHS, st.booleans(), st.integers(0, 40), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 9), WIDTHS, st.booleans(), st.booleans(), st.integers(0, 40), st.integers(0, 2**32 - 1))
 def test_bgr_is_within_a_level(
-    matrix: str, limited: bool, height: int, width: int, halved: bool, padding: int, seed: int
+    matrix: str, limited: bool, height: int, width: int, halved: bool, centered: bool, padding: int, seed: int
 ) -> None:
     planes = make_planes(height, width, halved, padding, seed)
     out = np.full((height + 2, width, 3), 77, np.uint8)
-    yuv_to_bgr(*planes, out[1:-1], *MATRICES[matrix], limited)
-    assert np.abs(out[1:-1] - by_the_equations(*planes, *MATRICES[matrix], limited)).max() <= 0.6
+    to_bgr(planes, out[1:-1], matrix, limited, centered)
+    assert np.abs(out[1:-1] - by_the_equations(*planes, *MATRICES[matrix], limited, centered)).max() <= 0.7
     assert (out[[0, -1]] == 77).all()
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_chroma_that_goes_from_end_to_end(matrix: str, limited: bool) -> None:
+    """What is interpolated is beyond the ends then: nothing may wrap around."""
+    rng = np.random.default_rng(6)
+    luma = rng.integers(0, 256, (64, 96)).astype(np.uint8)
+    cb, cr = (rng.choice([0, 255], (32, 48)).astype(np.uint8) for _ in range(2))
+    for centered in (False, True):
+        out = np.empty((64, 96, 3), np.uint8)
+        to_bgr((luma, cb, cr), out, matrix, limited, centered)
+        exact = by_the_equations(luma, cb, cr, *MATRICES[matrix], limited, centered)
+        assert np.abs(out - exact).max() <= 0.7
 
 
 @pytest.mark.parametrize("limited", [False, True])
@@ -56,21 +89,39 @@ def test_every_level_of_luma_with_every_one_of_chroma(limited: bool) -> None:
     cb = np.tile(levels[:, np.newaxis], (1, 256))
     for cr in (cb, cb[::-1], np.full_like(cb, 128), np.tile(levels, (256, 1))):
         out = np.empty((256, 512, 3), np.uint8)
-        yuv_to_bgr(luma, cb, cr, out, *MATRICES["709"], limited)
-        assert np.abs(out - by_the_equations(luma, cb, cr, *MATRICES["709"], limited)).max() <= 0.6
+        to_bgr((luma, cb, cr), out, "709", limited, False)
+        assert np.abs(out - by_the_equations(luma, cb, cr, *MATRICES["709"], limited, False)).max() <= 0.7
 
 
-def test_pixels_do_not_depend_on_their_place() -> None:
+@given(st.integers(1, 40), WIDTHS, st.booleans(), st.booleans(), st.data())
+def test_rows_do_not_depend_on_what_else_is_converted(
+    height: int, width: int, halved: bool, centered: bool, data: st.DataObject
+) -> None:
+    planes = make_planes(height, width, halved, 0, 1)
+    whole, part = np.empty((height, width, 3), np.uint8), np.full((height, width, 3), 77, np.uint8)
+    to_bgr(planes, whole, "601", True, centered)
+    first, stop = sorted(data.draw(st.tuples(*[st.integers(0, height)] * 2)))
+    yuv_to_bgr(*planes, part, *MATRICES["601"], True, centered, first, stop)
+    np.testing.assert_array_equal(part[first:stop], whole[first:stop])
+    assert (part[:first] == 77).all()
+    assert (part[stop:] == 77).all()
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_pixels_do_not_depend_on_their_place(centered: bool) -> None:
+    """However many pixels are converted at a time, what is left over comes out the same."""
     luma, cb, cr = make_planes(32, 512, True, 0, 1)
     whole = np.empty((32, 512, 3), np.uint8)
-    yuv_to_bgr(luma, cb, cr, whole, *MATRICES["601"], True)
+    to_bgr((luma, cb, cr), whole, "601", True, centered)
     gray = np.empty((32, 512), np.uint8)
     limited_luma_to_gray(luma, gray)
-    for x in range(0, 512, 8):
-        part, pixels = np.empty((32, 8, 3), np.uint8), np.s_[:, x : x + 8]
-        yuv_to_bgr(luma[pixels], cb[:, x // 2 : x // 2 + 4], cr[:, x // 2 : x // 2 + 4], part, *MATRICES["601"], True)
-        np.testing.assert_array_equal(part, whole[pixels])
-        gray_part = np.empty((32, 8), np.uint8)
+    for x in range(0, 504, 8):
+        part, pixels = np.empty((32, 16, 3), np.uint8), np.s_[:, x : x + 16]
+        chroma = np.s_[:, x // 2 : x // 2 + 8]
+        to_bgr((luma[pixels], cb[chroma], cr[chroma]), part, "601", True, centered)
+        inside = np.s_[:, 4:12]  # chroma of the others is not there
+        np.testing.assert_array_equal(part[inside], whole[pixels][inside])
+        gray_part = np.empty((32, 16), np.uint8)
         limited_luma_to_gray(luma[pixels], gray_part)
         np.testing.assert_array_equal(gray_part, gray[pixels])
 
@@ -79,7 +130,7 @@ def test_neutral_chroma_gives_gray() -> None:
     luma = np.arange(256, dtype=np.uint8)[np.newaxis]
     neutral = np.full((1, 128), 128, np.uint8)
     out = np.empty((1, 256, 3), np.uint8)
-    yuv_to_bgr(luma, neutral, neutral, out, *MATRICES["601"], False)
+    to_bgr((luma, neutral, neutral), out, "601", False, True)
     np.testing.assert_array_equal(out, np.repeat(luma[..., np.newaxis], 3, axis=2))
 
 
@@ -156,7 +207,7 @@ def test_gray_is_gray_there_and_back(limited: bool) -> None:
     if not limited:
         np.testing.assert_array_equal(luma, img[..., 0])
     back = np.empty_like(img)
-    yuv_to_bgr(luma, cb, cr, back, *MATRICES["601"], limited)
+    to_bgr((luma, cb, cr), back, "601", limited, True)
     assert np.abs(back.astype(int) - img).max() <= 1
 
 
@@ -201,14 +252,20 @@ def test_planes_that_do_not_fit_a_picture(img: object, luma: object, cb: object,
 )
 def test_shapes_that_do_not_go_together(luma: object, cb: object, cr: object, out: object) -> None:
     with pytest.raises(ValueError, match="plane|fit"):
-        yuv_to_bgr(*(np.zeros(shape, np.uint8) for shape in (luma, cb, cr, out)), 0.299, 0.114, True)
+        yuv_to_bgr(*(np.zeros(shape, np.uint8) for shape in (luma, cb, cr, out)), 0.299, 0.114, True, True, 0, 4)
+
+
+@pytest.mark.parametrize(("first", "stop"), [(-1, 2), (0, 5), (3, 2)])
+def test_rows_that_are_not_there(first: int, stop: int) -> None:
+    with pytest.raises(ValueError, match="rows"):
+        yuv_to_bgr(*make_planes(4, 6, True, 0, 0), np.zeros((4, 6, 3), np.uint8), 0.3, 0.1, True, True, first, stop)
 
 
 def test_columns_that_are_apart() -> None:
     apart = np.zeros((4, 12), np.uint8)[:, ::2]
     chroma = np.zeros((2, 3), np.uint8)
     with pytest.raises(ValueError, match="columns"):
-        yuv_to_bgr(apart, chroma, chroma, np.zeros((4, 6, 3), np.uint8), 0.299, 0.114, True)
+        to_bgr((apart, chroma, chroma), np.zeros((4, 6, 3), np.uint8), "601", True, True)
     with pytest.raises(ValueError, match="columns"):
         limited_luma_to_gray(apart, np.zeros((4, 6), np.uint8))
     with pytest.raises(ValueError, match="fit"):
@@ -218,5 +275,5 @@ def test_columns_that_are_apart() -> None:
 def test_nothing_is_converted_to_nothing() -> None:
     nothing = np.empty((4, 0), np.uint8)
     limited_luma_to_gray(nothing, nothing.copy())
-    yuv_to_bgr(nothing, nothing[:2], nothing[:2], np.empty((4, 0, 3), np.uint8), 0.299, 0.114, True)
+    to_bgr((nothing, nothing[:2], nothing[:2]), np.empty((4, 0, 3), np.uint8), "601", True, True)
     bgr_to_yuv(np.empty((4, 0, 3), np.uint8), nothing, nothing[:2], nothing[:2], 0.299, 0.114, True)
