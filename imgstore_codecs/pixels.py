@@ -1,7 +1,7 @@
 """Decoded pictures to arrays: the luma plane for grayscale, the fastest conversion that is right for colour.
 
-The reference is swscale at full accuracy. Where chroma has half the width and 8 bits, `_yuv` gives the same; swscale itself
-converts all else, ten times as slowly.
+The reference is swscale at full accuracy. Where chroma has half the width and 8 bits, `_yuv` gives the same, but for odd and
+tiny sizes; swscale itself converts all else, ten times as slowly.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ _WEIGHTS = {
 _PART = 500_000
 
 _HALVED_CHROMA_8 = frozenset(("yuv420p", "yuv422p", "yuvj420p", "yuvj422p", "nv12"))
+
+# swscale stretches chroma where a size is odd, and weighs all of it otherwise where there are fewer rows or columns
+_SMALLEST = 12
 
 # Where a sample of chroma is not half way between two columns of luma, but where the first of them is: so decoders have it
 # unless a video says otherwise (ITU-T H.264 and H.265, annex E; H.262, 6.1.1.8), which PyAV does not tell.
@@ -109,6 +112,7 @@ class PictureConverter:
         self._spec = spec
         self._chroma_at_first = _CHROMA_AT_FIRST.get(decoder, frozenset())
         self._height, self._width = spec.shape[:2]
+        self._own_chroma = all(size % 2 == 0 and size >= _SMALLEST for size in spec.shape[:2])
         self._swscale = VideoReformatter()
         self._accurate = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
         self._threads = min(4, os.cpu_count() or 1)
@@ -169,7 +173,7 @@ class PictureConverter:
     def _color(self, picture: VideoFrame, out: Frame, beside: SideBySide | None) -> None:
         name = picture.format.name
         weights = _WEIGHTS.get(picture.colorspace)
-        if name in _HALVED_CHROMA_8 and weights:
+        if name in _HALVED_CHROMA_8 and weights and self._own_chroma:
             luma = self._plane(picture, 0, np.uint8)
             if name == "nv12":
                 chroma = self._plane(picture, 1, np.uint8, channels=2)

@@ -36,7 +36,8 @@ cdef extern from "yuv_rows.h" nogil:
     void limited_luma_to_gray_row "imgstore_limited_luma_to_gray_row" (const uint8_t*, uint8_t*, ptrdiff_t)
     enum: MARGIN "IMGSTORE_MARGIN"
     void chroma_row "imgstore_chroma_row" (const uint8_t*, int16_t*, ptrdiff_t)
-    void chroma_between_rows "imgstore_chroma_between_rows" (const uint8_t*[4], bint, int16_t*, ptrdiff_t)
+    void chroma_between_rows "imgstore_chroma_between_rows" (const uint8_t*[4], ptrdiff_t, int16_t*, ptrdiff_t)
+    ptrdiff_t first_sample "imgstore_first_sample" (ptrdiff_t)
     void yuv_to_bgr_row "imgstore_yuv_to_bgr_row" (
         const uint8_t*, const int16_t*, const int16_t*, bint, uint8_t*, ptrdiff_t, const Factors*
     )
@@ -140,10 +141,10 @@ def yuv_to_bgr(
 cdef void _between_rows(const uint8_t[:, :] plane, ptrdiff_t row, int16_t* out, ptrdiff_t columns) noexcept nogil:
     """Interpolate chroma at a row of luma."""
     cdef const uint8_t* rows[4]
-    cdef ptrdiff_t k, first = (row + 1) // 2 - 2
+    cdef ptrdiff_t k, first = first_sample(row)
     for k in range(4):
         rows[k] = &plane[min(max(first + k, 0), plane.shape[0] - 1), 0]
-    chroma_between_rows(rows, row % 2 == 0, out, columns)
+    chroma_between_rows(rows, row, out, columns)
 
 
 def bgr_to_yuv(

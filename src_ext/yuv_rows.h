@@ -40,12 +40,27 @@ static inline int16_t imgstore_product(int a, int b)
     return (int16_t)((a * b + 0x4000) >> 15);
 }
 
-/* Weights, times 2**15, of the four samples around a place between two of them, in the cubic interpolation that is
- * swscale's default (B = 0 and C = 0.6 in Mitchell and Netravali, Reconstruction Filters in Computer Graphics, 1988):
- * half way, and a quarter of the way from the second to the third. */
+/* Weights, times 2**15, of the four samples around a place between the second and the third, in the cubic interpolation
+ * that is swscale's default (B = 0 and C = 0.6 in Mitchell and Netravali, Reconstruction Filters in Computer Graphics,
+ * 1988): half way, nearer to the second, nearer to the third. */
 #define IMGSTORE_HALF_OUTER -2458
 #define IMGSTORE_HALF_INNER 18842
-static const int16_t imgstore_quarter[4] = {-2765, 28570, 7885, -922};
+static const int16_t imgstore_near_second[4] = {-2765, 28570, 7885, -922};
+static const int16_t imgstore_near_third[4] = {-922, 7885, 28570, -2765};
+
+/* swscale leaves out one of them in the third row and column. */
+static const int16_t imgstore_without_first[4] = {0, 7669, 27788, -2689};
+
+/* Weights for a row, or a column, of luma; the samples are those from `imgstore_first_sample` on. */
+static inline const int16_t *imgstore_weights_at(ptrdiff_t place)
+{
+    return place % 2 ? imgstore_near_second : place == 2 ? imgstore_without_first : imgstore_near_third;
+}
+
+static inline ptrdiff_t imgstore_first_sample(ptrdiff_t place)
+{
+    return (place + 1) / 2 - 2;
+}
 
 static inline uint8_t imgstore_level(int value)
 {
@@ -140,8 +155,9 @@ __attribute__((target("avx2"))) static inline void imgstore_between_columns_avx2
 #define IMGSTORE_AT(offset) _mm256_loadu_si256((const __m256i *)(row + (offset)))
     const __m256i before = IMGSTORE_AT(-1), here = IMGSTORE_AT(0), after = IMGSTORE_AT(1), last = IMGSTORE_AT(2);
     if (centered) {
-        const __m256i w0 = _mm256_set1_epi16(imgstore_quarter[0]), w1 = _mm256_set1_epi16(imgstore_quarter[1]);
-        const __m256i w2 = _mm256_set1_epi16(imgstore_quarter[2]), w3 = _mm256_set1_epi16(imgstore_quarter[3]);
+        const int16_t *w = imgstore_near_second;
+        const __m256i w0 = _mm256_set1_epi16(w[0]), w1 = _mm256_set1_epi16(w[1]);
+        const __m256i w2 = _mm256_set1_epi16(w[2]), w3 = _mm256_set1_epi16(w[3]);
         *even = IMGSTORE_SUM(after, here, before, IMGSTORE_AT(-2), w0, w1, w2, w3);
         *odd = IMGSTORE_SUM(before, here, after, last, w0, w1, w2, w3);
     } else {
@@ -280,12 +296,12 @@ static void imgstore_limited_luma_to_gray_row(const uint8_t *luma, uint8_t *gray
     }
 }
 
-/* As `IMGSTORE_SUM`, of every `step`th sample. */
-static inline int16_t imgstore_sum(const int16_t *samples, ptrdiff_t step, int w0, int w1, int w2, int w3)
+/* As `IMGSTORE_SUM`. */
+static inline int16_t imgstore_sum(const int16_t *samples, const int16_t *weights)
 {
     return (int16_t)(
-        imgstore_product(samples[0], w0) + imgstore_product(samples[step], w1)
-        + imgstore_product(samples[2 * step], w2) + imgstore_product(samples[3 * step], w3));
+        imgstore_product(samples[0], weights[0]) + imgstore_product(samples[1], weights[1])
+        + imgstore_product(samples[2], weights[2]) + imgstore_product(samples[3], weights[3]));
 }
 
 /* The ends of a row of chroma go on beyond it. */
@@ -307,13 +323,10 @@ static void imgstore_chroma_row(const uint8_t *samples, int16_t *out, ptrdiff_t 
     imgstore_extend(out, count);
 }
 
-/* The same between the second and third of four rows, a quarter of the way from the second, or from the third. */
-static void imgstore_chroma_between_rows(
-    const uint8_t *const *rows, int nearer_third, int16_t *out, ptrdiff_t count)
+/* The same between four rows, at a row of luma. */
+static void imgstore_chroma_between_rows(const uint8_t *const *rows, ptrdiff_t place, int16_t *out, ptrdiff_t count)
 {
-    int16_t weights[4];
-    for (int k = 0; k < 4; k++)
-        weights[k] = imgstore_quarter[nearer_third ? 3 - k : k];
+    const int16_t *weights = imgstore_weights_at(place);
     ptrdiff_t i = 0;
 #ifdef IMGSTORE_AVX2
     if (__builtin_cpu_supports("avx2"))
@@ -323,9 +336,30 @@ static void imgstore_chroma_between_rows(
         int16_t samples[4];
         for (int k = 0; k < 4; k++)
             samples[k] = (int16_t)((rows[k][i] - 128) * 128);
-        out[i] = imgstore_sum(samples, 1, weights[0], weights[1], weights[2], weights[3]);
+        out[i] = imgstore_sum(samples, weights);
     }
     imgstore_extend(out, count);
+}
+
+/* Chroma at a column of luma, from a row as the functions above give it. */
+static inline int imgstore_chroma_at(const int16_t *row, ptrdiff_t x, int centered)
+{
+    static const int16_t half[4] = {
+        IMGSTORE_HALF_OUTER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_OUTER};
+    if (centered)
+        return imgstore_sum(row + imgstore_first_sample(x), imgstore_weights_at(x));
+    return x % 2 ? imgstore_sum(row + x / 2 - 1, half) : row[x / 2];
+}
+
+static inline void imgstore_yuv_to_bgr_pixel(
+    const uint8_t *luma, const int16_t *cb, const int16_t *cr, int centered, uint8_t *bgr, ptrdiff_t x,
+    const imgstore_yuv_factors *f)
+{
+    const int u = imgstore_chroma_at(cb, x, centered), v = imgstore_chroma_at(cr, x, centered);
+    const int y = imgstore_product(luma[x] * 128, f->luma) + f->shift;
+    bgr[3 * x] = imgstore_level(y + imgstore_product(u, f->blue_cb));
+    bgr[3 * x + 1] = imgstore_level(y + imgstore_product(u, f->green_cb) + imgstore_product(v, f->green_cr));
+    bgr[3 * x + 2] = imgstore_level(y + imgstore_product(v, f->red_cr));
 }
 
 /* Chroma has one sample for each two pixels, as the functions above give it: `centered` between them, else at the
@@ -334,29 +368,15 @@ static void imgstore_yuv_to_bgr_row(
     const uint8_t *luma, const int16_t *cb, const int16_t *cr, int centered, uint8_t *bgr, ptrdiff_t width,
     const imgstore_yuv_factors *f)
 {
-    const int16_t *q = imgstore_quarter;
     ptrdiff_t x = 0;
 #ifdef IMGSTORE_AVX2
     if (__builtin_cpu_supports("avx2"))
         x = imgstore_yuv_to_bgr_row_avx2(luma, cb, cr, centered, bgr, width, f);
+    if (x > 2) /* whose weights are its own */
+        imgstore_yuv_to_bgr_pixel(luma, cb, cr, centered, bgr, 2, f);
 #endif
-    for (; x < width; x++) {
-        const int16_t *at[2] = {cb + x / 2, cr + x / 2};
-        int chroma[2];
-        for (int k = 0; k < 2; k++) {
-            if (x % 2 == 0)
-                chroma[k] = centered ? imgstore_sum(at[k] + 1, -1, q[0], q[1], q[2], q[3]) : *at[k];
-            else if (centered)
-                chroma[k] = imgstore_sum(at[k] - 1, 1, q[0], q[1], q[2], q[3]);
-            else
-                chroma[k] = imgstore_sum(
-                    at[k] - 1, 1, IMGSTORE_HALF_OUTER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_OUTER);
-        }
-        const int y = imgstore_product(luma[x] * 128, f->luma) + f->shift, u = chroma[0], v = chroma[1];
-        bgr[3 * x] = imgstore_level(y + imgstore_product(u, f->blue_cb));
-        bgr[3 * x + 1] = imgstore_level(y + imgstore_product(u, f->green_cb) + imgstore_product(v, f->green_cr));
-        bgr[3 * x + 2] = imgstore_level(y + imgstore_product(v, f->red_cr));
-    }
+    for (; x < width; x++)
+        imgstore_yuv_to_bgr_pixel(luma, cb, cr, centered, bgr, x, f);
 }
 
 /* The sum of what three levels * 2**7 weigh, as a level. */

@@ -25,14 +25,19 @@ def make_planes(height: int, width: int, halved: bool, padding: int, seed: int) 
 
 
 def between(count: int, samples: int, offset: float) -> np.ndarray:
-    """Weights of samples, of which there is one for two places, at each place; the ends go on beyond themselves."""
+    """Weights of samples, of which there is one for two places, at each place; the ends go on beyond themselves.
+
+    At the third place one is left out, as swscale does.
+    """
     weights = np.zeros((count, samples))
     for place in range(count):
         where = (place - offset) / 2
         for k in range(math.floor(where) - 1, math.floor(where) + 3):
             d = abs(where - k)
             weight = 1.4 * d**3 - 2.4 * d**2 + 1 if d < 1 else -0.6 * d**3 + 3 * d**2 - 4.8 * d + 2.4
-            weights[place, min(max(k, 0), samples - 1)] += weight
+            if place != 2 or k >= 0:
+                weights[place, min(max(k, 0), samples - 1)] += weight
+        weights[place] /= weights[place].sum()
     return weights
 
 
