@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore_codecs.bitstream import SeekPoint
+from imgstore_codecs.open_video import reorder_depth
 from imgstore_codecs.packets import PacketTable, ends_early, table_by_demuxing, table_from_index
 from imgstore_codecs.stretch import Stretch
 
@@ -74,7 +75,7 @@ def find_frames(
             table.expect(checksums)
         elif not table.from_index and table.order is not None and np.any(np.diff(table.order) < 0) and ends_early(path):
             # what is missing at the end may have been shown between the last ones
-            for place in table.order[-max(1, stretch.context.reorder_depth) :].tolist():
+            for place in table.order[-max(1, reorder_depth(stretch.context)) :].tolist():
                 faults[place] = "the file ends early, so that nobody knows which frame this is"
         stretch.use(table)
     except BaseException:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import xxhash
 
 from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint, checksums_agree, is_shown, seek_point
+from imgstore_codecs.open_video import reorder_depth
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -194,7 +195,7 @@ def table_by_demuxing(
     columns = np.array(rows, np.int64).reshape(-1, 6).T
     pts, dts, pos, size = columns[:4].copy()
     key, shown = columns[4:] != 0
-    reorders = bool(context.reorder_depth) and codec not in INTRA_CODECS
+    reorders = bool(reorder_depth(context)) and codec not in INTRA_CODECS
     order = _order_by_pts(container.format.name, pts, shown, reorders)
     return PacketTable(pts, dts, pos, size, key, shown, order, point, has_checksums, hashes=hashes)
 
@@ -245,7 +246,7 @@ def table_from_index(path: str, container: InputContainer, stream: VideoStream) 
     if len(sizes) != count or bool((sizes != size).any()):
         return None
     pts = dts + offsets
-    reorders = bool(offsets.any()) or bool(stream.codec_context.reorder_depth)
+    reorders = bool(offsets.any()) or bool(reorder_depth(stream.codec_context))
     order = _order_by_pts(name, pts, shown, reorders)
     return PacketTable(pts, dts, pos, size, key, shown, order, {}, from_index=True)
 

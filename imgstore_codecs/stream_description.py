@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from imgstore_codecs.open_video import NO_DECODING
+
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
@@ -31,8 +33,7 @@ def describe_file(path: str) -> bytes:
     """
     import av
 
-    # FFmpeg decodes up to two frames when it opens a file, unless it is left no decoder: that is most of the time
-    with av.open(path, options={"codec_whitelist": "none"}) as container:
+    with av.open(path, options=NO_DECODING) as container:
         if not container.streams.video:
             raise OSError(f"{path}: the file holds no video stream")
         return describe(container.streams.video[0])

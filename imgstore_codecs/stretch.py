@@ -25,8 +25,8 @@ from imgstore_codecs.bitstream import (
     is_unreferenced,
     seek_point,
 )
+from imgstore_codecs.open_video import open_to_decode
 from imgstore_codecs.packets import NO_TIME, PacketTable, packets_from
-from imgstore_codecs.torn import open_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -79,7 +79,7 @@ class Stretch:
         import av
 
         try:
-            self.container: InputContainer = open_video(path)
+            self.container: InputContainer = open_to_decode(path)
         except (av.error.FFmpegError, UnicodeDecodeError) as error:
             raise ChunkError(f"{path}: cannot be opened as a video: {error}") from error
         extension = os.path.splitext(path)[1].lstrip(".").lower()

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from imgstore.codec import FrameSpec
 from imgstore.errors import ChunkError, FrameDecodeError
+from imgstore_codecs.open_video import open_video
 from imgstore_codecs.packets import ends_early, packets_from
-from imgstore_codecs.torn import open_video
 from imgstore_codecs.video_reader import VideoReader
 
 if TYPE_CHECKING:
