@@ -63,10 +63,11 @@ class Seeker:
 
     def go_to(self, place: int, before: int | None = None) -> Stretch:
         """Stand where decoding may begin to reach a packet, at a place below `before` if given."""
-        if self.stretch is not None and self.seeks:
+        if self.seeks:
+            stretch = self.stretch or self._reopen()
             for key in self.candidates(place):
-                if (before is None or key < before) and self.stretch.seek(key):
-                    return self.stretch
+                if (before is None or key < before) and stretch.seek(key):
+                    return stretch
         return self._reopen()
 
     def _reopen(self) -> Stretch:

@@ -22,6 +22,7 @@ from video_samples import HEIGHT, SAMPLES, WIDTH, Sample, encode, number_of, pat
 
 from imgstore.codec import FrameSpec
 from imgstore.errors import ChunkError, FrameDecodeError, ImgStoreError
+from imgstore_codecs.stretch import Stretch
 from imgstore_codecs.video import PyAVCodec
 from imgstore_codecs.video_reader import VideoReader
 
@@ -115,6 +116,43 @@ def test_batches(videos: Any, sample: Sample) -> None:
             if positions:  # one by one goes on being right after a batch
                 assert number_of(reader.read(positions[0])) == numbers[positions[0]]
         reader.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_far_into_a_file_no_more_is_decoded_than_near_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, threads: int
+) -> None:
+    """However a decoder is used first: one by one, in a run, for a share of a batch."""
+    path, gop = tmp_path / "long.mp4", 10
+    options = {"x265-params": "log-level=none:wpp=0"} if codec == "libx265" else {"bf": "0"}
+    encode(path, range(400), codec, gop=gop, options=options)
+    fed = 0
+    feed = Stretch.feed
+
+    def count(stretch: Stretch, wanted: bool) -> list[tuple[int, av.VideoFrame]]:
+        nonlocal fed
+        fed += 1
+        return feed(stretch, wanted)
+
+    monkeypatch.setattr(Stretch, "feed", count)
+    reader = open_video(path, threads=threads, cache_size=0)
+    for position in (391, 305, 372, 318, 359, 333):
+        fed = 0
+        assert number_of(reader.read(position)) == position
+        assert fed <= gop + 6  # more where a decoder has to be fed on to give a picture
+    reader.close()
+    reader, fed = open_video(path, threads=threads), 0
+    assert [number_of(reader.read(position)) for position in range(301, 360)] == list(range(301, 360))
+    assert fed < 60 + 4 * gop
+    reader.close()
+    reader, fed = open_video(path, threads=threads), 0
+    positions = random.Random(2).sample(range(200, 400), 60)
+    out = np.zeros((60, HEIGHT, WIDTH), np.uint8)
+    reader.read_many(positions, out)
+    assert [number_of(img) for img in out] == positions
+    assert fed < 200 + 2 * gop
+    reader.close()
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
