@@ -52,15 +52,6 @@ _HALVED_CHROMA_8 = frozenset(("yuv420p", "yuv422p", "yuvj420p", "yuvj422p", "nv1
 # swscale stretches chroma where a size is odd, and weighs all of it otherwise where there are fewer rows or columns
 _SMALLEST = 12
 
-# Where a sample of chroma is not half way between two columns of luma, but where the first of them is: so decoders have it
-# unless a video says otherwise (ITU-T H.264 and H.265, annex E; H.262, 6.1.1.8), which PyAV does not tell.
-_CHROMA_AT_FIRST = {
-    "h264": _HALVED_CHROMA_8,
-    "hevc": frozenset(("yuv420p", "yuvj420p")),
-    "mpeg2video": _HALVED_CHROMA_8,
-    "mpeg4": frozenset(("yuv420p",)),
-}
-
 _PLANAR_LUMA_8 = frozenset(
     (
         "gray", "yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuvj420p",
@@ -102,17 +93,15 @@ class PictureConverter:
     ----------
     spec : FrameSpec
         What the frames shall be.
-    decoder : str, optional
-        FFmpeg's name of it.
     """
 
-    def __init__(self, spec: FrameSpec, decoder: str = "") -> None:
+    def __init__(self, spec: FrameSpec) -> None:
         from av.video.reformatter import VideoReformatter
 
         self._spec = spec
-        self._chroma_at_first = _CHROMA_AT_FIRST.get(decoder, frozenset())
         self._height, self._width = spec.shape[:2]
         self._own_chroma = all(size % 2 == 0 and size >= _SMALLEST for size in spec.shape[:2])
+        self._centered: dict[tuple[str, int, int], bool | None] = {}  # by format, matrix and range, see `_is_centered`
         self._swscale = VideoReformatter()
         self._accurate = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
         self._threads = min(4, os.cpu_count() or 1)
@@ -172,16 +161,9 @@ class PictureConverter:
 
     def _color(self, picture: VideoFrame, out: Frame, beside: SideBySide | None) -> None:
         name = picture.format.name
-        weights = _WEIGHTS.get(picture.colorspace)
-        if name in _HALVED_CHROMA_8 and weights and self._own_chroma:
-            luma = self._plane(picture, 0, np.uint8)
-            if name == "nv12":
-                chroma = self._plane(picture, 1, np.uint8, channels=2)
-                cb, cr = (np.ascontiguousarray(chroma[..., k]) for k in range(2))
-            else:
-                cb, cr = (self._plane(picture, k, np.uint8) for k in (1, 2))
-            how = (*weights, _is_limited(picture), name not in self._chroma_at_first)
-            self._halved_chroma(luma, cb, cr, out, how, beside)
+        centered = self._is_centered(picture) if name in _HALVED_CHROMA_8 and self._own_chroma else None
+        if centered is not None:
+            self._halved_chroma(picture, out, centered, beside)
         elif name == "gray":
             import cv2
 
@@ -194,21 +176,39 @@ class PictureConverter:
             # planar RGB comes out of swscale four times as fast as packed, and the same
             self._by_swscale(picture, "gbrp", out)
 
-    def _halved_chroma(
-        self,
-        luma: Frame,
-        cb: Frame,
-        cr: Frame,
-        out: Frame,
-        how: tuple[float, float, bool, bool],
-        beside: SideBySide | None,
-    ) -> None:
+    def _is_centered(self, picture: VideoFrame) -> bool | None:
+        """Tell whether a sample of chroma is half way between two columns of luma, or where the first of them is.
+
+        Decoders know it, by their standard or from the video, and PyAV does not tell. So a small picture of the same
+        kind is converted by swscale and in both ways. None: neither way gives what swscale does.
+        """
+        key = picture.format.name, int(picture.colorspace), int(picture.color_range)
+        if key not in self._centered:
+            self._centered[key] = None
+            if picture.colorspace in _WEIGHTS:
+                trial = _noise_like(picture)
+                expected, got = (np.empty((trial.height, trial.width, 3), np.uint8) for _ in range(2))
+                self._by_swscale(trial, "gbrp", expected)
+                for centered in (True, False):
+                    self._halved_chroma(trial, got, centered, None)
+                    if np.abs(got.astype(int) - expected).max() <= 2:
+                        self._centered[key] = centered
+        return self._centered[key]
+
+    def _halved_chroma(self, picture: VideoFrame, out: Frame, centered: bool, beside: SideBySide | None) -> None:
+        luma = self._plane(picture, 0, np.uint8)
+        if picture.format.name == "nv12":
+            chroma = self._plane(picture, 1, np.uint8, channels=2)
+            cb, cr = (np.ascontiguousarray(chroma[..., k]) for k in range(2))
+        else:
+            cb, cr = (self._plane(picture, k, np.uint8) for k in (1, 2))
+        how = (*_WEIGHTS[picture.colorspace], _is_limited(picture), centered)
         convert_rows = partial(yuv_to_bgr, luma, cb, cr, out, *how)
         parts = min(self._threads, luma.size // _PART)
         if beside is None or parts < 2:
-            convert_rows(0, self._height)
+            convert_rows(0, len(luma))
         else:
-            cuts = [self._height * k // parts for k in range(parts + 1)]
+            cuts = [len(luma) * k // parts for k in range(parts + 1)]
             beside.run([partial(convert_rows, *cut) for cut in pairwise(cuts)])
 
     def _wide(self, picture: VideoFrame, out: Frame) -> None:
@@ -250,6 +250,19 @@ class PictureConverter:
         step = plane.line_size // kind.itemsize
         rows: Frame = np.frombuffer(memoryview(plane), kind).reshape(plane.height, step)[:, : plane.width * channels]
         return rows if channels == 1 else rows.reshape(plane.height, plane.width, channels)
+
+
+def _noise_like(picture: VideoFrame) -> VideoFrame:
+    """Make a small picture of noise with all that a picture of 8 bits has beside its planes.
+
+    Its colours are within the gamut, where it makes no difference when what is beyond it is cut off.
+    """
+    small = picture.reformat(width=64, height=16 if picture.height != 16 else 32)  # of its own size it would be itself
+    rng = np.random.default_rng(0)
+    for index, plane in enumerate(small.planes):
+        levels = rng.integers(*((90, 160) if index == 0 else (108, 149)), plane.buffer_size)
+        np.frombuffer(memoryview(plane), np.uint8)[:] = levels
+    return small
 
 
 def _is_limited(picture: VideoFrame) -> bool:

@@ -82,8 +82,7 @@ class VideoReader(ChunkReader):
         self._beside = SideBySide("imgstore-video")
         self._pid = os.getpid()
         stretch, self._table, self._faults = find_frames(path, self._threads, options.get("checksums"))
-        self._decoder = stretch.context.name
-        self._convert = PictureConverter(spec, self._decoder)
+        self._convert = PictureConverter(spec)
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
@@ -272,7 +271,7 @@ class VideoReader(ChunkReader):
             return [places]
         while len(self._helpers) < count - 1:
             seeker = Seeker(self._path, self._threads, self._table, True)
-            self._helpers.append((seeker, PictureConverter(self._spec, self._decoder)))
+            self._helpers.append((seeker, PictureConverter(self._spec)))
         shares: list[list[int]] = [[] for _ in range(count)]
         done = 0
         for group, cost in zip(groups, costs, strict=True):

@@ -192,27 +192,8 @@ def test_decoded_video(tmp_path: Path, matrix: int, full: bool, pix_fmt: str) ->
     reader.close()
 
 
-@pytest.mark.parametrize(
-    ("codec", "pix_fmt", "extension"),
-    [
-        ("libx264", "yuv420p", "mp4"),
-        ("libx264", "yuv422p", "mkv"),
-        ("libx264", "yuvj420p", "mkv"),
-        ("libx265", "yuv420p", "mp4"),
-        ("libx265", "yuv422p", "mp4"),
-        ("libsvtav1", "yuv420p", "mp4"),
-        ("mpeg4", "yuv420p", "avi"),
-        ("mpeg2video", "yuv420p", "mkv"),
-        ("mpeg2video", "yuv422p", "mkv"),
-        ("mpeg1video", "yuv420p", "mkv"),
-        ("mjpeg", "yuvj420p", "avi"),
-        ("mjpeg", "yuvj422p", "avi"),
-        ("ffv1", "yuv420p", "mkv"),
-        ("libvpx-vp9", "yuv420p", "mkv"),
-    ],
-)
-def test_where_each_decoder_has_its_chroma(tmp_path: Path, codec: str, pix_fmt: str, extension: str) -> None:
-    path = tmp_path / f"video.{extension}"
+def write_waves(path: Path, codec: str, pix_fmt: str, options: dict[str, str]) -> None:
+    """Write a video with colours that differ from column to column and from row to row."""
     picture = av.VideoFrame(160, 96, pix_fmt)
     for index, plane in enumerate(picture.planes):
         samples = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)
@@ -222,20 +203,79 @@ def test_where_each_decoder_has_its_chroma(tmp_path: Path, codec: str, pix_fmt: 
         stream = out.add_stream(codec, rate=25)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 160, 96, pix_fmt
-        if codec == "libx265":
-            stream.options = {"x265-params": "log-level=none"}
-        elif codec.startswith("m"):
-            stream.options = {"qmin": "2", "qmax": "2"}
+        stream.options = options
         for k in range(3):
             picture.pts = k
             out.mux(stream.encode(picture))
         out.mux(stream.encode(None))
+
+
+def check_as_swscale(path: Path) -> None:
     reader = VideoReader(str(path), FrameSpec((96, 160, 3), np.dtype(np.uint8)), {})
     with av.open(str(path)) as container:
         expected = by_swscale(next(container.decode(video=0)), "bgr24")
     assert np.abs(reader.read(0).astype(int) - expected).max() <= 2
     assert expected[..., 0].std() > 15
     reader.close()
+
+
+QUIET = {"x265-params": "log-level=none"}
+BEST = {"qmin": "2", "qmax": "2"}
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "extension", "options"),
+    [
+        ("libx264", "yuv420p", "mp4", {}),
+        ("libx264", "yuv422p", "mkv", {}),
+        ("libx264", "yuvj420p", "mkv", {}),
+        ("libx265", "yuv420p", "mp4", QUIET),
+        ("libx265", "yuv422p", "mp4", QUIET),
+        ("libsvtav1", "yuv420p", "mp4", {}),
+        ("mpeg4", "yuv420p", "avi", BEST),
+        ("mpeg2video", "yuv420p", "mkv", BEST),
+        ("mpeg2video", "yuv422p", "mkv", BEST),
+        ("mpeg1video", "yuv420p", "mkv", BEST),
+        ("mjpeg", "yuvj420p", "avi", BEST),
+        ("mjpeg", "yuvj422p", "avi", BEST),
+        ("ffv1", "yuv420p", "mkv", {}),
+        ("libvpx-vp9", "yuv420p", "mkv", {}),
+    ],
+)
+def test_where_each_decoder_has_its_chroma(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, pix_fmt: str, extension: str, options: dict[str, str]
+) -> None:
+    path = tmp_path / f"video.{extension}"
+    write_waves(path, codec, pix_fmt, options)
+    large = []
+    by_swscale = PictureConverter._by_swscale
+
+    def note(self: PictureConverter, picture: av.VideoFrame, name: str, out: np.ndarray) -> None:
+        if picture.width == 160:
+            large.append(picture)
+        by_swscale(self, picture, name, out)
+
+    monkeypatch.setattr(PictureConverter, "_by_swscale", note)
+    check_as_swscale(path)
+    assert not large  # what is common goes the fast way
+
+
+@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_where_a_video_says_that_its_chroma_is(tmp_path: Path, codec: str, place: int) -> None:
+    """At the left, the middle, a corner and so on (ITU-T H.264, E.2.1)."""
+    path = tmp_path / "video.mp4"
+    parameters = f"chromaloc={place}:log-level=none" if codec == "libx265" else f"chromaloc={place}"
+    write_waves(path, codec, "yuv420p", {f"{codec[3:]}-params": parameters})
+    check_as_swscale(path)
+
+
+@pytest.mark.parametrize("height", [14, 16, 32])
+def test_finding_out_changes_no_picture(height: int) -> None:
+    picture = make_picture("yuv420p", 1, 1, height, 64)
+    before = [bytes(plane) for plane in picture.planes]
+    PictureConverter(FrameSpec((height, 64, 3), np.dtype(np.uint8)))(picture)
+    assert [bytes(plane) for plane in picture.planes] == before
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "nv12"])
