@@ -83,8 +83,8 @@ _H264 = {
     "crf": (0, 51, 18),
     "presets": _X26X_PRESETS,
     "preset": "veryfast",
-    # no frame waits in the encoder
-    "options": {"tune": "zerolatency", "bf": "0"},
+    # no frame waits in the encoder; chroma is the mean of four pixels, which lies between them
+    "options": {"tune": "zerolatency", "bf": "0", "x264-params": "chromaloc=1"},
 }
 
 ENCODERS: dict[str, Encoder] = {
@@ -96,7 +96,7 @@ ENCODERS: dict[str, Encoder] = {
     "avc1/mp4": Encoder(muxer="mp4", **_H264),  # type: ignore[arg-type]
     "hevc/mp4": Encoder(
         name="libx265", muxer="mp4", gop_size=25, crf=(0, 51, 20), presets=_X26X_PRESETS, preset="ultrafast",
-        options={"tune": "zerolatency", "x265-params": "log-level=error"},
+        options={"tune": "zerolatency", "x265-params": "log-level=error:chromaloc=1"},
     ),
     "av1/mp4": Encoder(
         name="libsvtav1", muxer="mp4", gop_size=25, crf=(0, 63, 30), presets=tuple(str(k) for k in range(13, -1, -1)),

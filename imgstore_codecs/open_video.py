@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_DECODING", "open_to_decode", "open_video", "reorder_depth"]
 
 # Options of FFmpeg, which else decodes frames of H.264 when it opens a file, to learn how many of them a decoder holds
-# back: that takes up to 50 ms.
+# back: that takes up to 50 ms. (Its log, which PyAV keeps off, says then that a codec is not on a whitelist.)
 NO_DECODING = {"codec_whitelist": "none"}
 
 # Containers that have a decoder's configuration where they begin
