@@ -1,6 +1,7 @@
 """How much a process grows while it reads a long recording.
 
     python benchmarks/memory.py [--frames 100000] [--random 10000] [--formats avc1/mp4,npy] [--directory PATH]
+                                [--height 240] [--width 320] [--chunksize N]
 
 A store is written, then read by fresh processes: all frames in order through `get_next_image`, and frames at random
 through `get_image`. Each process notes its resident memory after a hundred frames, which fill caches and start threads,
@@ -23,7 +24,6 @@ from scene import scene
 
 import imgstore
 
-HEIGHT, WIDTH = 240, 320
 FIRST = 100
 LIMIT = 50.0  # MB
 
@@ -34,20 +34,26 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--random", type=int, default=10_000, help="frames that are read at random")
     parser.add_argument("--formats", type=lambda text: text.split(","), default=["avc1/mp4", "npy"])
+    parser.add_argument("--height", type=int, default=240)
+    parser.add_argument("--width", type=int, default=320)
+    parser.add_argument("--chunksize", type=int, help="frames per chunk; default: the format's")
     parser.add_argument("--directory", type=Path, help="where to write; default: the temporary directory")
     parser.add_argument("--read", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.read:
         print(json.dumps(read(**json.loads(options.read))))
         return 0
-    print(f"{platform.machine()}, Python {platform.python_version()}, {options.frames} frames of {WIDTH} x {HEIGHT}\n")
+    shape = options.height, options.width
+    print(
+        f"{platform.machine()}, Python {platform.python_version()}, {options.frames} frames of {shape[1]} x {shape[0]}\n"
+    )
     print("| format | reading | frames | after 100, MB | most since, MB | growth, MB |")
     print("|---|---|---|---|---|---|")
     grown = 0.0
     for fmt in options.formats:
         with tempfile.TemporaryDirectory(prefix="imgstore-memory-", dir=options.directory) as directory:
             path = str(Path(directory) / "s")
-            write(path, fmt, options.frames)
+            write(path, fmt, options.frames, shape, options.chunksize)
             for how, count in (("in order", options.frames), ("at random", options.random)):
                 arguments = json.dumps({"path": path, "count": count, "in_order": how == "in order"})
                 done = subprocess.run(
@@ -59,10 +65,10 @@ def main() -> int:
     return int(grown > LIMIT)
 
 
-def write(path: str, fmt: str, count: int) -> None:
-    """Write a store, with the default chunks of its format."""
-    frames = list(scene(50, height=HEIGHT, width=WIDTH))
-    with imgstore.new_for_format(fmt, path, imgshape=(HEIGHT, WIDTH)) as store:
+def write(path: str, fmt: str, count: int, shape: tuple[int, int], chunksize: int | None) -> None:
+    """Write a store."""
+    frames = list(scene(50, height=shape[0], width=shape[1]))
+    with imgstore.new_for_format(fmt, path, imgshape=shape, chunksize=chunksize) as store:
         for k in range(count):
             store.add_image(frames[k % len(frames)], k, k / 100)
 

@@ -125,7 +125,7 @@ class ChunkFrames:
         self._spec = spec
         self._options = options
         self._checksums = checksums
-        self._open: OrderedDict[int, ChunkReader] = OrderedDict()
+        self._open: OrderedDict[int, ChunkReader] = OrderedDict()  # the one in use comes last
         self._compared: dict[int, int] = {}  # frames of unfinished chunks whose content is as it was written
         self._crew: Crew | None = None  # while it reads a batch
         self._pid = os.getpid()
@@ -146,6 +146,8 @@ class ChunkFrames:
             self._open.clear()
             self._crew = None
             self._pid = os.getpid()
+        if self._open and next(reversed(self._open)) != chunk:
+            self._open[next(reversed(self._open))].idle()
         reader = self._open.get(chunk)
         if reader is None:
             reader = self._open_chunk(chunk)

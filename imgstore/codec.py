@@ -288,6 +288,9 @@ class ChunkReader(ABC):
         """Memory that this reader keeps while it is open, in bytes, for the store's bounded cache of open chunks."""
         return 0
 
+    def idle(self) -> None:  # noqa: B027 - there may be nothing to give back
+        """Give back memory that serves nothing but going on at once: frames of another chunk are read now."""
+
     @abstractmethod
     def close(self) -> None:
         """Release the file."""

@@ -34,16 +34,24 @@ class Ahead:
         self._due = 0  # position of the picture that must come next
         self._works = True
 
-    def on_the_way(self, place: int) -> dict[int, VideoFrame] | None:
-        """Go to a packet far away; return its picture and others met there, by place in decoding order, or None."""
+    def on_the_way(self, place: int, first: int) -> dict[int, VideoFrame] | None:
+        """Go to a packet far away; return its picture and others met there, by place in decoding order, or None.
+
+        Parameters
+        ----------
+        place : int
+            Of the packet in decoding order.
+        first : int
+            Position of the first picture that is of use.
+        """
         if not self._works:
             return None
         stretch = self._seeker.go_to(place)
         self._ready = {}
         found: dict[int, VideoFrame] = {}
-        while stretch.next <= place and not stretch.ended:
-            found.update(stretch.feed(stretch.next == place))
-        found.update(stretch.drain())
+        while not stretch.ended:
+            pictures = stretch.feed(stretch.next == place) if stretch.next <= place else stretch.drain()
+            found.update((p, picture) for p, picture in pictures if self._rank[p] >= first)
         if stretch.faults or stretch.refused or place not in found:
             self._give_up()
             return None

@@ -31,11 +31,11 @@ Wanted = dict[int, list[int]]  # place in decoding order -> where in the batch i
 DEFAULT_CACHE_SIZE = 256 << 20
 
 # Decoded pictures take at most this share of the cache, and this many: what was decoded on the way to one frame serves
-# reading backwards and nearby, and there is no use in more.
+# reading backwards and nearby, and there is no use in more. As many as are kept a decoder has buffers for, ever after.
 _PICTURES_SHARE = 2
 _MOST_PICTURES = 64
 
-# As many are kept while reading in order: a decoder may give several at once, and people step back by one or two.
+# As many are kept of those before one that is read: a decoder may give several at once, and people step back by one or two.
 _FEW_PICTURES = 4
 
 # So far back counts as reading backwards.
@@ -77,6 +77,7 @@ class VideoReader(ChunkReader):
         self._held = 0  # bytes in these
         self._last = -1  # position read last
         self._run = 0  # reads in a row that went on from there
+        self._run_back = 0  # reads in a row that went back by a little
         self._jumps = 0  # decodings in a row that did not
         self._decoders = min(self._threads or os.cpu_count() or 1, _MOST_DECODERS)
         self._beside = SideBySide("imgstore-video")
@@ -121,6 +122,7 @@ class VideoReader(ChunkReader):
         self._check_process()
         place = self._place(position)
         self._run = self._run + 1 if position == self._last + 1 else 0
+        self._run_back = self._run_back + 1 if 0 < self._last - position <= _STEP_BACK else 0
         picture = self._pictures.get(place)
         if picture is None:
             picture = self._decode(place, position)
@@ -146,7 +148,7 @@ class VideoReader(ChunkReader):
         if place in self._faults:
             raise self._error(place)
         in_order = position == self._last + 1
-        back = 0 < self._last - position <= _STEP_BACK
+        back = self._run_back > 1
         self._jumps = 0 if in_order else self._jumps + 1
         stretch = self._main.stretch
         ahead = self._ahead if stretch is not None and stretch.one_piece else None
@@ -163,7 +165,7 @@ class VideoReader(ChunkReader):
             last = position
         begun = self._main.reaching(place) is not None
         if ahead is not None and self._main.seeks and self._jumps > 1 and not (begun or back):
-            pictures = ahead.on_the_way(place)
+            pictures = ahead.on_the_way(place, position - _FEW_PICTURES)
             if pictures is not None:
                 for other, picture in pictures.items():
                     self._keep(other, picture)
@@ -187,6 +189,7 @@ class VideoReader(ChunkReader):
         stretch, rank = self._main.stretch, self._table.rank
         assert stretch is not None
         ahead = last > rank[place]
+        kept_from = min(first, rank[place] - _FEW_PICTURES)
         result = None
         while result is None and place not in stretch.faults:
             if stretch.next <= place or ahead:
@@ -195,7 +198,8 @@ class VideoReader(ChunkReader):
             else:
                 found = stretch.drain()
             for other, picture in found:
-                self._keep(other, picture)
+                if rank[other] >= kept_from:
+                    self._keep(other, picture)
                 if other == place:
                     result = picture
             if stretch.ended:
@@ -293,7 +297,10 @@ class VideoReader(ChunkReader):
         self._pictures[place] = picture
         self._held += _size(picture)
         # while reading in order few are kept, so that the decoder's buffers stay in the processor's caches
-        most, bound = (_MOST_PICTURES, self._pictures_bound) if self._jumps else (_FEW_PICTURES, 0)
+        self._drop_pictures(*(_MOST_PICTURES, self._pictures_bound) if self._jumps else (_FEW_PICTURES, 0))
+
+    def _drop_pictures(self, most: int, bound: int) -> None:
+        """Drop the oldest above a number, and above a number of bytes as long as there are more than a few."""
         while len(self._pictures) > most or (self._held > bound and len(self._pictures) > _FEW_PICTURES):
             _, gone = self._pictures.popitem(last=False)
             self._held -= _size(gone)
@@ -316,16 +323,28 @@ class VideoReader(ChunkReader):
             self._pictures = OrderedDict()
             self._held = 0
 
+    def idle(self) -> None:
+        self._check_process()
+        self._drop_pictures(0 if self._jumps else _FEW_PICTURES, 0)
+        self._close_helpers()
+        if self._ahead is not None:
+            self._ahead.close()
+        if self._jumps and self._main.seeks:  # it has as many buffers as pictures were kept at a time
+            self._main.close()
+
     def close(self) -> None:
         self._check_process()
         self._beside.close()
-        for seeker in (self._main, *(seeker for seeker, _ in self._helpers)):
-            seeker.close()
-        self._helpers = []
+        self._main.close()
+        self._close_helpers()
         if self._ahead is not None:
             self._ahead.close()
         self._pictures = OrderedDict()
         self._held = 0
+
+    def _close_helpers(self) -> None:
+        while self._helpers:
+            self._helpers.pop()[0].close()
 
 
 def _decode_share(

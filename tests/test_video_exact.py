@@ -155,6 +155,23 @@ def test_far_into_a_file_no_more_is_decoded_than_near_its_start(
     reader.close()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_little_is_kept_of_what_was_met_on_the_way(tmp_path: Path, threads: int) -> None:
+    path = tmp_path / "long.mp4"
+    encode(path, range(300), gop=100, options={"bf": "0"})
+    reader = open_video(path, threads=threads)
+    before = reader.nbytes
+    for position in (95, 290, 180, 82):
+        assert number_of(reader.read(position)) == position
+    assert reader.nbytes - before < 4 * 6 * 2 * HEIGHT * WIDTH
+    reader.idle()
+    assert reader.nbytes == before
+    for position in (83, 81, 80, 299, 298, 297, 120, 121, 122, 123, 5, 250):  # it goes on being right
+        assert number_of(reader.read(position)) == position
+        reader.idle()
+    reader.close()
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
 def test_pictures_are_those_of_a_plain_decode(videos: Any, sample: Sample) -> None:
     """Skipping what is not referenced and beginning at seek points changes no pixel."""
