@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore_codecs.bitstream import SeekPoint
-from imgstore_codecs.open_video import reorder_depth
+from imgstore_codecs.h264_parameters import reorder_depth
 from imgstore_codecs.packets import PacketTable, ends_early, table_by_demuxing, table_from_index
 from imgstore_codecs.stretch import Stretch
 

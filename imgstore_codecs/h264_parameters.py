@@ -5,7 +5,12 @@ The syntax is that of ITU-T H.264, 7.3.2.1.1 and E.1, in the configuration of IS
 
 from __future__ import annotations
 
-__all__ = ["pictures_held_back"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
+
+__all__ = ["pictures_held_back", "reorder_depth"]
 
 # Profiles whose parameter sets have the format of chroma, depths and scaling lists
 _HIGH_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244))
@@ -30,6 +35,12 @@ def pictures_held_back(extradata: bytes | None) -> int | None:
     counts = [_reorders(_Bits(sps)) for sps in _parameter_sets(extradata or b"")]
     known = [count for count in counts if count is not None and count <= _MOST_HELD_BACK]
     return max(known) if known and len(known) == len(counts) else None
+
+
+def reorder_depth(context: VideoCodecContext) -> int:
+    """Return how many pictures the decoder of an open video holds back, as far as that is known without decoding."""
+    said = pictures_held_back(context.extradata) if context.name == "h264" else None
+    return max(context.reorder_depth, said or 0)
 
 
 def _parameter_sets(avcc: bytes) -> list[bytes]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import xxhash
 
 from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint, checksums_agree, is_shown, seek_point
-from imgstore_codecs.open_video import reorder_depth
+from imgstore_codecs.h264_parameters import reorder_depth
 
 if TYPE_CHECKING:
     from av.container import InputContainer

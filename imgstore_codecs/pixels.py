@@ -1,7 +1,7 @@
 """Decoded pictures to arrays: the luma plane for grayscale, the fastest conversion that is right for colour.
 
 The reference is swscale at full accuracy. Where chroma has half the width and 8 bits, `_yuv` gives the same, but for odd and
-tiny sizes; swscale itself converts all else, ten times as slowly.
+tiny sizes; swscale itself converts all else, in six times the time.
 """
 
 from __future__ import annotations

@@ -73,6 +73,7 @@ class VideoReader(ChunkReader):
         self._threads = int(options.get("threads") or 0)
         cache = int(options.get("cache_size", DEFAULT_CACHE_SIZE))
         self._pictures_bound = cache // _PICTURES_SHARE
+        self._convert = PictureConverter(spec)
         self._pictures: OrderedDict[int, VideoFrame] = OrderedDict()  # decoded, by place in decoding order
         self._held = 0  # bytes in these
         self._last = -1  # position read last
@@ -83,7 +84,6 @@ class VideoReader(ChunkReader):
         self._beside = SideBySide("imgstore-video")
         self._pid = os.getpid()
         stretch, self._table, self._faults = find_frames(path, self._threads, options.get("checksums"))
-        self._convert = PictureConverter(spec)
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []

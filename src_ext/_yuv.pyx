@@ -2,7 +2,7 @@
 """Planes of 8-bit video to gray and BGR, and BGR to planes, for every matrix and both ranges.
 
 OpenCV converts BT.601 with limited range alone, and takes luma below black for black, which makes what is dark and
-coloured up to 19 levels too bright. swscale at full accuracy takes ten times as long. The other way, OpenCV's chroma is
+coloured up to 19 levels too bright. swscale at full accuracy takes six times as long. The other way, OpenCV's chroma is
 that of one pixel in four, and the mean of four, which has less noise to encode, takes it five passes.
 
 The equations are those of ITU-R BT.601-7, section 2.5, and BT.709-6, section 3, which differ in the weights of red and

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from video_samples import encode, number_of
 
 from imgstore.codec import FrameSpec
-from imgstore_codecs.h264_parameters import pictures_held_back
-from imgstore_codecs.open_video import open_to_decode, reorder_depth
+from imgstore_codecs.h264_parameters import pictures_held_back, reorder_depth
+from imgstore_codecs.open_video import open_to_decode
 from imgstore_codecs.video_reader import VideoReader
 
 COUNT = 24
