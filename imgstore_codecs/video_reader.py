@@ -325,11 +325,12 @@ class VideoReader(ChunkReader):
 
     def idle(self) -> None:
         self._check_process()
-        self._drop_pictures(0 if self._jumps else _FEW_PICTURES, 0)
+        goes_on = not self._jumps and self._last < self.frame_count - 1
+        self._drop_pictures(_FEW_PICTURES if goes_on else 0, 0)
         self._close_helpers()
         if self._ahead is not None:
             self._ahead.close()
-        if self._jumps and self._main.seeks:  # it has as many buffers as pictures were kept at a time
+        if not goes_on:  # a decoder has as many buffers as pictures were kept at a time
             self._main.close()
 
     def close(self) -> None:

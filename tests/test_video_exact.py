@@ -170,6 +170,12 @@ def test_little_is_kept_of_what_was_met_on_the_way(tmp_path: Path, threads: int)
         assert number_of(reader.read(position)) == position
         reader.idle()
     reader.close()
+    reader = open_video(path, threads=threads)
+    for position in range(300):
+        reader.read(position)
+    reader.idle()
+    assert reader.nbytes == before  # nor is anything of a chunk that was read to its end
+    reader.close()
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
