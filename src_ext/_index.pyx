@@ -26,7 +26,7 @@ from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_Check
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.number cimport PyIndex_Check, PyNumber_Index
 from libc.float cimport DBL_MAX
-from libc.math cimport INFINITY, NAN, floor, isfinite, isinf, isnan
+from libc.math cimport INFINITY, NAN, fabs, floor, isinf, isnan
 from libc.stdint cimport INT64_MAX, INT64_MIN, int16_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
@@ -260,11 +260,20 @@ cdef inline bint is_nearer(Candidate *new, Candidate *best) noexcept:
 
 
 cdef void set_time_distance(Candidate *candidate, double high, double low) noexcept:
-    """Set the distance of two times exactly: the rounded difference and its error (Knuth's TwoSum)."""
-    cdef double difference = high - low
-    cdef double second = difference - high
-    candidate.distance = difference
-    candidate.error = (high - (difference - second)) + (-low - second) if isfinite(difference) else 0.0
+    """Set the distance of two times exactly: the rounded difference and its error (Dekker's Fast2Sum)."""
+    cdef double larger = high, smaller = -low
+    candidate.whole = 0
+    if isinf(high) or isinf(low):
+        candidate.whole = 2  # farther than everything that is finite, and all as far
+        candidate.distance = candidate.error = 0.0
+        return
+    if fabs(larger) < fabs(smaller):
+        larger, smaller = smaller, larger
+    if isinf(larger + smaller):
+        candidate.whole = 1  # farther than any double; of halves, which are exact for what is so large
+        larger, smaller = larger / 2, smaller / 2
+    candidate.distance = larger + smaller
+    candidate.error = smaller - (candidate.distance - larger)
 
 
 cdef class FrameIndex:
@@ -962,10 +971,7 @@ cdef class FrameIndex:
             if k < span.size:
                 new.position = self.entry(span, k)
                 found = self.time_at(new.position)
-                if found == time:
-                    new.distance = new.error = 0.0  # an infinite time less itself would be NaN
-                else:
-                    set_time_distance(&new, found, time)
+                set_time_distance(&new, found, time)
                 if is_nearer(&new, &best):
                     best = new
             if k > 0:

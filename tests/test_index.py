@@ -7,6 +7,7 @@ import math
 import pickle
 import sqlite3
 import struct
+import sys
 import warnings
 import zlib
 from fractions import Fraction
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imgstore._index import MAX_RUNS, ROW_SIZE, FrameIndex, encode_block
@@ -107,7 +108,13 @@ def agree(index, chunks, number_queries, time_queries):
 # ---- stores to look things up in
 
 int64s = st.one_of(st.integers(-20, 20), st.integers(INT64_MIN, INT64_MAX), st.sampled_from([INT64_MIN, INT64_MAX]))
-finite = st.one_of(st.integers(-8, 8).map(lambda i: i / 4), st.floats(-1e300, 1e300), st.floats(1.6e9, 1.6e9 + 1))
+largest = sys.float_info.max
+finite = st.one_of(
+    st.integers(-8, 8).map(lambda i: i / 4),
+    st.floats(-largest, largest),
+    st.floats(1.6e9, 1.6e9 + 1),
+    st.sampled_from([sign * size for sign in (-1, 1) for size in (largest, largest / 2, 1e308, 9.98e291)]),
+)
 any_time = st.one_of(finite, st.sampled_from([math.nan, math.inf, -math.inf]))
 
 
@@ -152,7 +159,7 @@ def queries(chunks):
     for a, b in itertools.pairwise(sorted(numbers)):
         wanted |= {(a + b) // 2, -(-(a + b) // 2)}
     times = {t for _, _, ts in chunks for t in ts if not math.isnan(t)}
-    moments = {0.0, 1e9, -1e300, math.inf, -math.inf, *times}
+    moments = {0.0, 1e9, -1e300, largest, -largest, math.inf, -math.inf, *times}
     for a, b in itertools.pairwise(sorted(times)):
         if math.isfinite(a) and math.isfinite(b):
             middle = a / 2 + b / 2
@@ -181,6 +188,7 @@ def on_disk(root, chunks):
 
 @settings(max_examples=150)
 @given(stores())
+@example([(0, [0, 0, 0], [math.nan, math.inf, 9.9792015476736e291])])  # so far from -inf that its distance overflows
 def test_look_ups_in_memory(chunks):
     agree(in_memory(chunks), chunks, *queries(chunks))
 
