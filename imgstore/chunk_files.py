@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -120,7 +120,7 @@ class DirectoryChunk:
         """Leave the files alone."""
         self._beside.stop()
 
-    def mend(self, count: int) -> int:
+    def mend(self, count: int, replacing: Callable[[int], None]) -> int:
         """Return how many frames can be read: each is whole by itself."""
         return min(count, len(self.sizes))
 
@@ -211,8 +211,10 @@ class VideoChunk:
         with self._lock:
             self._writer.abandon()
 
-    def mend(self, count: int) -> int:
+    def mend(self, count: int, replacing: Callable[[int], None]) -> int:
         """Make a whole file of what is there, with the first `count` frames; return how many there are.
+
+        `replacing` is called with their number when it is about to take the place of the one that is there.
 
         Raises
         ------
@@ -224,6 +226,7 @@ class VideoChunk:
             held = self._codec.recover(self.path, str(target), self._format, self._spec, count)
             if target.exists():
                 sync_file(str(target))
+                replacing(held)
                 os.replace(target, self.path)
             return held
         except NotImplementedError:

@@ -8,7 +8,8 @@ not see them.
 A journal is a header of 16 bytes, then records of 48: frame number (int64), frame time (float64), where the frame's
 bytes begin in its file (uint64; 0 where it has one of its own), how many they are (uint64), their XXH3-64 (uint64),
 and XXH3-64 of the record's first 40 bytes (uint64); all little-endian. What stands behind the first record that is torn
-does not count. Where a codec does not say which bytes are a frame's, all three are 0.
+does not count. Where a codec does not say which bytes are a frame's, all three are 0; and from before a video is
+replaced by one that holds the same frames elsewhere.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ import contextlib
 import json
 import os
 import struct
+import threading
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from imgstore.atomic import replace_file
 from imgstore.errors import ChunkError
 from imgstore.layout import journal_path
 
-__all__ = ["Journal", "goes_on_after_damage", "read_journal", "read_records", "remove_journal"]
+__all__ = ["Journal", "forget_places", "goes_on_after_damage", "read_journal", "read_records", "remove_journal"]
 
 _HEADER = b"imgstorejournal\x01"  # the last byte is the version
 _RECORD = struct.Struct("<qdQQQ")
@@ -53,9 +56,11 @@ class Journal:
     """Keeps the journal of one chunk while it is written."""
 
     def __init__(self, root: str, chunk: int):
+        self._root, self._chunk = root, chunk
         self._records_path = journal_path(root, chunk, "records")
-        self._frames = os.open(journal_path(root, chunk), _FLAGS, 0o666)
+        self._lock = threading.Lock()  # one thread brings to the disk what another may close
         self._records: int | None = None
+        self._frames: int | None = os.open(journal_path(root, chunk), _FLAGS, 0o666)
         try:
             _write(self._frames, _HEADER)
         except OSError:
@@ -67,8 +72,8 @@ class Journal:
         self, frame_number: int, frame_time: float, offset: int = 0, size: int = 0, content_hash: int = 0
     ) -> None:
         """Note a frame that the chunk's file or directory has taken."""
-        record = _RECORD.pack(frame_number, frame_time, offset, size, content_hash)
-        _write(self._frames, record + _CHECK.pack(xxhash.xxh3_64_intdigest(record)))
+        assert self._frames is not None
+        _write(self._frames, _packed(frame_number, frame_time, offset, size, content_hash))
 
     def add_record(self, line: str) -> None:
         """Note a record of extra data, as one line of JSON."""
@@ -76,17 +81,33 @@ class Journal:
             self._records = os.open(self._records_path, _FLAGS, 0o666)
         _write(self._records, line.encode("utf-8") + b"\n")
 
+    def forget_places(self, count: int) -> None:
+        """See the function of this name. No frame can be noted any more."""
+        with self._lock:
+            if self._frames is not None:
+                os.close(self._frames)  # Windows replaces no file that is open
+                self._frames = None
+        forget_places(self._root, self._chunk, count)
+
     def sync(self) -> None:
         """Wait until all that was noted is on the disk."""
-        os.fsync(self._frames)
-        if self._records is not None:
-            os.fsync(self._records)
+        with self._lock:
+            for descriptor in (self._frames, self._records):
+                if descriptor is not None:
+                    os.fsync(descriptor)
 
     def close(self) -> None:
         """Close the files; they stay until `remove_journal`."""
-        os.close(self._frames)
-        if self._records is not None:
-            os.close(self._records)
+        with self._lock:
+            for descriptor in (self._frames, self._records):
+                if descriptor is not None:
+                    os.close(descriptor)
+            self._frames = self._records = None
+
+
+def _packed(frame_number: int, frame_time: float, offset: int, size: int, content_hash: int) -> bytes:
+    record = _RECORD.pack(frame_number, frame_time, offset, size, content_hash)
+    return record + _CHECK.pack(xxhash.xxh3_64_intdigest(record))
 
 
 def _write(descriptor: int, data: bytes) -> None:
@@ -139,6 +160,31 @@ def read_journal(root: str, chunk: int) -> npt.NDArray[Any]:
     except OSError as error:
         raise ChunkError(f"{path}: the journal cannot be read: {error.strerror or error}") from error
     return np.frombuffer(bytes(good), RECORD_DTYPE)
+
+
+def forget_places(root: str, chunk: int, count: int) -> None:
+    """Keep numbers and times of a chunk's first frames, and no longer where their bytes are.
+
+    To be called before its video is replaced by a copy that has them elsewhere: whoever reads the store, or repairs it
+    after a kill, then finds them by their number in the one as in the other.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory.
+    chunk : int
+        Number of the chunk.
+    count : int
+        How many frames the copy holds.
+
+    Raises
+    ------
+    StoreWriteError
+        The operating system refused; the journal is as it was.
+    """
+    noted = read_journal(root, chunk)[:count]
+    frames = zip(noted["frame_number"].tolist(), noted["frame_time"].tolist(), strict=True)
+    replace_file(journal_path(root, chunk), [_HEADER, *(_packed(number, time, 0, 0, 0) for number, time in frames)])
 
 
 def _count_whole(data: bytes) -> int:

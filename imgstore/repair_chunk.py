@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from imgstore.codec import ChunkCodec
 from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError, StoreWriteError
 from imgstore.estimate import ESTIMATED_NAME
 from imgstore.extra_data import dumps_record, load_records, records_path, write_records
-from imgstore.journal import goes_on_after_damage, read_journal, read_records, remove_journal
+from imgstore.journal import forget_places, goes_on_after_damage, read_journal, read_records, remove_journal
 from imgstore.layout import journal_path
 from imgstore.parts import StoreParts
 from imgstore.set_aside import SetAside
@@ -245,7 +246,7 @@ class ChunkMender:
         if not limit or not os.path.isfile(path):
             return 0, [], []
         try:
-            kept = self._recover(chunk, limit)
+            kept = self._recover(chunk, limit, partial(forget_places, self._parts.root, chunk))
         except FrameDecodeError:
             raise
         except ChunkError:
@@ -255,8 +256,10 @@ class ChunkMender:
         size, content_hash = file_checksum(path)
         return kept, [size], [content_hash]
 
-    def _recover(self, chunk: int, limit: int) -> int:
+    def _recover(self, chunk: int, limit: int, replacing: Callable[[int], None] = lambda kept: None) -> int:
         """Put a whole file in the place of a video that is torn, unfinished or too long; return how many frames it has.
+
+        `replacing` is called with their number before.
 
         Raises
         ------
@@ -283,6 +286,7 @@ class ChunkMender:
                     f"the packets of its first {kept} frames are copied into a whole file; the one before is kept in"
                     f" {self._bench.aside.directory}",
                     lambda: self._bench.aside.keep(path),
+                    lambda: replacing(kept),
                     lambda: os.replace(temporary, path),
                     lambda: sync_directory(parts.root),
                 )  # fmt: skip

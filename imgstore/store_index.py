@@ -6,6 +6,7 @@ import math
 import operator
 import os
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from imgstore.chunk_frames import ChunkFrames
 from imgstore.chunk_index import read_chunk_index
 from imgstore.errors import ChunkError, ImgStoreWarning
 from imgstore.index import ImgStoreIndex
-from imgstore.journal import read_journal
+from imgstore.journal import RECORD_DTYPE, read_journal
 from imgstore.layout import Listing, chunk_base, chunk_bases, chunk_path, journal_path, list_store
 
 __all__ = ["StoreIndex", "finished_chunks"]
@@ -31,10 +32,6 @@ def finished_chunks(root: str, extension: str | None, listing: Listing) -> list[
         for n in listing.chunks
         if n not in listing.journals or os.path.exists(chunk_base(root, n, extension) + ".npz")
     ]
-
-
-class _JournalGoneError(Exception):
-    """The chunk has been finished since the directory was listed."""
 
 
 class StoreIndex:
@@ -63,7 +60,7 @@ class StoreIndex:
         self._frames = frames
         self._finished: list[int] = []  # in `_base`, from the lowest on without a gap in store order
         self._base: ImgStoreIndex | None = None
-        self._unfinished: list[int] = []
+        self._unfinished: list[int] = []  # when the directory was listed
         self.index = self._look(cached, warn=True)
 
     def refresh(self) -> None:
@@ -72,21 +69,21 @@ class StoreIndex:
         self.index = self._look(cached=False, warn=False)
 
     def _look(self, cached: bool, *, warn: bool) -> ImgStoreIndex:
-        while True:
-            listing = list_store(self._root, self._extension)
-            try:
-                chunks = finished_chunks(self._root, self._extension, listing)
-                unfinished = self._read_journals(sorted(listing.journals.difference(chunks)))
-            except _JournalGoneError:
-                continue
-            break
+        listing = list_store(self._root, self._extension)
+        chunks, self._unfinished, unknown = self._sort_out(listing)
+        unfinished = []
+        for n in self._unfinished:
+            frames = self._read_journal(n)
+            if frames is None:
+                chunks = sorted([*chunks, n]) if self._has_index(n) else chunks
+            elif len(frames[1]):
+                unfinished.append(frames)
         if warn:
-            self._warn_of_gaps(listing)
+            self._warn_of_gaps(unknown, listing.without_frames)
         # A chunk that could not be finished may be followed by others that could.
         first = min((n for n, _, _ in unfinished), default=math.inf)
         settled = chunks if first == math.inf else [n for n in chunks if n < first]
         base = self._index_of(settled, cached)
-        self._unfinished = [n for n, _, _ in unfinished]
         if not unfinished:
             return base
         later = [self._read_chunk(n) for n in chunks if n > first]
@@ -115,34 +112,63 @@ class StoreIndex:
             warnings.warn(f"{error}; chunk {chunk} is left out", ImgStoreWarning, stacklevel=4)
             return chunk, np.empty(0, np.int64), np.empty(0, np.float64)
 
-    def _read_journals(self, chunks: list[int]) -> list[_ChunkArrays]:
-        """Read numbers and times of those frames of unfinished chunks that are whole."""
-        found = []
-        for n in chunks:
-            try:
-                records = read_journal(self._root, n)
-            except ChunkError as error:
-                if not os.path.exists(journal_path(self._root, n)):
-                    raise _JournalGoneError from error
-                warnings.warn(f"{error}; chunk {n} is left out", ImgStoreWarning, stacklevel=4)
-                continue
-            if len(records):
-                records = records[: self._frames.readable(n, records)]
-            if len(records):
-                numbers, times = records["frame_number"].astype(np.int64), records["frame_time"].astype(np.float64)
-                found.append((n, numbers, times))
-        return found
+    def _sort_out(self, listing: Listing) -> tuple[list[int], list[int], list[int]]:
+        """Return the finished chunks, those that have a journal, and videos of which nothing is known.
 
-    def _warn_of_gaps(self, listing: Listing) -> None:
-        for n in listing.without_index:
+        The names are read one after the other. Of a chunk that was begun or finished meanwhile a video may be among
+        them and neither journal nor index, and a directory, which has its index inside, without the journal.
+        """
+        finished = finished_chunks(self._root, self._extension, listing)
+        begun, unknown = listing.journals.difference(finished), []
+        if self._extension is None:
+            newest = next((n for n in reversed(finished) if n not in listing.journals), None)
+            if newest is not None and not self._has_index(newest) and self._has_journal(newest):
+                finished, begun = [n for n in finished if n != newest], begun | {newest}
+        else:
+            for n in listing.without_index:
+                if n in begun or self._has_journal(n):
+                    begun |= {n}
+                elif self._has_index(n):
+                    finished = sorted([*finished, n])
+                else:
+                    unknown.append(n)
+        return finished, sorted(begun), unknown
+
+    def _read_journal(self, chunk: int) -> _ChunkArrays | None:
+        """Read numbers and times of those frames of an unfinished chunk that are whole; None where it is finished."""
+        while True:
+            try:
+                records = read_journal(self._root, chunk)
+            except ChunkError as error:
+                if not self._has_journal(chunk):
+                    return None
+                warnings.warn(f"{error}; chunk {chunk} is left out", ImgStoreWarning, stacklevel=5)
+                records = np.empty(0, RECORD_DTYPE)
+            whole = self._frames.readable(chunk, records) if len(records) else 0
+            if whole == len(records) or not self._has_changed(chunk, records):
+                records = records[:whole]
+                return chunk, records["frame_number"].astype(np.int64), records["frame_time"].astype(np.float64)
+            self._frames.forget([chunk])
+
+    def _has_changed(self, chunk: int, records: npt.NDArray[Any]) -> bool:
+        """Whether a journal says something else by now than it did, and not only more."""
+        try:
+            return not np.array_equal(read_journal(self._root, chunk)[: len(records)], records)
+        except ChunkError:
+            return True
+
+    def _has_journal(self, chunk: int) -> bool:
+        return os.path.exists(journal_path(self._root, chunk))
+
+    def _has_index(self, chunk: int) -> bool:
+        return os.path.exists(chunk_base(self._root, chunk, self._extension) + ".npz")
+
+    def _warn_of_gaps(self, without_index: list[int], without_frames: list[int]) -> None:
+        for n in without_index:
             path = chunk_path(self._root, n, self._extension)
-            # A chunk that was finished just now may be seen by its journal and its index, or by neither.
-            if n not in listing.journals and not os.path.exists(chunk_base(self._root, n, self._extension) + ".npz"):
-                why = "its recording was interrupted or goes on"
-                warnings.warn(
-                    f"{path}: has no index, so its frames are not known: {why}", ImgStoreWarning, stacklevel=6
-                )
-        for n in listing.without_frames:
+            why = "its recording was interrupted or goes on"
+            warnings.warn(f"{path}: has no index, so its frames are not known: {why}", ImgStoreWarning, stacklevel=6)
+        for n in without_frames:
             path = chunk_path(self._root, n, self._extension)
             why = "its index is still there; its frames are left out"
             warnings.warn(f"{path}: is missing, {why}", ImgStoreWarning, stacklevel=6)

@@ -377,7 +377,7 @@ class Writer:
                 _log.warning("%s: cannot be finished: %s", chunk.files.path, error)
         if not chunk.whole:
             chunk.files.abandon()
-            chunk.readable = chunk.files.mend(len(chunk.numbers))
+            chunk.readable = chunk.files.mend(len(chunk.numbers), chunk.journal.forget_places)
             if chunk.readable < len(chunk.numbers):
                 lost = len(chunk.numbers) - chunk.readable
                 warnings.warn(

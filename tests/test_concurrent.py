@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from random_reads import FIRST, FRAMES, read_at_random, read_in_a_process, record
-from scenes import shown_number, write_store
+from scenes import SHAPE, coded_frame, shown_number, write_store
 
 import imgstore
+from imgstore.layout import Listing
 
 FORMATS = ("npy", "png", "avc1/mp4", "h264/mkv")
 READERS = 8
@@ -132,3 +133,36 @@ def test_readers_beside_a_writer(fmt: str, tmp_path: Path) -> None:
     process.join(60)
     assert not errors and process.exitcode == 0
     assert all(len(set(counts)) > 5 for counts in growth), "the readers saw the recording grow"
+
+
+_MEANWHILE = {
+    "begun": ((), (".000002.journal",)),
+    "finished": ((), ("000001.npz",)),
+    "finished, its journal seen": ((".000001.journal",), ("000001.npz",)),
+}
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("meanwhile", _MEANWHILE)
+@pytest.mark.filterwarnings("error")
+def test_a_chunk_begins_or_ends_while_names_are_read(
+    fmt: str, meanwhile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory is not read in one moment: what comes and goes meanwhile may be seen or not."""
+    more, fewer = _MEANWHILE[meanwhile]
+    path = tmp_path / "s"
+    with imgstore.new_for_format(fmt, path, imgshape=SHAPE, chunksize=5) as store:
+        for k in range(13):
+            store.add_image(coded_frame(k), k, k / 4)
+        while (path / ".000001.journal").exists():
+            time.sleep(0.01)
+
+        def seen(root: str, extension: str | None) -> Listing:
+            return Listing([name for name in (*os.listdir(root), *more) if name not in fewer], extension)
+
+        monkeypatch.setattr("imgstore.store_index.list_store", seen)
+        with imgstore.new_for_filename(path) as reader:
+            assert reader.frame_numbers.tolist() == list(range(13))
+            store.add_image(coded_frame(13), 13, 13 / 4)
+            assert reader.refresh() == 14
+            assert [shown_number(img) for img, _ in reader] == list(range(14))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
 import subprocess
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +19,13 @@ import pytest
 from scenes import coded_frame, shown_number
 
 import imgstore
+import imgstore.store_index
+import imgstore.writer
 from imgstore.repair import repair_store
 from imgstore.verify import verify_store
 
 FORMATS = [name for name in imgstore.get_supported_formats() if not name.endswith("+color")]
+VIDEO = [name for name in FORMATS if "/" in name]
 SHAPE = (96, 128)
 CHUNKSIZE = 15
 DISK = 3 << 20  # bytes
@@ -79,14 +86,31 @@ class Recording:
                 return error
         raise AssertionError("the disk does not get full")
 
+    def tear(self) -> None:
+        """Record until the disk is full amid a chunk, and make space on it."""
+        other = self.path.parent / "other"
+        while len(self.frames) < CHUNKSIZE + 5:
+            self.add()
+        with other.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(512))
+        self.fill()
+        assert CHUNKSIZE + 5 <= len(self.frames) < 2 * CHUNKSIZE
+        other.unlink()
+
     def check(self) -> None:
         """See that everything that was accepted is there, and nothing else."""
-        with imgstore.new_for_filename(self.path) as reader:
-            assert reader.frame_numbers.tolist() == [1000 + k for k in self.frames]
-            for k, (img, (number, time)) in zip(self.frames, reader, strict=True):
-                assert (number, time, shown_number(img)) == (1000 + k, k / 8, 1000 + k)
-            table = reader.get_extra_data()
-        assert ([] if table is None else table["value"].tolist()) == self.records
+        check(self.path, self.frames, self.records)
+
+
+def check(path: Path, frames: list[int], records: list[int]) -> None:
+    """See that a store holds these frames and records, and nothing else."""
+    with imgstore.new_for_filename(path) as reader:
+        assert reader.frame_numbers.tolist() == [1000 + k for k in frames]
+        for k, (img, (number, seconds)) in zip(frames, reader, strict=True):
+            assert (number, seconds, shown_number(img)) == (1000 + k, k / 8, 1000 + k)
+        table = reader.get_extra_data()
+    assert ([] if table is None else table["value"].tolist()) == records
 
 
 def assert_says_so(error: imgstore.errors.StoreWriteError, path: Path) -> None:
@@ -111,7 +135,7 @@ def test_recording_goes_on_when_there_is_space_again(fmt: str, disk: Path) -> No
     recording.check()
     recording.store.close()
     recording.check()
-    assert_whole(recording)
+    assert_whole(recording.path)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
@@ -126,11 +150,87 @@ def test_closing_on_a_full_disk(fmt: str, disk: Path) -> None:
     (disk / "ballast").unlink()
     repair_store(recording.path)
     recording.check()
-    assert_whole(recording)
+    assert_whole(recording.path)
 
 
-def assert_whole(recording: Recording) -> None:
+@pytest.mark.parametrize("fmt", VIDEO)
+def test_reading_while_a_torn_chunk_is_mended(fmt: str, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its video is replaced by a whole one before its index is there, and its journal is of the torn one."""
+    recording = Recording(disk / "s", fmt)
+    recording.tear()
+    replaced, go_on = threading.Event(), threading.Event()
+    write_chunk_index = imgstore.writer.write_chunk_index
+
+    def held_up(*args: Any) -> None:
+        replaced.set()
+        go_on.wait(60)
+        write_chunk_index(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imgstore.writer.write_chunk_index", held_up)
+        closing = threading.Thread(target=recording.store.close)
+        closing.start()
+        try:
+            assert replaced.wait(60)
+            recording.check()
+        finally:
+            go_on.set()
+            closing.join()
+    recording.check()
+
+
+@pytest.mark.filterwarnings("ignore::imgstore.errors.ImgStoreWarning")  # of a cached index newer than the listing
+@pytest.mark.parametrize("fmt", VIDEO)
+def test_a_torn_chunk_is_mended_while_it_is_read(fmt: str, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Recording(disk / "s", fmt)
+    recording.tear()
+    read_journal, mended = imgstore.store_index.read_journal, False
+
+    def read_and_mend(root: str, chunk: int) -> Any:
+        nonlocal mended
+        noted = read_journal(root, chunk)
+        if len(noted) and not mended:
+            mended = True
+            recording.store.close()
+        return noted
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imgstore.store_index.read_journal", read_and_mend)
+        recording.check()
+    assert mended
+
+
+_KILLED = """
+import json, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import imgstore.writer
+from test_full_disk import Recording
+
+recording = Recording(Path(sys.argv[1], "s"), sys.argv[2])
+recording.tear()
+print(json.dumps([recording.frames, recording.records]), flush=True)
+imgstore.writer.write_chunk_index = lambda *args: os._exit(9)
+recording.store.close()
+"""
+
+
+@pytest.mark.parametrize("fmt", VIDEO)
+def test_killed_while_a_torn_chunk_is_mended(fmt: str, disk: Path) -> None:
+    command = [sys.executable, "-c", _KILLED, str(disk), fmt, str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 9, done.stderr
+    path, accepted = disk / "s", json.loads(done.stdout)
+    check(path, *accepted)
+    actions = repair_store(path)
+    useless = [Path(action.path).name for action in actions if action.kind in ("set aside", "left")]
+    assert useless == [".imgstore-index.tmp"]
+    check(path, *accepted)
+    assert_whole(path)
+
+
+def assert_whole(path: Path) -> None:
     """Nothing is left over that 0.x or `verify` would stumble over."""
-    names = {p.name for p in recording.path.iterdir()}
+    names = {p.name for p in path.iterdir()}
     assert {name for name in names if name.startswith(".")} <= {".imgstore-index"}
-    assert verify_store(recording.path, deep=True) == []
+    assert verify_store(path, deep=True) == []

@@ -115,6 +115,31 @@ def test_a_killed_recording_becomes_whole(tmp_path: Path, fmt: str) -> None:
     assert [p.name for p in path.iterdir() if p.name.startswith(".")] == [".imgstore-index"]
 
 
+@pytest.mark.parametrize("fmt", [f for f in KILLED if f in EXTENSIONS])
+def test_a_repair_that_is_interrupted_before_the_index_is_written(
+    tmp_path: Path, fmt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The video has been replaced by then, and its journal must not tell of the old one's bytes."""
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    path = killed_store(tmp_path / "s", fmt)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = read_frames(path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("imgstore.repair_chunk.write_chunk_index", interrupted)
+        repair_store(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert read_frames(path) == before
+    done = mend(path)
+    assert {action.kind for action in done} <= {"index", "cache", "lock"}
+    assert read_frames(path) == before
+    assert verify_store(path, deep=True) == []
+
+
 @pytest.mark.parametrize("fmt", ["npy", "avc1/mp4"])
 def test_recording_goes_on_after_repair(tmp_path: Path, fmt: str) -> None:
     path = killed_store(tmp_path / "s", fmt)
