@@ -18,6 +18,7 @@ __all__ = [
     "chunk_bases",
     "chunk_name",
     "chunk_path",
+    "has_index",
     "holds_chunks",
     "journal_path",
     "list_store",
@@ -53,6 +54,12 @@ def chunk_bases(root: str, chunks: Iterable[int], extension: str | None) -> list
     before = os.path.join(root, "")
     after = "" if extension is not None else os.sep + _INDEX_NAME
     return [(chunk, before + str(chunk).zfill(6) + after) for chunk in chunks]
+
+
+def has_index(root: str, extension: str | None, chunk: int) -> bool:
+    """Whether a chunk has an index at this moment."""
+    base = chunk_base(root, chunk, extension)
+    return any(os.path.exists(base + ending) for ending in _INDEX_EXTENSIONS)
 
 
 def journal_path(root: str, chunk: int, kind: str = "journal") -> str:

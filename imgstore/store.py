@@ -34,13 +34,13 @@ from imgstore.errors import (
 )
 from imgstore.index import ImgStoreIndex
 from imgstore.journal import read_records
-from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, Listing, chunk_bases, holds_chunks, list_store
+from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases, has_index, holds_chunks, list_store
 from imgstore.legacy import LegacyNames
 from imgstore.listeners import Listeners
 from imgstore.metadata import StoreMetadata, new_metadata, read_metadata, store_directory, write_metadata
 from imgstore.options import WriteOptions, check_codec_options, parse_read_options, parse_write_options
 from imgstore.reader import Reader
-from imgstore.store_index import finished_chunks
+from imgstore.store_index import finished_chunks, sort_out
 from imgstore.writer import Writer, remove_chunks
 
 __all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
@@ -578,13 +578,6 @@ class ImgStore(LegacyNames):
 
     # -- extra data ----------------------------------------------------------------------------------------------
 
-    def _extra_bases(self, listing: Listing) -> list[tuple[int, str]]:
-        """Return the chunks whose extra data is complete, which it is when they have an index."""
-        bases = chunk_bases(self._root, listing.with_index, self._meta.extension)
-        if self._meta.is_video:
-            return bases
-        return [(n, base) for n, base in bases if os.path.exists(base + ".npz") or os.path.exists(base + ".yaml")]
-
     @property
     def has_extra_data(self) -> bool:
         """Whether data was recorded beside the video."""
@@ -594,16 +587,21 @@ class ImgStore(LegacyNames):
         return bool(unfinished) or next(iter_extra_data_files(self._root, bases), None) is not None
 
     def _extra_sources(self) -> tuple[list[tuple[int, str]], list[tuple[int, list[dict[str, Any]]]]]:
-        """Return the chunks whose extra data is complete, and the records of others, as of one moment."""
-        while True:
-            listing = list_store(self._root, self._meta.extension)
-            bases = self._extra_bases(listing)
-            journals = sorted(listing.journals.difference(n for n, _ in bases))
-            found = [(n, read_records(self._root, n)) for n in journals]
-            unfinished = chunk_bases(self._root, journals, self._meta.extension)
-            if not any(os.path.exists(base + ".npz") for _, base in unfinished):
-                return bases, [(n, records) for n, records in found if records]
-            # one has been finished meanwhile, and its records may have gone before they were read
+        """Return the chunks whose extra data is complete, which it is when they have an index, and others' records."""
+        root, extension = self._root, self._meta.extension
+        listing = list_store(root, extension)
+        finished, begun, _ = sort_out(root, extension, listing)
+        complete = {*finished, *listing.with_index}.difference(begun)
+        if extension is None:
+            complete = {n for n in complete if has_index(root, extension, n)}
+        unfinished = []
+        for n in begun:
+            records = read_records(root, n)
+            if has_index(root, extension, n):
+                complete.add(n)  # since the names were read, and its records may have gone before they were
+            elif records:
+                unfinished.append((n, records))
+        return chunk_bases(root, sorted(complete), extension), unfinished
 
     def find_extra_data_files(self, extensions: Sequence[str] | None = None) -> list[str]:
         """Return the paths of the files with extra data, in order of chunks.
@@ -615,7 +613,7 @@ class ImgStore(LegacyNames):
         """
         from imgstore.extra_data import EXTENSIONS, find_extra_data_files
 
-        bases = self._extra_bases(list_store(self._root, self._meta.extension))
+        bases, _ = self._extra_sources()
         return find_extra_data_files(self._root, bases, EXTENSIONS if extensions is None else extensions)
 
     def get_extra_data(self, ignore_corrupt_chunks: bool = False) -> Any:

@@ -16,9 +16,9 @@ from imgstore.chunk_index import read_chunk_index
 from imgstore.errors import ChunkError, ImgStoreWarning
 from imgstore.index import ImgStoreIndex
 from imgstore.journal import RECORD_DTYPE, read_journal
-from imgstore.layout import Listing, chunk_base, chunk_bases, chunk_path, journal_path, list_store
+from imgstore.layout import Listing, chunk_base, chunk_bases, chunk_path, has_index, journal_path, list_store
 
-__all__ = ["StoreIndex", "finished_chunks"]
+__all__ = ["StoreIndex", "finished_chunks", "sort_out"]
 
 _ChunkArrays = tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
@@ -27,11 +27,34 @@ def finished_chunks(root: str, extension: str | None, listing: Listing) -> list[
     """Return the chunks that have an index; a journal beside a directory without one says that it is not finished."""
     if extension is not None or not listing.journals:
         return listing.chunks
-    return [
-        n
-        for n in listing.chunks
-        if n not in listing.journals or os.path.exists(chunk_base(root, n, extension) + ".npz")
-    ]
+    return [n for n in listing.chunks if n not in listing.journals or has_index(root, extension, n)]
+
+
+def sort_out(root: str, extension: str | None, listing: Listing) -> tuple[list[int], list[int], list[int]]:
+    """Return the finished chunks, those that are being written, and videos of which nothing is known.
+
+    The names are read one after the other. Of a chunk that was begun or finished meanwhile a video may be among them
+    and neither journal nor index, and a directory, which has its index inside, without the journal.
+    """
+    finished = finished_chunks(root, extension, listing)
+    begun, unknown = listing.journals.difference(finished), []
+    if extension is None:
+        newest = next((n for n in reversed(finished) if n not in listing.journals), None)
+        if newest is not None and not has_index(root, extension, newest) and _has_journal(root, newest):
+            finished, begun = [n for n in finished if n != newest], begun | {newest}
+    else:
+        for n in listing.without_index:
+            if n in begun or _has_journal(root, n):
+                begun |= {n}
+            elif has_index(root, extension, n):
+                finished = sorted([*finished, n])
+            else:
+                unknown.append(n)
+    return finished, sorted(begun), unknown
+
+
+def _has_journal(root: str, chunk: int) -> bool:
+    return os.path.exists(journal_path(root, chunk))
 
 
 class StoreIndex:
@@ -70,12 +93,12 @@ class StoreIndex:
 
     def _look(self, cached: bool, *, warn: bool) -> ImgStoreIndex:
         listing = list_store(self._root, self._extension)
-        chunks, self._unfinished, unknown = self._sort_out(listing)
+        chunks, self._unfinished, unknown = sort_out(self._root, self._extension, listing)
         unfinished = []
         for n in self._unfinished:
             frames = self._read_journal(n)
             if frames is None:
-                chunks = sorted([*chunks, n]) if self._has_index(n) else chunks
+                chunks = sorted([*chunks, n]) if has_index(self._root, self._extension, n) else chunks
             elif len(frames[1]):
                 unfinished.append(frames)
         if warn:
@@ -112,35 +135,13 @@ class StoreIndex:
             warnings.warn(f"{error}; chunk {chunk} is left out", ImgStoreWarning, stacklevel=4)
             return chunk, np.empty(0, np.int64), np.empty(0, np.float64)
 
-    def _sort_out(self, listing: Listing) -> tuple[list[int], list[int], list[int]]:
-        """Return the finished chunks, those that have a journal, and videos of which nothing is known.
-
-        The names are read one after the other. Of a chunk that was begun or finished meanwhile a video may be among
-        them and neither journal nor index, and a directory, which has its index inside, without the journal.
-        """
-        finished = finished_chunks(self._root, self._extension, listing)
-        begun, unknown = listing.journals.difference(finished), []
-        if self._extension is None:
-            newest = next((n for n in reversed(finished) if n not in listing.journals), None)
-            if newest is not None and not self._has_index(newest) and self._has_journal(newest):
-                finished, begun = [n for n in finished if n != newest], begun | {newest}
-        else:
-            for n in listing.without_index:
-                if n in begun or self._has_journal(n):
-                    begun |= {n}
-                elif self._has_index(n):
-                    finished = sorted([*finished, n])
-                else:
-                    unknown.append(n)
-        return finished, sorted(begun), unknown
-
     def _read_journal(self, chunk: int) -> _ChunkArrays | None:
         """Read numbers and times of those frames of an unfinished chunk that are whole; None where it is finished."""
         while True:
             try:
                 records = read_journal(self._root, chunk)
             except ChunkError as error:
-                if not self._has_journal(chunk):
+                if not _has_journal(self._root, chunk):
                     return None
                 warnings.warn(f"{error}; chunk {chunk} is left out", ImgStoreWarning, stacklevel=5)
                 records = np.empty(0, RECORD_DTYPE)
@@ -156,12 +157,6 @@ class StoreIndex:
             return not np.array_equal(read_journal(self._root, chunk)[: len(records)], records)
         except ChunkError:
             return True
-
-    def _has_journal(self, chunk: int) -> bool:
-        return os.path.exists(journal_path(self._root, chunk))
-
-    def _has_index(self, chunk: int) -> bool:
-        return os.path.exists(chunk_base(self._root, chunk, self._extension) + ".npz")
 
     def _warn_of_gaps(self, without_index: list[int], without_frames: list[int]) -> None:
         for n in without_index:

@@ -154,15 +154,18 @@ def test_a_chunk_begins_or_ends_while_names_are_read(
     with imgstore.new_for_format(fmt, path, imgshape=SHAPE, chunksize=5) as store:
         for k in range(13):
             store.add_image(coded_frame(k), k, k / 4)
+            store.add_extra_data(value=k)
         while (path / ".000001.journal").exists():
             time.sleep(0.01)
 
         def seen(root: str, extension: str | None) -> Listing:
             return Listing([name for name in (*os.listdir(root), *more) if name not in fewer], extension)
 
-        monkeypatch.setattr("imgstore.store_index.list_store", seen)
+        for module in ("store", "store_index"):
+            monkeypatch.setattr(f"imgstore.{module}.list_store", seen)
         with imgstore.new_for_filename(path) as reader:
             assert reader.frame_numbers.tolist() == list(range(13))
+            assert reader.get_extra_data()["value"].tolist() == list(range(13))
             store.add_image(coded_frame(13), 13, 13 / 4)
             assert reader.refresh() == 14
             assert [shown_number(img) for img, _ in reader] == list(range(14))
