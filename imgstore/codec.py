@@ -355,6 +355,8 @@ class ChunkCodec(Codec):
             This codec cannot do that.
         imgstore.errors.FrameDecodeError
             The file is whole and holds other than `limit` frames: it cannot be told which frame is which.
+        OSError
+            The file cannot be read, or the new one not written.
         Exception
             Any other, when nothing can be saved.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -30,7 +31,14 @@ from imgstore.checksums import (
 from imgstore.chunk_files import sync_file
 from imgstore.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
 from imgstore.codec import ChunkCodec
-from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError, StoreWriteError
+from imgstore.errors import (
+    ChunkError,
+    ChunkIndexError,
+    ExtraDataError,
+    FrameDecodeError,
+    ImgStoreError,
+    StoreWriteError,
+)
 from imgstore.estimate import ESTIMATED_NAME
 from imgstore.extra_data import dumps_record, load_records, records_path, write_records
 from imgstore.journal import forget_places, goes_on_after_damage, read_journal, read_records, remove_journal
@@ -45,6 +53,7 @@ Array = npt.NDArray[Any]
 Guess = Callable[[int, int], tuple[Array, Array, str, bool] | None]
 
 _LARGEST_TEXT = 1 << 29
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _ONE_ENTRY = (METADATA_NAME, CHUNK_NAME, SINCE_REPAIR_NAME, STREAM_NAME)
 _SINCE_REPAIR = {SINCE_REPAIR_NAME: np.ones(1, np.bool_)}
 
@@ -136,6 +145,7 @@ class ChunkMender:
         has_journal = os.path.lexists(journal_path(parts.root, chunk))
         arrays, index_fault = self._read_index(chunk)
         try:
+            self._see_that_it_may_be_read(chunk)
             if arrays is not None:
                 self._mend_finished(chunk, arrays)
                 if has_journal or os.path.lexists(journal_path(parts.root, chunk, "records")):
@@ -145,9 +155,18 @@ class ChunkMender:
         except StoreWriteError:
             raise
         except (ChunkError, ExtraDataError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_SPACE:  # this is not the chunk's fault
+                raise StoreWriteError(error.errno, f"cannot write: {error.strerror}", parts.root) from error
             bench.leave(parts.path(chunk), chunk, str(error))
         finally:
             parts.frames.close()
+
+    def _see_that_it_may_be_read(self, chunk: int) -> None:
+        """Raise OSError where the system does not give a video's bytes, which says nothing about the frames in it."""
+        path = self._parts.path(chunk)
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                file.read(1)
 
     def _read_index(self, chunk: int) -> tuple[dict[str, Array] | None, str]:
         try:
@@ -265,6 +284,8 @@ class ChunkMender:
         ------
         ChunkError
             Nothing can be saved.
+        OSError
+            The file cannot be read, or the whole one not written.
         """
         parts, path = self._parts, self._parts.path(chunk)
         codec = parts.entry.codec
@@ -291,8 +312,8 @@ class ChunkMender:
                     lambda: sync_directory(parts.root),
                 )  # fmt: skip
             return kept
-        except ChunkError:
-            raise
+        except (ImgStoreError, OSError, MemoryError):
+            raise  # an error of the system does not tell what is in the file
         except Exception as error:
             raise ChunkError(f"{path}: nothing of it can be saved: {error}") from error
         finally:

@@ -56,9 +56,12 @@ def recover_video(damaged: str, target: str, spec: FrameSpec, limit: int | None 
     Raises
     ------
     FrameDecodeError
-        The file is whole and holds other than `limit` frames: it cannot be told which are missing or too many.
+        The file is whole and holds other than `limit` frames: it cannot be told which are missing or too many. Or the
+        copy does not hold what was copied.
     ChunkError
         Nothing of it can be saved.
+    OSError
+        The file cannot be read, or the new one not written.
     """
     reader = VideoReader(damaged, spec, {})
     try:
@@ -137,13 +140,15 @@ def _copy_packets(damaged: str, target: str, sizes: npt.NDArray[np.int64]) -> in
                 copy = _add_copy(destination, stream)
                 for place, packet in enumerate(_first_packets(source, stream, len(sizes))):
                     if packet.size != sizes[place]:
-                        raise ChunkError(f"{damaged}: its packets are not the same when they are read again")
+                        raise FrameDecodeError(f"{damaged}: its packets are not the same when they are read again")
                     if not packet.size:
                         continue
                     checksum = zlib.crc32(memoryview(packet), checksum)
                     _set_times(packet, place)
                     packet.stream = copy
                     destination.mux(packet)
+    except OSError:
+        raise  # of the system, for want of space for instance; PyAV's are such too
     except av.error.FFmpegError as error:
         raise ChunkError(f"{damaged}: its packets cannot be copied: {error.strerror}") from error
     return checksum
@@ -179,7 +184,7 @@ def _check(target: str, spec: FrameSpec, count: int, checksum: int) -> None:
     reader = VideoReader(target, spec, {})
     try:
         if reader.frame_count != count or copied != checksum:
-            raise ChunkError(f"{target}: holds {reader.frame_count} frames after copying {count}")
+            raise FrameDecodeError(f"{target}: holds {reader.frame_count} frames after copying {count}")
         reader.read(count - 1)
     finally:
         reader.close()

@@ -58,6 +58,15 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", place], check=True)
 
 
+def fill_disk(disk: Path) -> Path:
+    """Take all space that is left, with a file."""
+    other = disk / "other"
+    with other.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(512))
+    return other
+
+
 class Recording:
     """Writes to a store, and knows what it has accepted."""
 
@@ -88,12 +97,10 @@ class Recording:
 
     def tear(self) -> None:
         """Record until the disk is full amid a chunk, and make space on it."""
-        other = self.path.parent / "other"
+        (self.path.parent / "ballast").unlink()
         while len(self.frames) < CHUNKSIZE + 5:
             self.add()
-        with other.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(512))
+        other = fill_disk(self.path.parent)
         self.fill()
         assert CHUNKSIZE + 5 <= len(self.frames) < 2 * CHUNKSIZE
         other.unlink()
@@ -225,6 +232,26 @@ def test_killed_while_a_torn_chunk_is_mended(fmt: str, disk: Path) -> None:
     actions = repair_store(path)
     useless = [Path(action.path).name for action in actions if action.kind in ("set aside", "left")]
     assert useless == [".imgstore-index.tmp"]
+    check(path, *accepted)
+    assert_whole(path)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_repair_on_a_full_disk(fmt: str, disk: Path) -> None:
+    """It says so, and sets nothing aside for it; when there is space, it goes on."""
+    script = _KILLED.replace("imgstore.writer.write_chunk_index", "recording.store.close")
+    command = [sys.executable, "-c", script, str(disk), fmt, str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 9, done.stderr
+    path, accepted = disk / "s", json.loads(done.stdout)
+    other = fill_disk(disk)
+    with pytest.raises(imgstore.errors.StoreWriteError) as caught:
+        repair_store(path)
+    assert_says_so(caught.value, path)
+    check(path, *accepted)
+    other.unlink()
+    useless = [Path(action.path).name for action in repair_store(path) if action.kind in ("set aside", "left")]
+    assert set(useless) <= {".imgstore-index.tmp"}
     check(path, *accepted)
     assert_whole(path)
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -257,6 +258,46 @@ def test_a_video_of_nothing_is_set_aside(samples: Path, tmp_path: Path) -> None:
     assert {Path(a.path).name for a in done if a.kind == "set aside"} == {"000002.avi", "000002.extra.json"}
     assert check_store(path, deep=True).faults == []
     assert len(read_frames(path)) == 20
+
+
+_WITHOUT_RIGHTS = """
+import os, sys
+from pathlib import Path
+from imgstore.repair import repair_store
+path, other, unreadable = map(Path, sys.argv[1:])
+repair_store(other)  # imports what is needed, and where that lies may be out of reach later
+if os.geteuid() == 0:
+    for place in (path, *path.iterdir()):
+        os.chown(place, 65534, 65534)
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+unreadable.chmod(0)
+for action in repair_store(path):
+    print(action.kind, action.path, action.message)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a file that its owner may not read")
+@pytest.mark.parametrize("fmt", ["avc1/mp4", "h264/mkv", "mjpeg/avi", "npy"])
+def test_what_may_not_be_read_is_left(fmt: str) -> None:
+    """That is a lack of rights, and not of frames."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o777)
+        path, other = killed_store(Path(place, "s"), fmt), killed_store(Path(place, "other"), fmt)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            before = read_frames(path)
+        (unreadable,) = path.glob("000002*")
+        mode = unreadable.stat().st_mode
+        command = [sys.executable, "-c", _WITHOUT_RIGHTS, str(path), str(other), str(unreadable)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert f"left {unreadable}" in done.stdout and "Permission denied" in done.stdout
+        assert not Path(place, "s.set-aside", unreadable.name).exists()
+        unreadable.chmod(mode)
+        assert left(repair_store(path)) == []
+        assert read_frames(path) == before
 
 
 def test_whole_samples_need_nothing(samples: Path, tmp_path: Path) -> None:
