@@ -43,6 +43,8 @@ class Encoder:
         FFmpeg's name of the container.
     gop_size : int
         Frames from one key frame to the next.
+    largest_gop : int
+        The most that may be asked for.
     crf : tuple of float or None
         Best, worst and default constant quality on the encoder's own scale; None where it has none.
     crf_option : str
@@ -62,6 +64,7 @@ class Encoder:
     name: str
     muxer: str
     gop_size: int
+    largest_gop: int = 100_000
     crf: tuple[float, float, float] | None = None
     crf_option: str = "crf"
     presets: tuple[str, ...] = ()
@@ -99,8 +102,12 @@ ENCODERS: dict[str, Encoder] = {
         options={"tune": "zerolatency", "x265-params": "log-level=error:chromaloc=1"},
     ),
     "av1/mp4": Encoder(
-        name="libsvtav1", muxer="mp4", gop_size=25, crf=(0, 63, 30), presets=tuple(str(k) for k in range(13, -1, -1)),
-        preset="10", options={"svtav1-params": "pred-struct=1:lookahead=0"},
+        # Where no frame is held back and as many reference pictures are in use as SVT-AV1 4.1 allots, its threads can meet
+        # in an order in which it waits for another one for ever. These presets, levels and distances of key frames leave
+        # three free (see docs/video.md).
+        name="libsvtav1", muxer="mp4", gop_size=25, largest_gop=64, crf=(0, 63, 30),
+        presets=tuple(str(k) for k in range(9, -1, -1)), preset="9",
+        options={"svtav1-params": "pred-struct=1:lookahead=0:hierarchical-levels=5"},
     ),
     "ffv1/mkv": Encoder(
         name="ffv1", muxer="matroska", gop_size=1, gray="gray", color="bgr0", gray16="gray16le", color16="gbrp16le",
@@ -203,7 +210,7 @@ def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Se
         pix_fmt=pix_fmt,
         bits=16 if wide else 8,
         rate=_rate(options.get("fps")),
-        gop_size=_whole(options, "gop_size", encoder.gop_size, 1, 100_000),
+        gop_size=_whole(options, "gop_size", encoder.gop_size, 1, encoder.largest_gop),
         threads=_whole(options, "threads", 0, 0, 1024) or min(os.cpu_count() or 1, 8),
         full_range=not spec.color or pix_fmt.startswith(("yuvj", "bgr", "rgb", "gbr", "gray")),
         options=gathered,
