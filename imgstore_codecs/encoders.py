@@ -105,7 +105,7 @@ ENCODERS: dict[str, Encoder] = {
         # Where no frame is held back and as many reference pictures are in use as SVT-AV1 4.1 allots, its threads can meet
         # in an order in which it waits for another one for ever. These presets, levels and distances of key frames leave
         # three free (see docs/video.md).
-        name="libsvtav1", muxer="mp4", gop_size=25, largest_gop=64, crf=(0, 63, 30),
+        name="libsvtav1", muxer="mp4", gop_size=25, largest_gop=64, crf=(0, 63, 26),
         presets=tuple(str(k) for k in range(9, -1, -1)), preset="9",
         options={"svtav1-params": "pred-struct=1:lookahead=0:hierarchical-levels=5"},
     ),
