@@ -9,8 +9,9 @@ ITU-T H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from enum import IntEnum
+
+from imgstore_codecs.nal_units import is_covered, length_size, nal_units
 
 __all__ = [
     "INTRA_CODECS",
@@ -89,17 +90,17 @@ def is_unreferenced(codec: str, extradata: bytes | None, data: memoryview) -> bo
     """
     # Damaged packets are asked too, so whatever is not quite as it should be counts as referred to.
     if codec == "h264":
-        size = _length_size(extradata, 4)
-        headers = [nal[0] for nal in _nal_units(data, size)]
+        size = length_size(extradata, 4)
+        headers = [nal[0] for nal in nal_units(data, size)]
         # slices that nothing refers to; supplemental information, delimiters, filler
-        return _is_covered(data, size) and 0x01 in headers and all(h in (0x01, 0x06, 0x09, 0x0C) for h in headers)
+        return is_covered(data, size) and 0x01 in headers and all(h in (0x01, 0x06, 0x09, 0x0C) for h in headers)
     if codec == "hevc":
-        size = _length_size(extradata, 21)
-        units = [bytes(nal[:2]) for nal in _nal_units(data, size)]
+        size = length_size(extradata, 21)
+        units = [bytes(nal[:2]) for nal in nal_units(data, size)]
         kinds = [unit[0] >> 1 for unit in units]
         return (
             _has_one_layer(extradata)
-            and _is_covered(data, size)
+            and is_covered(data, size)
             and all(unit[1:] == b"\x01" for unit in units)
             and any(kind < 16 for kind in kinds)
             and all((kind < 16 and not kind & 1) or kind in (35, 38, 39, 40) for kind in kinds)
@@ -122,49 +123,13 @@ def _has_one_layer(hvcc: bytes | None) -> bool:
 def decodes_in_one_piece(codec: str, extradata: bytes | None, data: memoryview) -> bool:
     """Whether a packet's picture cannot be shared out to several threads, as it has no more than one slice."""
     if codec == "h264":
-        return sum(nal[0] & 31 in (1, 5) for nal in _nal_units(data, _length_size(extradata, 4))) <= 1
+        return sum(nal[0] & 31 in (1, 5) for nal in nal_units(data, length_size(extradata, 4))) <= 1
     return codec in ("hevc", "mjpeg", "mpeg4")
-
-
-def _length_size(extradata: bytes | None, at: int) -> int:
-    """Bytes of the length before each NAL unit, as avcC and hvcC have it; 0 where start codes are used instead."""
-    if extradata and len(extradata) > at and extradata[0] == 1:
-        return (extradata[at] & 3) + 1
-    return 0
-
-
-def _nal_units(data: memoryview, length_size: int) -> Iterator[memoryview]:
-    """Give the NAL units of a packet, without their lengths or start codes."""
-    if length_size:
-        at = 0
-        while at + length_size < len(data):
-            size = int.from_bytes(data[at : at + length_size], "big")
-            at += length_size
-            if size and at < len(data):
-                yield data[at : at + size]
-            at += size
-        return
-    raw = bytes(data)
-    at = raw.find(b"\x00\x00\x01")
-    while at >= 0:
-        following = raw.find(b"\x00\x00\x01", at + 3)
-        unit = data[at + 3 : following if following >= 0 else len(raw)]
-        if len(unit):
-            yield unit
-        at = following
-
-
-def _is_covered(data: memoryview, length_size: int) -> bool:
-    """Whether the lengths before NAL units add up to the packet."""
-    at = 0
-    while length_size and at < len(data):
-        at += length_size + int.from_bytes(data[at : at + length_size], "big")
-    return not length_size or at == len(data)
 
 
 def _seek_point_h264(extradata: bytes | None, data: memoryview) -> SeekPoint:
     recovery = False
-    for nal in _nal_units(data, _length_size(extradata, 4)):
+    for nal in nal_units(data, length_size(extradata, 4)):
         kind = nal[0] & 31
         if kind == 5:  # IDR
             return SeekPoint.HARD
@@ -201,7 +166,7 @@ def _recovers_at_once(sei: bytes) -> bool:
 
 
 def _seek_point_hevc(extradata: bytes | None, data: memoryview) -> SeekPoint:
-    for nal in _nal_units(data, _length_size(extradata, 21)):
+    for nal in nal_units(data, length_size(extradata, 21)):
         kind = nal[0] >> 1 & 63
         if kind < 32:  # the first slice
             if 16 <= kind <= 20:  # BLA, IDR

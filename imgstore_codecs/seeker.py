@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
 from imgstore_codecs.bitstream import SeekPoint
+from imgstore_codecs.h264_references import DecodingPlan, ReferencePlanner
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.stretch import Stretch
 
@@ -49,6 +50,7 @@ class Seeker:
         self.seeks = seeks and table.identity is not None
         self.stretch = stretch
         self._ahead = ahead
+        self._planner: ReferencePlanner | None = None
 
     def candidates(self, place: int) -> Iterator[int]:
         """Give the places where decoding may begin to reach a packet, nearest first; 0 comes last."""
@@ -61,14 +63,33 @@ class Seeker:
                 yield key
         yield 0
 
-    def go_to(self, place: int, before: int | None = None) -> Stretch:
-        """Stand where decoding may begin to reach a packet, at a place below `before` if given."""
+    def go_to(self, place: int, before: int | None = None, only: Collection[int] = ()) -> Stretch:
+        """Stand where decoding may begin to reach a packet.
+
+        Parameters
+        ----------
+        place : int
+            Of the packet in decoding order.
+        before : int, optional
+            Begin at a place below this.
+        only : collection of int
+            Places of the pictures that will be asked for before another one is gone to. As far as they are reached from
+            the same place as this one, nothing is decoded that they do not need. None given: any may be.
+        """
         if self.seeks:
             stretch = self.stretch or self._reopen()
             for key in self.candidates(place):
                 if (before is None or key < before) and stretch.seek(key):
+                    if only and self.table.point.get(key) is SeekPoint.HARD:
+                        stretch.plan = self._plan(stretch, [p for p in only if next(self.candidates(p)) == key])
                     return stretch
         return self._reopen()
+
+    def _plan(self, stretch: Stretch, wanted: list[int]) -> DecodingPlan | None:
+        if self._planner is None:
+            self._planner = ReferencePlanner(stretch.context.name, stretch.context.extradata)
+        packets = stretch.look_ahead(max(wanted)) if wanted and self._planner.is_worthwhile else None
+        return self._planner.plan(stretch.start, packets, wanted) if packets is not None else None
 
     def _reopen(self) -> Stretch:
         self.close()
@@ -85,6 +106,8 @@ class Seeker:
             return None
         if place < stretch.next:
             return stretch if place in stretch.waiting else None
+        if stretch.plan is not None and place not in stretch.plan.wanted:
+            return None  # what has been left out may be needed for it
         return stretch if stretch.next >= next(self.candidates(place)) else None
 
     def starts_clean(self) -> bool:

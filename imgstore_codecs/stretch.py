@@ -25,6 +25,7 @@ from imgstore_codecs.bitstream import (
     is_unreferenced,
     seek_point,
 )
+from imgstore_codecs.h264_references import DecodingPlan
 from imgstore_codecs.open_video import open_to_decode
 from imgstore_codecs.packets import NO_TIME, PacketTable, packets_from
 
@@ -38,6 +39,11 @@ __all__ = ["Stretch"]
 
 # FFmpeg's own choice is one more than there are cores, which costs more than it brings where a picture has few slices.
 _MOST_THREADS = 16
+
+# Bytes of packets that are looked at before they are decoded
+_MOST_AHEAD = 64 << 20
+
+_NOT_WRITTEN = "its data are not what was written"
 
 _open: weakref.WeakSet[Stretch] = weakref.WeakSet()
 
@@ -126,6 +132,7 @@ class Stretch:
     def _begin(self, start: int, packets: Iterator[Packet[VideoStream]]) -> None:
         self.start = start
         self.next = start  # place of the packet to be fed next
+        self.plan: DecodingPlan | None = None  # what alone is to be decoded
         self.ended = False  # nothing can be fed any more without going elsewhere
         self.refused = False  # the decoder has met damage in what it held back
         self.waiting: set[int] = set()  # wanted and fed, not given yet
@@ -230,19 +237,17 @@ class Stretch:
         damaged = bool(self._damage) and self._damage[-1][1] is None
         if damaged and packet.is_keyframe and self._point(place, packet) is not SeekPoint.NONE:
             self._damage[-1] = (self._damage[-1][0], place)
-        if packet.size != table.size[place] or packet.is_corrupt:
-            self._note(place, "its data are incomplete", packet)
-            return []
-        if table.has_checksums and not checksums_agree(memoryview(packet)):
-            self._note(place, "its checksums do not agree", packet)
-            return []
-        if table.expected is not None and xxhash.xxh3_64_intdigest(memoryview(packet)) != table.expected[place]:
+        why = self._what_is_wrong(place, packet)
+        if why is not None:
             # whether others refer to it is not to be learned from it either, where a codec knows references at all
-            self._note(place, "its data are not what was written", packet if self._is_intra else None)
+            says_more = self._is_intra or why is not _NOT_WRITTEN
+            self._note(place, why, packet if says_more else None)
             return []
-        codec, extradata = self.context.name, self.context.extradata
         # left out by us, not by FFmpeg's `skip_frame`: with it, FFmpeg keeps quiet about packets that are damaged
-        if not wanted and is_unreferenced(codec, extradata, memoryview(packet)):
+        if self.plan is not None:
+            if place not in self.plan.fed:
+                return []
+        elif not wanted and is_unreferenced(self.context.name, self.context.extradata, memoryview(packet)):
             return []
         packet.pts, packet.dts = place, None
         if wanted:
@@ -255,6 +260,45 @@ class Stretch:
             self._note(place, error.strerror or "the decoder refuses it", packet)
             return []
         return self._whole(pictures)
+
+    def _what_is_wrong(self, place: int, packet: Packet[VideoStream]) -> str | None:
+        """Say why a packet cannot be used, where that is to be seen without decoding it."""
+        table = self._table
+        assert table is not None
+        if packet.size != table.size[place] or packet.is_corrupt:
+            return "its data are incomplete"
+        if table.has_checksums and not checksums_agree(memoryview(packet)):
+            return "its checksums do not agree"
+        if table.expected is not None and xxhash.xxh3_64_intdigest(memoryview(packet)) != table.expected[place]:
+            return _NOT_WRITTEN
+        return None
+
+    def look_ahead(self, place: int) -> list[memoryview] | None:
+        """Return the packets from where this stands to another one, without taking them.
+
+        Returns
+        -------
+        list of memoryview or None
+            None: there is something wrong with one of them, or they are too many.
+        """
+        table = self._table
+        assert table is not None and table.identity is not None
+        name, places = table.identity
+        packets: list[Packet[VideoStream]] = []
+        size = 0
+        while self.next + len(packets) <= place and size < _MOST_AHEAD:
+            packet = next(self.packets, None)
+            if packet is None:
+                break
+            packets.append(packet)
+            size += packet.size
+        before, self.packets = self.next, chain(packets, self.packets)
+        if before + len(packets) <= place:
+            return None
+        for k, packet in enumerate(packets, before):
+            if places.get(getattr(packet, name)) != k or k in table.gaps or self._what_is_wrong(k, packet) is not None:
+                return None
+        return [memoryview(packet) for packet in packets]
 
     def drain(self) -> list[tuple[int, VideoFrame]]:
         """Let the decoder give what it holds back. Nothing can be fed afterwards."""
@@ -295,6 +339,8 @@ class Stretch:
             if place is None:
                 continue
             packet = self._flying.pop(place, None)
+            if self.plan is not None and place not in self.plan.right:
+                continue
             if picture.is_corrupt:
                 self._note(place, "its data are damaged", packet)
             else:

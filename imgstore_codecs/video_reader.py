@@ -171,14 +171,18 @@ class VideoReader(ChunkReader):
                     self._keep(other, picture)
                 return pictures[place]
         before = None
+        only = [place] if first == last else []
         while True:
             if not begun:
-                self._main.go_to(place, before)
+                self._main.go_to(place, before, only)
             begun = False
             picture = self._decode_until(place, first, last)
             if picture is not None:
                 return picture
             assert self._main.stretch is not None
+            if self._main.stretch.plan is not None:  # perhaps something was missing to decode it
+                only = []
+                continue
             if self._main.starts_clean():
                 self._faults[place] = self._main.stretch.faults.get(place, "the file ends before it")
                 raise self._error(place)
@@ -372,7 +376,7 @@ def _decode_share(
                 take(seeker.stretch.drain())
             if place not in wanted:
                 continue
-            stretch = seeker.go_to(place)
+            stretch = seeker.go_to(place, only=[p for p in places if p in wanted and p >= place] if drain else [])
         while stretch.next <= place and not stretch.ended:
             take(stretch.feed(stretch.next in wanted))
     if drain and seeker.stretch is not None:
