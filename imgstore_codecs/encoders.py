@@ -27,6 +27,9 @@ NOMINAL_RATE = Fraction(25)
 _LIMITED, _FULL = 1, 2
 _SMPTE170M = 6
 
+# Pixels; what is longer needs `Encoder.least_side`
+_LONG = 64
+
 # constant quantisers, which FFmpeg's own encoders have instead of a constant quality
 _QSCALE = "qscale"
 
@@ -59,6 +62,8 @@ class Encoder:
         Pixel formats for 16 bits, or ''.
     options : dict
         Further options of the encoder.
+    least_side : int
+        Height and width that frames need which are longer than 64 pixels.
     """
 
     name: str
@@ -73,6 +78,7 @@ class Encoder:
     color: str = "yuv420p"
     gray16: str = ""
     color16: str = ""
+    least_side: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -104,8 +110,9 @@ ENCODERS: dict[str, Encoder] = {
     "av1/mp4": Encoder(
         # Where no frame is held back and as many reference pictures are in use as SVT-AV1 4.1 allots, its threads can meet
         # in an order in which it waits for another one for ever. These presets, levels and distances of key frames leave
-        # three free (see docs/video.md).
-        name="libsvtav1", muxer="mp4", gop_size=25, largest_gop=64, crf=(0, 63, 26),
+        # three free (see docs/video.md). Narrow frames, of more than one of its blocks of 64 pixels, it waits for in any case.
+        # FFmpeg takes a crf of 0 for none.
+        name="libsvtav1", muxer="mp4", gop_size=25, largest_gop=64, least_side=26, crf=(1, 63, 26),
         presets=tuple(str(k) for k in range(9, -1, -1)), preset="9",
         options={"svtav1-params": "pred-struct=1:lookahead=0:hierarchical-levels=5"},
     ),
@@ -180,6 +187,12 @@ def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Se
     }[wide, spec.color]
     if not pix_fmt or spec.dtype not in (np.uint8, np.uint16) or len(spec.shape) not in (2, 3):
         raise FormatError(f"{fmt.name} does not hold frames of {spec.dtype} with shape {spec.shape}")
+    height, width = spec.shape[:2]
+    if max(height, width) > _LONG and min(height, width) < encoder.least_side:
+        raise FormatError(
+            f"{fmt.name} does not hold frames of {height} x {width} (height x width): where one side is longer than {_LONG} "
+            f"pixels, its encoder needs {encoder.least_side} for the other; ffv1/mkv and h264/mkv take such frames"
+        )
     raw = options.get("encoder_options") or {}
     if not isinstance(raw, Mapping):
         raise ArgumentError(f"encoder_options={raw!r}: a dict of option names and values is wanted")
@@ -190,8 +203,9 @@ def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Se
         allowed = f"one of {', '.join(encoder.presets)} is wanted" if encoder.presets else f"{fmt.name} has none"
         raise ArgumentError(f"preset={preset!r}: {allowed}")
     gathered = dict(encoder.options)
-    if encoder.name == "ffv1":  # so many can be encoded and decoded at a time; small pictures cannot be cut
-        gathered["slices"] = "4" if min(spec.shape[:2]) >= 64 else "1"
+    if encoder.name == "ffv1":  # so many can be encoded and decoded at a time; FFmpeg cuts all large pictures, and no line
+        is_small = min(height, width) < 64 and width <= 352 and height <= 288
+        gathered["slices"] = "1" if is_small or min(height, width) < 2 else "4"
     if encoder.presets:
         gathered["preset"] = str(preset if preset is not None else encoder.preset)
     quality = _quality(fmt, encoder, options)
@@ -205,8 +219,8 @@ def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Se
         gathered[str(name)] = f"{gathered[name]}:{value}" if joined else str(value)
     return Settings(
         encoder=encoder,
-        width=spec.shape[1],
-        height=spec.shape[0],
+        width=width,
+        height=height,
         pix_fmt=pix_fmt,
         bits=16 if wide else 8,
         rate=_rate(options.get("fps")),

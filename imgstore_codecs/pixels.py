@@ -50,7 +50,7 @@ _PART = 500_000
 _HALVED_CHROMA_8 = frozenset(("yuv420p", "yuv422p", "yuvj420p", "yuvj422p", "nv12"))
 
 # swscale stretches chroma where a size is odd, and weighs all of it otherwise where there are fewer rows or columns
-_SMALLEST = 12
+_SMALLEST = 14
 
 _PLANAR_LUMA_8 = frozenset(
     (

@@ -35,11 +35,13 @@ cdef extern from "yuv_rows.h" nogil:
         Weights cr
     void limited_luma_to_gray_row "imgstore_limited_luma_to_gray_row" (const uint8_t*, uint8_t*, ptrdiff_t)
     enum: MARGIN "IMGSTORE_MARGIN"
-    void chroma_row "imgstore_chroma_row" (const uint8_t*, int16_t*, ptrdiff_t)
-    void chroma_between_rows "imgstore_chroma_between_rows" (const uint8_t*[4], ptrdiff_t, int16_t*, ptrdiff_t)
+    void chroma_between_columns "imgstore_chroma_between_columns" (
+        const uint8_t*, bint, int16_t*, int16_t*, ptrdiff_t
+    )
+    void chroma_between_rows "imgstore_chroma_between_rows" (const int16_t*[4], ptrdiff_t, int16_t*, ptrdiff_t)
     ptrdiff_t first_sample "imgstore_first_sample" (ptrdiff_t)
     void yuv_to_bgr_row "imgstore_yuv_to_bgr_row" (
-        const uint8_t*, const int16_t*, const int16_t*, bint, uint8_t*, ptrdiff_t, const Factors*
+        const uint8_t*, const int16_t*, const int16_t*, uint8_t*, ptrdiff_t, const Factors*
     )
     void bgr_to_yuv_rows "imgstore_bgr_to_yuv_rows" (
         const uint8_t*[2], uint8_t*[2], uint8_t*, uint8_t*, ptrdiff_t, const BackFactors*
@@ -86,6 +88,8 @@ def yuv_to_bgr(
 ):
     """Convert rows of luma and chroma to BGR. Chroma is interpolated by cubics, as swscale does at full accuracy.
 
+    That is between columns first, where what goes beyond the highest level is cut off, as swscale has it, and then between rows.
+
     Parameters
     ----------
     luma : ndarray of uint8, shape (h, w)
@@ -109,7 +113,7 @@ def yuv_to_bgr(
         The shapes do not go together, or there are no such rows.
     """
     cdef ptrdiff_t row, height = luma.shape[0], width = luma.shape[1]
-    cdef ptrdiff_t rows = cb.shape[0], columns = (width + 1) // 2, room = columns + 2 * MARGIN
+    cdef ptrdiff_t rows = cb.shape[0], columns = (width + 1) // 2
     cdef bint halved = rows != height
     _check(luma, height, width)
     _check(cb, (height + 1) // 2 if halved else height, columns)
@@ -118,33 +122,70 @@ def yuv_to_bgr(
         raise ValueError(f"{height} x {width} pixels do not fit {out.shape[0]} x {out.shape[1]} x {out.shape[2]}")
     if not 0 <= first <= stop <= height:
         raise ValueError(f"rows {first} to {stop} do not fit {height}")
-    if width == 0:
+    if width == 0 or height == 0:
         return
     cdef Factors factors = _factors(red, blue, limited)
-    cdef int16_t* scratch = <int16_t*>malloc(2 * room * sizeof(int16_t))
-    if scratch == NULL:
+    cdef Chroma u, v
+    cdef int16_t* room = <int16_t*>malloc((columns + 2 * MARGIN + 2 * _CHROMA_ROWS * width) * sizeof(int16_t))
+    if room == NULL:
         raise MemoryError
-    cdef int16_t* u = scratch + MARGIN
-    cdef int16_t* v = u + room
+    _begin(&u, &cb[0, 0], cb.strides[0], rows, room, room + columns + 2 * MARGIN, width)
+    _begin(&v, &cr[0, 0], cr.strides[0], rows, room, u.out + width, width)
     with nogil:
         for row in range(first, stop):
-            if halved:
-                _between_rows(cb, row, u, columns)
-                _between_rows(cr, row, v, columns)
-            else:
-                chroma_row(&cb[row, 0], u, columns)
-                chroma_row(&cr[row, 0], v, columns)
-            yuv_to_bgr_row(&luma[row, 0], u, v, centered, &out[row, 0, 0], width, &factors)
-        free(scratch)
+            yuv_to_bgr_row(
+                &luma[row, 0], _chroma(&u, row, halved, centered), _chroma(&v, row, halved, centered), &out[row, 0, 0],
+                width, &factors,
+            )
+        free(room)
 
 
-cdef void _between_rows(const uint8_t[:, :] plane, ptrdiff_t row, int16_t* out, ptrdiff_t columns) noexcept nogil:
-    """Interpolate chroma at a row of luma."""
-    cdef const uint8_t* rows[4]
-    cdef ptrdiff_t k, first = first_sample(row)
-    for k in range(4):
-        rows[k] = &plane[min(max(first + k, 0), plane.shape[0] - 1), 0]
-    chroma_between_rows(rows, row, out, columns)
+cdef enum:
+    _HELD = 4  # rows of samples between which a row is interpolated
+    _CHROMA_ROWS = _HELD + 1
+
+
+cdef struct Chroma:  # a plane of it, row by row
+    const uint8_t* samples
+    ptrdiff_t stride
+    ptrdiff_t rows
+    ptrdiff_t width  # of luma
+    int16_t* scratch
+    int16_t* held[_HELD]  # interpolated between columns
+    ptrdiff_t which[_HELD]  # row of samples that each of these is
+    int16_t* out
+
+
+cdef void _begin(
+    Chroma* c, const uint8_t* samples, ptrdiff_t stride, ptrdiff_t rows, int16_t* scratch, int16_t* room, ptrdiff_t width
+) noexcept:
+    cdef ptrdiff_t k
+    c.samples, c.stride, c.rows, c.width, c.scratch = samples, stride, rows, width, scratch
+    for k in range(_HELD):
+        c.held[k], c.which[k] = room + k * width, -1
+    c.out = room + _HELD * width
+
+
+cdef const int16_t* _chroma(Chroma* c, ptrdiff_t row, bint halved, bint centered) noexcept nogil:
+    """Return the chroma at a row of luma."""
+    cdef const int16_t* rows[_HELD]
+    cdef ptrdiff_t k, first
+    if not halved:
+        return _chroma_row(c, row, centered)
+    first = first_sample(row)
+    for k in range(_HELD):
+        rows[k] = _chroma_row(c, min(max(first + k, 0), c.rows - 1), centered)
+    chroma_between_rows(rows, row, c.out, c.width)
+    return c.out
+
+
+cdef const int16_t* _chroma_row(Chroma* c, ptrdiff_t row, bint centered) noexcept nogil:
+    """Return a row of samples interpolated between columns."""
+    cdef ptrdiff_t k = row % _HELD
+    if c.which[k] != row:
+        chroma_between_columns(c.samples + row * c.stride, centered, c.scratch, c.held[k], c.width)
+        c.which[k] = row
+    return c.held[k]
 
 
 def bgr_to_yuv(

@@ -62,6 +62,9 @@ static inline ptrdiff_t imgstore_first_sample(ptrdiff_t place)
     return (place + 1) / 2 - 2;
 }
 
+/* What swscale has in 15 bits between its two steps ends at 255.99; below 0 it does not end. */
+#define IMGSTORE_MOST_CHROMA 16383
+
 static inline uint8_t imgstore_level(int value)
 {
     value >>= IMGSTORE_FRACTION;
@@ -127,18 +130,45 @@ __attribute__((target("avx2"))) static inline void imgstore_store_bgr(uint8_t *b
         _mm256_add_epi16(_mm256_mulhrs_epi16(s0, w0), _mm256_mulhrs_epi16(s1, w1)),                        \
         _mm256_add_epi16(_mm256_mulhrs_epi16(s2, w2), _mm256_mulhrs_epi16(s3, w3)))
 
+/* Interpolate between columns as many times 16 samples as there are; return how many samples that were. */
+__attribute__((target("avx2"))) static ptrdiff_t imgstore_between_columns_avx2(
+    const int16_t *row, int centered, int16_t *out, ptrdiff_t count)
+{
+    const int16_t *w = imgstore_near_second;
+    const __m256i w0 = _mm256_set1_epi16(w[0]), w1 = _mm256_set1_epi16(w[1]);
+    const __m256i w2 = _mm256_set1_epi16(w[2]), w3 = _mm256_set1_epi16(w[3]);
+    const __m256i outer = _mm256_set1_epi16(IMGSTORE_HALF_OUTER), inner = _mm256_set1_epi16(IMGSTORE_HALF_INNER);
+    const __m256i most = _mm256_set1_epi16(IMGSTORE_MOST_CHROMA);
+    ptrdiff_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+#define IMGSTORE_AT(offset) _mm256_loadu_si256((const __m256i *)(row + i + (offset)))
+        const __m256i before = IMGSTORE_AT(-1), here = IMGSTORE_AT(0), after = IMGSTORE_AT(1), last = IMGSTORE_AT(2);
+        __m256i even = here, odd;
+        if (centered) {
+            even = IMGSTORE_SUM(after, here, before, IMGSTORE_AT(-2), w0, w1, w2, w3);
+            odd = IMGSTORE_SUM(before, here, after, last, w0, w1, w2, w3);
+        } else {
+            odd = IMGSTORE_SUM(before, here, after, last, outer, inner, inner, outer);
+        }
+#undef IMGSTORE_AT
+        even = _mm256_min_epi16(even, most);
+        odd = _mm256_min_epi16(odd, most);
+        const __m256i low = _mm256_unpacklo_epi16(even, odd), high = _mm256_unpackhi_epi16(even, odd);
+        _mm256_storeu_si256((__m256i *)(out + 2 * i), _mm256_permute2x128_si256(low, high, 0x20));
+        _mm256_storeu_si256((__m256i *)(out + 2 * i + 16), _mm256_permute2x128_si256(low, high, 0x31));
+    }
+    return i;
+}
+
 /* Interpolate as many samples as 16 go into between four rows; return how many. */
 __attribute__((target("avx2"))) static ptrdiff_t imgstore_between_rows_avx2(
-    const uint8_t *const *rows, const int16_t *weights, int16_t *out, ptrdiff_t count)
+    const int16_t *const *rows, const int16_t *weights, int16_t *out, ptrdiff_t count)
 {
     const __m256i w0 = _mm256_set1_epi16(weights[0]), w1 = _mm256_set1_epi16(weights[1]);
     const __m256i w2 = _mm256_set1_epi16(weights[2]), w3 = _mm256_set1_epi16(weights[3]);
-    const __m128i center = _mm_set1_epi8(-128);
     ptrdiff_t i = 0;
     for (; i + 16 <= count; i += 16) {
-#define IMGSTORE_SAMPLES(row)                                                                              \
-    _mm256_slli_epi16(                                                                                     \
-        _mm256_cvtepi8_epi16(_mm_xor_si128(_mm_loadu_si128((const __m128i *)(rows[row] + i)), center)), 7)
+#define IMGSTORE_SAMPLES(row) _mm256_loadu_si256((const __m256i *)(rows[row] + i))
         _mm256_storeu_si256(
             (__m256i *)(out + i),
             IMGSTORE_SUM(
@@ -148,29 +178,9 @@ __attribute__((target("avx2"))) static ptrdiff_t imgstore_between_rows_avx2(
     return i;
 }
 
-/* Interpolate 16 samples of a row at the places of the even and the odd ones of 32 pixels. */
-__attribute__((target("avx2"))) static inline void imgstore_between_columns_avx2(
-    const int16_t *row, int centered, __m256i *even, __m256i *odd)
-{
-#define IMGSTORE_AT(offset) _mm256_loadu_si256((const __m256i *)(row + (offset)))
-    const __m256i before = IMGSTORE_AT(-1), here = IMGSTORE_AT(0), after = IMGSTORE_AT(1), last = IMGSTORE_AT(2);
-    if (centered) {
-        const int16_t *w = imgstore_near_second;
-        const __m256i w0 = _mm256_set1_epi16(w[0]), w1 = _mm256_set1_epi16(w[1]);
-        const __m256i w2 = _mm256_set1_epi16(w[2]), w3 = _mm256_set1_epi16(w[3]);
-        *even = IMGSTORE_SUM(after, here, before, IMGSTORE_AT(-2), w0, w1, w2, w3);
-        *odd = IMGSTORE_SUM(before, here, after, last, w0, w1, w2, w3);
-    } else {
-        const __m256i outer = _mm256_set1_epi16(IMGSTORE_HALF_OUTER), inner = _mm256_set1_epi16(IMGSTORE_HALF_INNER);
-        *even = here;
-        *odd = IMGSTORE_SUM(before, here, after, last, outer, inner, inner, outer);
-    }
-#undef IMGSTORE_AT
-}
-
 /* Convert as many pixels as 32 go into; return how many. */
 __attribute__((target("avx2"))) static ptrdiff_t imgstore_yuv_to_bgr_row_avx2(
-    const uint8_t *luma, const int16_t *cb, const int16_t *cr, int centered, uint8_t *bgr, ptrdiff_t width,
+    const uint8_t *luma, const int16_t *cb, const int16_t *cr, uint8_t *bgr, ptrdiff_t width,
     const imgstore_yuv_factors *f)
 {
     const __m256i zero = _mm256_setzero_si256(), shift = _mm256_set1_epi16(f->shift);
@@ -179,23 +189,26 @@ __attribute__((target("avx2"))) static ptrdiff_t imgstore_yuv_to_bgr_row_avx2(
     const __m256i red_cr = _mm256_set1_epi16(f->red_cr);
     ptrdiff_t x = 0;
     for (; x + 32 <= width; x += 32) {
-        __m256i u[2], v[2], b[2], g[2], r[2];
-        imgstore_between_columns_avx2(cb + x / 2, centered, &u[0], &u[1]);
-        imgstore_between_columns_avx2(cr + x / 2, centered, &v[0], &v[1]);
-        for (int odd = 0; odd < 2; odd++) {
-            b[odd] = _mm256_add_epi16(_mm256_mulhrs_epi16(u[odd], blue_cb), shift);
-            g[odd] = _mm256_add_epi16(
-                _mm256_add_epi16(_mm256_mulhrs_epi16(u[odd], green_cb), _mm256_mulhrs_epi16(v[odd], green_cr)), shift);
-            r[odd] = _mm256_add_epi16(_mm256_mulhrs_epi16(v[odd], red_cr), shift);
+        /* of each half's 16 pixels the first eight, and the others: so they are unpacked, and packed again */
+        const __m256i level = _mm256_loadu_si256((const __m256i *)(luma + x));
+        const __m256i levels[2] = {_mm256_unpacklo_epi8(zero, level), _mm256_unpackhi_epi8(zero, level)};
+        __m256i b[2], g[2], r[2];
+        for (int k = 0; k < 2; k++) {
+#define IMGSTORE_AT(row)                                                                                    \
+    _mm256_inserti128_si256(                                                                                \
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)((row) + x + 8 * k))),                      \
+        _mm_loadu_si128((const __m128i *)((row) + x + 8 * k + 16)), 1)
+            const __m256i u = IMGSTORE_AT(cb), v = IMGSTORE_AT(cr);
+#undef IMGSTORE_AT
+            const __m256i y = _mm256_add_epi16(
+                _mm256_mulhrs_epi16(_mm256_srli_epi16(levels[k], 1), luma_factor), shift);
+            b[k] = _mm256_add_epi16(y, _mm256_mulhrs_epi16(u, blue_cb));
+            g[k] = _mm256_add_epi16(
+                y, _mm256_add_epi16(_mm256_mulhrs_epi16(u, green_cb), _mm256_mulhrs_epi16(v, green_cr)));
+            r[k] = _mm256_add_epi16(y, _mm256_mulhrs_epi16(v, red_cr));
         }
-        /* of each half's 16 pixels the first eight and the others, as unpacking leaves the chroma of pairs too */
-        const __m256i y = _mm256_loadu_si256((const __m256i *)(luma + x));
-        const __m256i low = _mm256_mulhrs_epi16(_mm256_srli_epi16(_mm256_unpacklo_epi8(zero, y), 1), luma_factor);
-        const __m256i high = _mm256_mulhrs_epi16(_mm256_srli_epi16(_mm256_unpackhi_epi8(zero, y), 1), luma_factor);
 #define IMGSTORE_LEVELS(c)                                                                                  \
-    _mm256_packus_epi16(                                                                                    \
-        _mm256_srai_epi16(_mm256_add_epi16(low, _mm256_unpacklo_epi16(c[0], c[1])), IMGSTORE_FRACTION),     \
-        _mm256_srai_epi16(_mm256_add_epi16(high, _mm256_unpackhi_epi16(c[0], c[1])), IMGSTORE_FRACTION))
+    _mm256_packus_epi16(_mm256_srai_epi16(c[0], IMGSTORE_FRACTION), _mm256_srai_epi16(c[1], IMGSTORE_FRACTION))
         imgstore_store_bgr(bgr + 3 * x, IMGSTORE_LEVELS(b), IMGSTORE_LEVELS(g), IMGSTORE_LEVELS(r));
 #undef IMGSTORE_LEVELS
     }
@@ -307,76 +320,75 @@ static inline int16_t imgstore_sum(const int16_t *samples, const int16_t *weight
 /* The ends of a row of chroma go on beyond it. */
 #define IMGSTORE_MARGIN 2
 
-static void imgstore_extend(int16_t *row, ptrdiff_t count)
+/* Chroma at a pixel, from a row of samples that are less 128 and times 2**7. */
+static inline int16_t imgstore_chroma_at(const int16_t *row, ptrdiff_t x, int centered)
 {
+    static const int16_t half[4] = {
+        IMGSTORE_HALF_OUTER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_OUTER};
+    int16_t value = row[x / 2];
+    if (centered)
+        value = imgstore_sum(row + imgstore_first_sample(x), imgstore_weights_at(x));
+    else if (x % 2)
+        value = imgstore_sum(row + x / 2 - 1, half);
+    return value < IMGSTORE_MOST_CHROMA ? value : IMGSTORE_MOST_CHROMA;
+}
+
+/* Chroma for each pixel of a row, less 128 and times 2**7, of samples of which there is one for two pixels: `centered`
+ * between them, else at the first one. `scratch` has room for the samples with a margin at both ends. */
+static void imgstore_chroma_between_columns(
+    const uint8_t *samples, int centered, int16_t *scratch, int16_t *out, ptrdiff_t width)
+{
+    const ptrdiff_t count = (width + 1) / 2;
+    int16_t *row = scratch + IMGSTORE_MARGIN;
+    ptrdiff_t x = 0;
+    for (ptrdiff_t i = 0; i < count; i++)
+        row[i] = (int16_t)((samples[i] - 128) * 128);
     for (int k = 1; k <= IMGSTORE_MARGIN; k++) {
         row[-k] = row[0];
         row[count - 1 + k] = row[count - 1];
     }
-}
-
-/* A row of chroma, less 128 and times 2**7. */
-static void imgstore_chroma_row(const uint8_t *samples, int16_t *out, ptrdiff_t count)
-{
-    for (ptrdiff_t i = 0; i < count; i++)
-        out[i] = (int16_t)((samples[i] - 128) * 128);
-    imgstore_extend(out, count);
-}
-
-/* The same between four rows, at a row of luma. */
-static void imgstore_chroma_between_rows(const uint8_t *const *rows, ptrdiff_t place, int16_t *out, ptrdiff_t count)
-{
-    const int16_t *weights = imgstore_weights_at(place);
-    ptrdiff_t i = 0;
 #ifdef IMGSTORE_AVX2
     if (__builtin_cpu_supports("avx2"))
-        i = imgstore_between_rows_avx2(rows, weights, out, count);
+        x = 2 * imgstore_between_columns_avx2(row, centered, out, width / 2);
+    if (x > 2) /* whose weights are its own */
+        out[2] = imgstore_chroma_at(row, 2, centered);
 #endif
-    for (; i < count; i++) {
-        int16_t samples[4];
-        for (int k = 0; k < 4; k++)
-            samples[k] = (int16_t)((rows[k][i] - 128) * 128);
-        out[i] = imgstore_sum(samples, weights);
+    for (; x < width; x++)
+        out[x] = imgstore_chroma_at(row, x, centered);
+}
+
+/* The same at a row of luma, between four such rows. */
+static void imgstore_chroma_between_rows(const int16_t *const *rows, ptrdiff_t place, int16_t *out, ptrdiff_t width)
+{
+    const int16_t *weights = imgstore_weights_at(place);
+    ptrdiff_t x = 0;
+#ifdef IMGSTORE_AVX2
+    if (__builtin_cpu_supports("avx2"))
+        x = imgstore_between_rows_avx2(rows, weights, out, width);
+#endif
+    for (; x < width; x++) {
+        const int16_t samples[4] = {rows[0][x], rows[1][x], rows[2][x], rows[3][x]};
+        out[x] = imgstore_sum(samples, weights);
     }
-    imgstore_extend(out, count);
 }
 
-/* Chroma at a column of luma, from a row as the functions above give it. */
-static inline int imgstore_chroma_at(const int16_t *row, ptrdiff_t x, int centered)
-{
-    static const int16_t half[4] = {
-        IMGSTORE_HALF_OUTER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_INNER, IMGSTORE_HALF_OUTER};
-    if (centered)
-        return imgstore_sum(row + imgstore_first_sample(x), imgstore_weights_at(x));
-    return x % 2 ? imgstore_sum(row + x / 2 - 1, half) : row[x / 2];
-}
-
-static inline void imgstore_yuv_to_bgr_pixel(
-    const uint8_t *luma, const int16_t *cb, const int16_t *cr, int centered, uint8_t *bgr, ptrdiff_t x,
-    const imgstore_yuv_factors *f)
-{
-    const int u = imgstore_chroma_at(cb, x, centered), v = imgstore_chroma_at(cr, x, centered);
-    const int y = imgstore_product(luma[x] * 128, f->luma) + f->shift;
-    bgr[3 * x] = imgstore_level(y + imgstore_product(u, f->blue_cb));
-    bgr[3 * x + 1] = imgstore_level(y + imgstore_product(u, f->green_cb) + imgstore_product(v, f->green_cr));
-    bgr[3 * x + 2] = imgstore_level(y + imgstore_product(v, f->red_cr));
-}
-
-/* Chroma has one sample for each two pixels, as the functions above give it: `centered` between them, else at the
- * first one. */
+/* Chroma is as the functions above give it. */
 static void imgstore_yuv_to_bgr_row(
-    const uint8_t *luma, const int16_t *cb, const int16_t *cr, int centered, uint8_t *bgr, ptrdiff_t width,
+    const uint8_t *luma, const int16_t *cb, const int16_t *cr, uint8_t *bgr, ptrdiff_t width,
     const imgstore_yuv_factors *f)
 {
     ptrdiff_t x = 0;
 #ifdef IMGSTORE_AVX2
     if (__builtin_cpu_supports("avx2"))
-        x = imgstore_yuv_to_bgr_row_avx2(luma, cb, cr, centered, bgr, width, f);
-    if (x > 2) /* whose weights are its own */
-        imgstore_yuv_to_bgr_pixel(luma, cb, cr, centered, bgr, 2, f);
+        x = imgstore_yuv_to_bgr_row_avx2(luma, cb, cr, bgr, width, f);
 #endif
-    for (; x < width; x++)
-        imgstore_yuv_to_bgr_pixel(luma, cb, cr, centered, bgr, x, f);
+    for (; x < width; x++) {
+        const int y = imgstore_product(luma[x] * 128, f->luma) + f->shift;
+        bgr[3 * x] = imgstore_level(y + imgstore_product(cb[x], f->blue_cb));
+        bgr[3 * x + 1]
+            = imgstore_level(y + imgstore_product(cb[x], f->green_cb) + imgstore_product(cr[x], f->green_cr));
+        bgr[3 * x + 2] = imgstore_level(y + imgstore_product(cr[x], f->red_cr));
+    }
 }
 
 /* The sum of what three levels * 2**7 weigh, as a level. */

@@ -63,7 +63,6 @@ def test_color(name: str, matrix: str, color_range: str) -> None:
     expected = by_swscale(picture, "bgr24")
     got = PictureConverter(FrameSpec(expected.shape, np.dtype(np.uint8)))(picture)
     assert np.abs(got.astype(int) - expected).max() <= 2
-    assert np.abs(got.astype(int) - expected).max() <= 6
     assert got.std() > 15
 
 
@@ -73,6 +72,29 @@ def test_color(name: str, matrix: str, color_range: str) -> None:
 def test_color_of_every_size(name: str, color_range: str, height: int, width: int) -> None:
     """swscale has its own ways with the first rows and columns, with few of them, and with odd numbers."""
     picture = make_picture(name, 1, RANGES[color_range], height, width)
+    expected = by_swscale(picture, "bgr24")
+    got = PictureConverter(FrameSpec(expected.shape, np.dtype(np.uint8)))(picture)
+    assert np.abs(got.astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("color_range", ["limited", "full"])
+@pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "nv12"])
+@given(st.integers(6, 40), st.integers(6, 80), st.sampled_from(list(MATRICES)), st.booleans(), st.integers(0, 2**32 - 1))
+def test_colors_at_their_extremes(
+    name: str, color_range: str, height: int, width: int, matrix: str, steps: bool, seed: int
+) -> None:
+    """Interpolated between them, chroma goes beyond its highest level, and swscale lets it on one side alone.
+
+    Luma is not high: bright and saturated beyond all measure, swscale's own numbers turn over.
+    """
+    picture = av.VideoFrame(2 * width, 2 * height, name)
+    picture.colorspace, picture.color_range = MATRICES[matrix], RANGES[color_range]
+    rng = np.random.default_rng(seed)
+    for index, plane in enumerate(picture.planes):
+        samples = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)
+        low, high = (0, 255) if color_range == "full" else (16, 240)
+        levels = np.arange(low, high + 1) if index else np.arange(low, 121)
+        samples[:] = rng.choice(levels[[0, -1]] if steps else levels, samples.shape)
     expected = by_swscale(picture, "bgr24")
     got = PictureConverter(FrameSpec(expected.shape, np.dtype(np.uint8)))(picture)
     assert np.abs(got.astype(int) - expected).max() <= 2

@@ -76,7 +76,14 @@ def test_colours_stay_in_their_place(tmp_path: Path, fmt: Format) -> None:
     assert error(read(write(tmp_path, fmt, images, **options), fmt, images[0]), images) < 1.2
 
 
-@pytest.mark.parametrize("shape", [(48, 64), (31, 45), (48, 64, 3), (31, 45, 3), (1, 1), (2, 2, 3)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (48, 64), (31, 45), (48, 64, 3), (31, 45, 3), (1, 1), (2, 2, 3), (1, 2000), (2, 2000), (16, 2100, 3), (2100, 16),
+        (63, 300), (300, 63), (63, 353), (288, 2), (289, 3, 3),
+    ],
+    ids=str,
+)  # fmt: skip
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_lossless(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(1)
@@ -304,6 +311,7 @@ def test_every_option_has_a_line_of_help() -> None:
         ("hevc/mp4", {"encoder_options": {"x265-params": "nonsense=1"}}, "nonsense"),
         ("av1/mp4", {"preset": 10}, "one of 9, 8"),
         ("av1/mp4", {"gop_size": 65}, "from 1 to 64"),
+        ("av1/mp4", {"crf": 0}, "from 1 to 63"),
         ("mjpeg/avi", {"crf": 3}, "quality"),
         ("mjpeg/avi", {"preset": "fast"}, "none"),
         ("ffv1/mkv", {"quality": 50}, "lossless"),
@@ -312,6 +320,24 @@ def test_every_option_has_a_line_of_help() -> None:
 def test_what_cannot_be_used_is_refused(name: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ArgumentError, match=says):
         CODEC.check_options(FORMATS[name], GRAY, options)
+
+
+@pytest.mark.parametrize("shape", [(24, 66), (66, 24), (16, 1280), (1280, 16, 3)])
+def test_narrow_frames_that_av1_would_wait_for(shape: tuple[int, ...]) -> None:
+    with pytest.raises(FormatError, match=f"{shape[0]} x {shape[1]}.*26"):
+        CODEC.check_options(FORMATS["av1/mp4"], FrameSpec(shape, np.dtype(np.uint8)), {})
+
+
+@pytest.mark.parametrize("shape", [(26, 66), (66, 26), (26, 640), (16, 64), (64, 24), (16, 16), (28, 1280)])
+def test_narrow_frames_that_av1_takes(tmp_path: Path, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    assert write(tmp_path, "av1/mp4", [rng.integers(0, 256, shape).astype(np.uint8) for _ in range(30)]).exists()
+
+
+def test_av1_is_best_at_quality_100(tmp_path: Path) -> None:
+    images = [picture(k) for k in range(3)]
+    best, good = (write(tmp_path, "av1/mp4", images, quality=q).stat().st_size for q in (100, 90))
+    assert best > good
 
 
 def test_a_pixel_format_with_too_few_bits_is_refused() -> None:

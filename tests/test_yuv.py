@@ -49,7 +49,8 @@ def by_the_equations(
     y = (luma.astype(float) - black) / luma_levels
     rows = between(height, len(cb), 0.5) if len(cb) != height else np.eye(height)
     columns = between(width, cb.shape[1], 0.5 if centered else 0)
-    pb, pr = (rows @ ((c.astype(float) - 128) / chroma_levels) @ columns.T for c in (cb, cr))
+    # swscale goes from column to column first, and what it keeps in between ends at 255.99
+    pb, pr = ((rows @ np.minimum(c @ columns.T, 32767 / 128) - 128) / chroma_levels for c in (cb, cr))
     r = y + 2 * (1 - red) * pr
     b = y + 2 * (1 - blue) * pb
     g = (y - red * r - blue * b) / (1 - red - blue)
