@@ -158,13 +158,18 @@ class Crew:
                 except Exception as error:
                     failure = error
             self._outcomes.put((k, failure))
+            del call, failure  # it refers to itself by way of this frame
 
     def finish(self) -> None:
         """Wait until all have returned; raise the first one's error, in the order in which they were given."""
         outcomes = dict(self._outcomes.get() for _ in range(self._count))
-        for _, failure in sorted(outcomes.items()):
-            if failure is not None:
-                raise failure
+        failures = [failure for _, failure in sorted(outcomes.items()) if failure is not None]
+        del outcomes
+        try:
+            if failures:
+                raise failures[0]
+        finally:
+            failures.clear()  # by way of this frame each refers to itself, and would keep what is read
 
     def stop(self) -> None:
         """Call no more of them; when this returns, none is running."""

@@ -68,8 +68,11 @@ class ReadAhead:
         frame, error = self._ready.get()
         self._room.put(None)
         self.next_position += 1
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # by way of this frame it refers to itself, and would keep the store
         return frame
 
     def stop(self) -> None:

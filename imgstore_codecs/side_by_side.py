@@ -51,10 +51,12 @@ class SideBySide:
         try:
             own()
         finally:
-            failures = dict(outcomes.get() for _ in others)
-        for _, failure in sorted(failures.items()):
-            if failure is not None:
-                raise failure
+            failed = {k: failure for k, failure in (outcomes.get() for _ in others) if failure is not None}
+        try:
+            if failed:
+                raise failed[min(failed)]
+        finally:
+            failed.clear()  # by way of this frame each refers to itself, and would keep what is read
 
     def close(self) -> None:
         """End the threads; when this returns none is calling anything."""

@@ -19,6 +19,7 @@ Every index that comes from a file is checked or clamped where it is used, so th
 answers at worst (which `imgstore.index` detects), never an access outside of a region.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.float cimport PyFloat_AsDouble, PyFloat_Check
@@ -98,6 +99,7 @@ ROW_SIZE = sizeof(Row)
 MAX_RUNS = RUNS
 
 
+@cython.no_gc  # what exports bytes refers to nothing here; Cython's way to clear it would drop the exporter unreleased
 cdef class Region:
     """Bytes that stay where they are for as long as this object lives."""
 

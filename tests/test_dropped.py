@@ -1,0 +1,97 @@
+"""A store that nobody closes is gone when nobody refers to it any more, whatever happened before."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from scenes import write_store
+
+import imgstore
+
+FRAMES = 60
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> str:
+    """Two chunks of video, a packet in the first of which is damaged."""
+    path = write_store(tmp_path / "s", "mjpeg/avi", FRAMES, chunksize=FRAMES // 2)
+    file = Path(path) / "000000.avi"
+    data = bytearray(file.read_bytes())
+    begin = len(data) // 2
+    data[begin : begin + 200] = bytes(200)
+    file.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def one_by_one(store: imgstore.ImgStore) -> None:
+    errors = 0
+    for position in range(FRAMES):
+        try:
+            store.get_image(None, frame_index=position)
+        except imgstore.errors.FrameDecodeError:
+            errors += 1
+    assert errors
+
+
+def half(store: imgstore.ImgStore) -> None:
+    with pytest.raises(imgstore.errors.FrameDecodeError):
+        store.get_images(frame_indices=range(FRAMES // 2))
+
+
+def everything(store: imgstore.ImgStore) -> None:
+    with pytest.raises(imgstore.errors.FrameDecodeError):
+        store.get_images(frame_indices=range(FRAMES))
+
+
+def not_there(store: imgstore.ImgStore) -> None:
+    with pytest.raises(ValueError):
+        store.get_image(10**6)
+
+
+@pytest.mark.parametrize("use", [one_by_one, half, everything, not_there])
+def test_errors_keep_no_store(damaged: str, no_collector: None, use: Callable[[imgstore.ImgStore], None]) -> None:
+    """An error that refers to itself would keep files, decoders and threads until the collector comes."""
+    store = imgstore.new_for_filename(damaged)
+    use(store)
+    gone = weakref.ref(store)
+    del store
+    assert gone() is None
+
+
+PROGRAM = """
+import gc, sys, imgstore
+store = imgstore.new_for_filename(sys.argv[1])
+for position in range(20):
+    store.get_image(None, frame_index=position)
+circle = [store if sys.argv[2] == "store" else store._index]
+circle.append(circle)
+del store
+if sys.argv[3] == "collected":
+    del circle
+    gc.collect()
+print("fine")
+"""
+
+
+@pytest.mark.parametrize("how", ["collected", "at the end of the process"])
+@pytest.mark.parametrize("what", ["store", "index"])
+@pytest.mark.parametrize("fmt", ["npy", "avc1/mp4"])
+def test_circles_of_references(tmp_path: Path, fmt: str, what: str, how: str) -> None:
+    """The mapped index is let go by the collector, in whatever order it takes things apart."""
+    path = write_store(tmp_path / "s", fmt, FRAMES, chunksize=FRAMES // 2)
+    run = subprocess.run([sys.executable, "-c", PROGRAM, path, what, how], capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "fine\n", "")
