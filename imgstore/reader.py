@@ -187,7 +187,7 @@ class Reader:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def read(self, position: int) -> tuple[Frame, tuple[int, float]]:
-        """Read the frame at a position, and go on from there.
+        """Read the frame at a position, and go on from there, also where it is damaged.
 
         Parameters
         ----------
@@ -200,11 +200,13 @@ class Reader:
             ``(img, (frame_number, frame_time))``
         """
         with self._lock:
+            self._check(position)
             self._begin_reading()
             try:
                 raw, number, time = self._retry_with_fresh_index(lambda: self._read_in_order_or_not(position))
             except Exception:
                 self._reading = False
+                self.position = position  # or whoever reads on would never get past a frame that is damaged
                 raise
             self._reading = False
             self.position, self.frame_number, self.frame_time = position, number, time

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from imgstore_codecs.bitstream import SeekPoint
+from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint
 from imgstore_codecs.h264_parameters import reorder_depth
 from imgstore_codecs.packets import PacketTable, ends_early, table_by_demuxing, table_from_index
 from imgstore_codecs.stretch import Stretch
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 __all__ = ["find_frames"]
+
+# Packets whose order is looked at where it is in doubt
+_TRIAL = 64
 
 
 def find_frames(
@@ -56,6 +59,11 @@ def find_frames(
             stretch.ended = True  # it can seek; a file without an index has one now, in FFmpeg's memory
         elif len(table):
             table.point[0] = stretch.first_packet_point()
+        if table.order is not None and _may_be_that_of_decoding(stretch, table):
+            stretch = _reopen(stretch, path, threads)
+            if not _shows_as_it_decodes(stretch):
+                table.order = None
+            stretch.ended = True
         if table.order is None:
             stretch = _reopen(stretch, path, threads)
             table.order = _order_by_decoding(stretch)
@@ -68,6 +76,8 @@ def find_frames(
                 lost = _lost_at_start(stretch, table)
                 stretch.ended = True
                 table.order = np.array([p for p in table.order.tolist() if p not in lost], np.int64)
+        if stretch.palette_comes_first:
+            table.key[1:] = False  # so that decoding always begins there
         faults = {}
         if checksums is not None:
             if table.hashes is None and not table.fits(len(checksums)):
@@ -128,6 +138,23 @@ def _decode_plainly(stretch: Stretch, enough: Callable[[int, list[int]], bool]) 
             break
     take(None)
     return fed, came, damaged
+
+
+def _may_be_that_of_decoding(stretch: Stretch, table: PacketTable) -> bool:
+    """Whether times may be those of decoding: of what was copied out of an AVI file, the order of showing is lost."""
+    assert table.order is not None
+    return (
+        len(table.order) > 1
+        and stretch.context.name not in INTRA_CODECS
+        and reorder_depth(stretch.context) > 0
+        and not bool(np.any(np.diff(table.order) < 0))
+    )
+
+
+def _shows_as_it_decodes(stretch: Stretch) -> bool:
+    """Decode the beginning of a newly opened file; say whether its pictures come in the order of their packets."""
+    _, came, _ = _decode_plainly(stretch, lambda fed, came: fed >= _TRIAL)
+    return came == sorted(came)
 
 
 def _order_by_decoding(stretch: Stretch) -> npt.NDArray[np.int64]:

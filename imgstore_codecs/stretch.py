@@ -114,6 +114,8 @@ class Stretch:
         if context.name == "mjpeg" or ahead:
             context.options = {"err_detect": "explode"}
         self._is_intra = context.name in INTRA_CODECS
+        # FFmpeg hands on the palette of a whole file with its first packet
+        self.palette_comes_first = context.name == "rawvideo" and context.pix_fmt == "pal8"
         self._table: PacketTable | None = None
         self._begin(0, self.packets)
         _open.add(self)
@@ -247,7 +249,7 @@ class Stretch:
         if self.plan is not None:
             if place not in self.plan.fed:
                 return []
-        elif not wanted and is_unreferenced(self.context.name, self.context.extradata, memoryview(packet)):
+        elif not wanted and self._can_be_left_out(packet):
             return []
         packet.pts, packet.dts = place, None
         if wanted:
@@ -260,6 +262,11 @@ class Stretch:
             self._note(place, error.strerror or "the decoder refuses it", packet)
             return []
         return self._whole(pictures)
+
+    def _can_be_left_out(self, packet: Packet[VideoStream]) -> bool:
+        if self.palette_comes_first:
+            return False
+        return is_unreferenced(self.context.name, self.context.extradata, memoryview(packet))
 
     def _what_is_wrong(self, place: int, packet: Packet[VideoStream]) -> str | None:
         """Say why a packet cannot be used, where that is to be seen without decoding it."""
@@ -322,7 +329,7 @@ class Stretch:
         self.waiting.discard(place)
         self._flying.pop(place, None)
         self.faults.setdefault(place, why)
-        if packet is not None and is_unreferenced(self.context.name, self.context.extradata, memoryview(packet)):
+        if packet is not None and self._can_be_left_out(packet):
             return
         self._note_damage(place)
 

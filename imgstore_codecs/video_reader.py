@@ -127,7 +127,8 @@ class VideoReader(ChunkReader):
         if picture is None:
             picture = self._decode(place, position)
         self._last = position
-        beside = self._beside if self._run >= _LONG_RUN and self._decoders > 1 else None
+        # in the midst of an ordinary use, where it is worth having threads; the other cores are idle while this converts
+        beside = self._beside if self._decoders > 1 and (self._run >= _LONG_RUN or self._jumps > 1) else None
         try:
             return self._convert(picture, beside=beside)
         except FrameDecodeError as error:
@@ -175,13 +176,13 @@ class VideoReader(ChunkReader):
         while True:
             if not begun:
                 self._main.go_to(place, before, only)
-            begun = False
             picture = self._decode_until(place, first, last)
             if picture is not None:
                 return picture
             assert self._main.stretch is not None
-            if self._main.stretch.plan is not None:  # perhaps something was missing to decode it
-                only = []
+            if begun or self._main.stretch.plan is not None:
+                # there may be damage on the way that a seek steps over, or something was left out and is missed
+                begun, only = False, []
                 continue
             if self._main.starts_clean():
                 self._faults[place] = self._main.stretch.faults.get(place, "the file ends before it")

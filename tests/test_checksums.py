@@ -179,3 +179,38 @@ def test_a_store_with_frames_out_of_order_in_the_file_has_none_and_reads_all_the
     (index,) = (tmp_path / "s").glob("*.npz")
     assert FRAME_NAME not in np.load(index) and HASH_NAME in np.load(index)
     assert [int(np.abs(img.astype(int) - coded_frame(k, SHAPE)).mean()) for k, img in enumerate(good)] == [0] * FRAMES
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_reading_goes_on_behind_a_damaged_frame(tmp_path: Path, fmt: str) -> None:
+    """In order, and after a jump to one: the next frame comes next."""
+    need_format(fmt)
+    options = {"gop_size": 5} if fmt in VIDEO and fmt not in ("mjpeg/avi", "ffv1/mkv") else {}
+    whole = write(tmp_path / "s", fmt, **options)
+    held = files_with_frames(tmp_path / "s")
+    victim = held[12] if len(held) > 1 else held[0]
+    data = bytearray(victim.read_bytes())
+    middle = len(data) // 2
+    if fmt in VIDEO:
+        with av.open(str(victim)) as container:
+            packet = [p for p in container.demux(video=0) if p.size][12]
+            middle = packet.pos + packet.size // 2
+    data[middle : middle + 8] = bytes(byte ^ 255 for byte in data[middle : middle + 8])
+    victim.write_bytes(data)
+    with imgstore.new_for_filename(tmp_path / "s") as store:
+        seen, errors = [], []
+        for expected in range(FRAMES):
+            try:
+                img, (number, _) = store.get_next_image()
+            except FrameDecodeError:
+                errors.append(expected)
+                continue
+            assert number == expected
+            np.testing.assert_array_equal(img, whole[number])
+            seen.append(number)
+        with pytest.raises(EOFError):
+            store.get_next_image()
+        assert 0 < len(errors) <= 5 and len(seen) + len(errors) == FRAMES
+        with pytest.raises(FrameDecodeError):
+            store.get_image(errors[-1])
+        assert store.get_next_image()[1][0] == errors[-1] + 1

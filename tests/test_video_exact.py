@@ -464,6 +464,27 @@ def test_a_broken_packet_in_the_middle(videos: Any, tmp_path: Path, name: str, h
             assert all(shown - gop - 8 <= p <= shown + 2 * gop + 8 for p in lost), (victim, shown, sorted(lost))
 
 
+@pytest.mark.parametrize("name", ["mjpeg.avi", "ffv1.mkv", "mjpeg.mp4", "mjpeg-444.mkv", "h264-no-b.mp4"])
+@pytest.mark.parametrize("length", [60, 500, 3000])
+def test_in_order_nothing_is_lost_that_a_jump_finds(videos: Any, tmp_path: Path, name: str, length: int) -> None:
+    """Where what a container has between its packets is damaged, a demuxer may not find the next one."""
+    whole, numbers = videos(next(s for s in SAMPLES if s.name == name))
+    path = tmp_path / whole.name
+    for victim in (20, 38):
+        data = bytearray(whole.read_bytes())
+        begin = packet_places(whole)[victim][0] - 8
+        data[begin : begin + length] = bytes(length)
+        path.write_bytes(data)
+        good = []
+        for order in (range(len(numbers)), random.Random(victim).sample(range(len(numbers)), len(numbers))):
+            reader = open_video(path)
+            if reader.frame_count < len(numbers):  # its packets had to be looked for
+                break
+            good.append({p for p in order if good_or_error(reader, p, numbers[p])})
+            reader.close()
+        assert not good or (good[0] == good[1] and len(good[0]) > len(numbers) // 2)
+
+
 @pytest.mark.parametrize("name", ["h264-one-slice.mp4", "h264-one-slice-open-gop.mkv"])
 def test_threads_hide_no_damage_within_a_slice(videos: Any, tmp_path: Path, name: str) -> None:
     """With slice threads FFmpeg would keep quiet about it, and give torn pictures and all that builds on them."""

@@ -231,6 +231,21 @@ def _start_without_idr(path: Path) -> list[int]:
     return list(range(begun // 512, 60))
 
 
+def _out_of_avi(path: Path) -> list[int]:
+    """Copy H.264 with B-frames out of an AVI file, which has no times of showing: those of decoding are in their place."""
+    source_path = path.with_suffix(".avi")
+    encode(source_path, range(60), options=B_FRAMES)
+    with av.open(str(source_path)) as source, av.open(str(path), "w") as out:
+        copy = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.pts = packet.dts
+                packet.stream = copy
+                out.mux(packet)
+    source_path.unlink()
+    return list(range(60))
+
+
 def _packed_b_frames(path: Path) -> list[int]:
     """MPEG-4 in AVI as DivX 5 wrote it: a B-VOP rides in the packet of the picture before."""
 
@@ -305,6 +320,8 @@ SAMPLES: tuple[Sample, ...] = (
     _plain("h264-with-sound.mkv", options=B_FRAMES, sound=True),
     Sample("h264-no-cues.mkv", _without_cues),
     _plain("h264-b-frames.avi", options=B_FRAMES),
+    Sample("h264-out-of-avi.mkv", _out_of_avi),
+    Sample("h264-out-of-avi.mp4", _out_of_avi),
     _plain("h264-no-b.avi", options={"tune": "zerolatency"}),
     _plain("h264-empty-packets.avi", options={"tune": "zerolatency"}, pts=_vfr(), time_base=Fraction(1, 25)),
     _plain("h264-interlaced.mp4", options={"x264-params": "interlaced=1:bframes=3"}),
@@ -352,6 +369,7 @@ SAMPLES: tuple[Sample, ...] = (
     _plain("mjpeg-444.mkv", codec="mjpeg", pix_fmt="yuvj444p", options={"qmin": "2", "qmax": "4"}),
     _plain("mjpeg-empty-packets.avi", codec="mjpeg", pix_fmt="yuvj420p", options={"qmin": "2", "qmax": "4"},
            pts=_vfr(), time_base=Fraction(1, 25)),
+    _plain("raw-with-palette.mp4", codec="rawvideo", pix_fmt="gray", muxer="mov"),
     _plain("ffv1.mkv", codec="ffv1", pix_fmt="gray", gop=1),
     _plain("ffv1-long-gop.mkv", codec="ffv1", pix_fmt="yuv420p", gop=10),
     _plain("ffv1-16-bit.mkv", codec="ffv1", pix_fmt="gray16le", gop=1),
