@@ -28,6 +28,7 @@ DEFAULT_CACHE_SIZE = 256 * 2**20
 _MAX_OPEN_CHUNKS = 8
 _MAX_OPEN_DIRECTORIES = 512  # of which only checksums are kept
 _PIECE = 1 << 20  # bytes that are read and, while the processor's cache has them, compared
+_NUMBER_NAME = "frame_number"  # in the index of a chunk
 _HUGE = 4 << 20  # numpy asks for large pages from here on, which take the system less time
 
 
@@ -160,12 +161,14 @@ class ChunkFrames:
     def _open_chunk(self, chunk: int) -> ChunkReader:
         path = chunk_path(self._root, chunk, self._extension)
         if self._decode is not None:
-            (noted,) = self._noted(chunk, HASH_NAME)
+            noted = self._checksums_in(self._index_arrays(chunk, [HASH_NAME]), HASH_NAME)
             hashes = [] if noted is None else noted.tolist()
             return _DirectoryReader(path, self._entry.format.extension, self._decode, hashes)
         assert isinstance(self._entry.codec, ChunkCodec)
-        frames, stream = self._noted(chunk, FRAME_NAME, STREAM_NAME)
-        options = {**self._options, "checksums": frames}
+        arrays = self._index_arrays(chunk, [FRAME_NAME, STREAM_NAME, _NUMBER_NAME])
+        frames, stream = (self._checksums_in(arrays, name) for name in (FRAME_NAME, STREAM_NAME))
+        count = len(arrays[_NUMBER_NAME]) if _NUMBER_NAME in arrays else None
+        options = {**self._options, "checksums": frames, "frame_count": count}
         try:
             reader = self._entry.codec.open_reader(path, self._entry.format, self._spec, options)
         except Exception as error:
@@ -176,14 +179,15 @@ class ChunkFrames:
             raise ChunkError(f"{path}: this chunk cannot be opened: what it says of its frames is not what was written")
         return reader
 
-    def _noted(self, chunk: int, *names: str) -> list[npt.NDArray[np.uint64] | None]:
-        """Return checksums of a chunk by name, as its index has them; None where there are none."""
-        arrays: Mapping[str, npt.NDArray[Any]] = {}
-        if self._checksums:
-            with contextlib.suppress(ChunkIndexError):  # of an unfinished chunk the journal has them, see `readable`
-                arrays = read_arrays(chunk_base(self._root, chunk, self._extension), names)
-        usable = {name: a for name, a in arrays.items() if a.ndim == 1 and a.dtype == np.uint64}
-        return [usable.get(name) for name in names]
+    def _index_arrays(self, chunk: int, names: Sequence[str]) -> Mapping[str, npt.NDArray[Any]]:
+        """Return arrays of a chunk's own index; none where there is none."""
+        with contextlib.suppress(ChunkIndexError):  # of an unfinished chunk the journal has them, see `readable`
+            return read_arrays(chunk_base(self._root, chunk, self._extension), names)
+        return {}
+
+    def _checksums_in(self, arrays: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[np.uint64] | None:
+        found = arrays.get(name) if self._checksums else None
+        return found if found is not None and found.ndim == 1 and found.dtype == np.uint64 else None
 
     def _drop_oldest(self) -> None:
         limit = self._options["cache_size"]

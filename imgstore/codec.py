@@ -320,6 +320,8 @@ class ChunkCodec(Codec):
             there are cores. ``cache_size`` (int): bytes that decoded frames may take. ``checksums`` (ndarray of uint64
             or None): XXH3-64 of each frame's `ChunkWriter.packet`, in the order of positions; a frame whose bytes are
             others, or which depends on such a one, must be an error. A codec that never gave a packet is given None.
+            ``frame_count`` (int or None): how many frames the chunk's index lists; where the file holds fewer, no frame may
+            be taken for another that is missing.
 
         Raises
         ------

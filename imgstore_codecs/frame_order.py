@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint
 from imgstore_codecs.h264_parameters import reorder_depth
+from imgstore_codecs.missing import frames_behind_holes, holes_in, order_with_holes
 from imgstore_codecs.packets import PacketTable, ends_early, table_by_demuxing, table_from_index
 from imgstore_codecs.stretch import Stretch
 
@@ -24,7 +25,7 @@ _TRIAL = 64
 
 
 def find_frames(
-    path: str, threads: int, checksums: npt.NDArray[np.uint64] | None = None
+    path: str, threads: int, checksums: npt.NDArray[np.uint64] | None = None, frame_count: int | None = None
 ) -> tuple[Stretch, PacketTable, dict[int, str]]:
     """Open a video and find its frames, reading and decoding no more of it than that takes.
 
@@ -36,6 +37,8 @@ def find_frames(
         For decoding; 0: as many as there are cores.
     checksums : numpy.ndarray of uint64, optional
         XXH3-64 of the packet of each frame as they were written, in the order of both decoding and presentation.
+    frame_count : int, optional
+        How many frames the file should hold.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def find_frames(
     stretch = Stretch(path, threads)
     try:
         table = table_from_index(path, stretch.container, stretch.stream)
-        if table is None or table.order is None:
+        if table is None or table.order is None or not stretch.begins_as(table):
             table = table_by_demuxing(stretch.container, stretch.stream, stretch.packets)
             stretch.ended = True  # it can seek; a file without an index has one now, in FFmpeg's memory
         elif len(table):
@@ -83,6 +86,8 @@ def find_frames(
             if table.hashes is None and not table.fits(len(checksums)):
                 table = _table_with_hashes(path, threads)
             table.expect(checksums)
+        elif frame_count is not None and table.order is not None and len(table.order) < frame_count and len(table):
+            faults = _make_up_for_holes(table, frame_count)
         elif not table.from_index and table.order is not None and np.any(np.diff(table.order) < 0) and ends_early(path):
             # what is missing at the end may have been shown between the last ones
             for place in table.order[-max(1, reorder_depth(stretch.context)) :].tolist():
@@ -92,6 +97,17 @@ def find_frames(
         stretch.close()
         raise
     return stretch, table, faults
+
+
+def _make_up_for_holes(table: PacketTable, frame_count: int) -> dict[int, str]:
+    """Give frames their places behind some that are missing; return those whose place nobody knows, and why."""
+    table.gaps.update(holes_in(table).tolist())
+    order = order_with_holes(table, frame_count)
+    if order is not None:
+        table.order = order
+        return {}
+    why = "frames before it are missing in the file, and it cannot be told how many"
+    return dict.fromkeys(frames_behind_holes(table), why)
 
 
 def _table_with_hashes(path: str, threads: int) -> PacketTable:

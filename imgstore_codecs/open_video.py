@@ -57,9 +57,15 @@ def open_video(path: str, options: dict[str, str] | None = None) -> InputContain
     import av
 
     try:
-        return av.open(path, options=options)
+        container = av.open(path, options=options)
     except av.error.FFmpegError:
-        whole = whole_fragments(path)
-        if not whole:
+        start, end = whole_fragments(path)
+        if not end:
             raise
-        return av.open(f"subfile,,start,0,end,{whole},,:{os.path.abspath(path)}", options=options)
+    else:
+        # of an index that is cut off FFmpeg may take what there is
+        start, end = (0, 0) if container.streams.video else whole_fragments(path)
+        if not start:
+            return container
+        container.close()
+    return av.open(f"subfile,,start,{start},end,{end},,:{os.path.abspath(path)}", options=options)

@@ -227,7 +227,7 @@ def table_from_index(path: str, container: InputContainer, stream: VideoStream) 
         return None
     is_mp4 = "mp4" in name.split(",")
     codec = stream.codec_context.name
-    if not (is_mp4 or (name == "avi" and codec in INTRA_CODECS)):
+    if not (is_mp4 or (name == "avi" and (codec in INTRA_CODECS or not reorder_depth(stream.codec_context)))):
         return None
     entries = np.array([(e.timestamp, e.pos, e.size, e.flags) for e in stream.index_entries], np.int64)
     dts, pos, size, flags = entries.T.copy()
@@ -236,9 +236,10 @@ def table_from_index(path: str, container: InputContainer, stream: VideoStream) 
         return None
     shown = np.ones(count, np.bool_)
     if not is_mp4:
-        if not key.all():
+        if codec in INTRA_CODECS and not key.all():
             return None
-        return PacketTable(dts, dts, np.full(count, -1), size, key, shown, np.arange(count), {}, from_index=True)
+        # where FFmpeg has the head of a chunk its packets begin behind it
+        return PacketTable(dts, dts, pos + 8, size, key, shown, np.arange(count), {}, from_index=True)
     samples = _read_mp4_samples(path, stream.id)
     if samples is None:
         return None

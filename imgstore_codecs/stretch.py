@@ -158,6 +158,11 @@ class Stretch:
             return SeekPoint.NONE
         return seek_point(self.context.name, self.context.extradata, memoryview(packet))
 
+    def begins_as(self, table: PacketTable) -> bool:
+        """Whether the first packet of a newly opened file is where a table has it."""
+        packet = self._first_packet()
+        return packet is None or not len(table) or packet.pos == table.pos[0]
+
     def seek(self, place: int) -> bool:
         """Stand at a packet flagged as a key frame.
 

@@ -1,7 +1,8 @@
 """Where an MP4 file whose end is torn is still good.
 
 FFmpeg reads Matroska and AVI up to where they break off. It refuses a whole MP4 when its last fragment is half a
-description, though everything before that is good: a kill or a power cut leaves such files.
+description, though everything before that is good: a kill or a power cut leaves such files. So does a copy that was not
+completed of a file that was, whose index is at its end.
 """
 
 from __future__ import annotations
@@ -17,19 +18,32 @@ _TOP = frozenset([b"ftyp", b"free", b"moov", b"moof", b"mdat"])
 _LONGEST_MOOF = 1 << 20
 
 
-def whole_fragments(path: str) -> int:
-    """Return where the last whole fragment of an MP4 file ends, 0 where it is none that has been begun by us."""
+def whole_fragments(path: str) -> tuple[int, int]:
+    """Return where the part of an MP4 file that can be read begins and ends, twice 0 where none has been begun by us."""
     try:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
-            return _end_of_whole_boxes(file, size)
+            start = _inside_first_mdat(file)
+            return start, _end_of_whole_boxes(file, start, size)
     except OSError:
-        return 0
+        return 0, 0
 
 
-def _end_of_whole_boxes(file: BinaryIO, size: int) -> int:
+def _inside_first_mdat(file: BinaryIO) -> int:
+    """Return where the boxes begin that tell of frames: within an ``mdat``, where a file has been complete and was cut.
+
+    When a file is closed, an ``mdat`` is put around its fragments, and its index behind that.
+    """
+    file.seek(0)
+    at = int.from_bytes(file.read(4), "big")  # behind ftyp
+    file.seek(at)
+    head = file.read(24)
+    return at + 16 if head[:8] == b"\0\0\0\1mdat" and head[20:24] == b"moov" else 0
+
+
+def _end_of_whole_boxes(file: BinaryIO, start: int, size: int) -> int:
     """Walk the boxes of ISO/IEC 14496-12 that follow each other up to the last frame that is whole."""
-    at = good = 0
+    at, good = start, 0
     while at + 8 <= size:
         file.seek(at)
         header = file.read(8)

@@ -59,7 +59,7 @@ class VideoReader(ChunkReader):
     spec : FrameSpec
         What its frames shall be: uint8 or uint16, grayscale or BGR.
     options : mapping
-        ``seek``, ``threads``, ``cache_size`` and ``checksums`` as `imgstore.codec.ChunkCodec.open_reader` says.
+        ``seek``, ``threads``, ``cache_size``, ``checksums`` and ``frame_count`` as `imgstore.codec.ChunkCodec.open_reader` says.
 
     Raises
     ------
@@ -83,7 +83,9 @@ class VideoReader(ChunkReader):
         self._decoders = min(self._threads or os.cpu_count() or 1, _MOST_DECODERS)
         self._beside = SideBySide("imgstore-video")
         self._pid = os.getpid()
-        stretch, self._table, self._faults = find_frames(path, self._threads, options.get("checksums"))
+        stretch, self._table, self._faults = find_frames(
+            path, self._threads, options.get("checksums"), options.get("frame_count")
+        )
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
