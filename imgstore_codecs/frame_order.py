@@ -23,6 +23,9 @@ __all__ = ["find_frames"]
 # Packets whose order is looked at where it is in doubt
 _TRIAL = 64
 
+# How far from its place in the order of decoding a frame may be shown
+_REORDERED = 16
+
 
 def find_frames(
     path: str, threads: int, checksums: npt.NDArray[np.uint64] | None = None, frame_count: int | None = None
@@ -55,6 +58,7 @@ def find_frames(
         The file cannot be opened as a video.
     """
     stretch = Stretch(path, threads)
+    faults: dict[int, str] = {}
     try:
         table = table_from_index(path, stretch.container, stretch.stream)
         if table is None or table.order is None or not stretch.begins_as(table):
@@ -69,7 +73,7 @@ def find_frames(
             stretch.ended = True
         if table.order is None:
             stretch = _reopen(stretch, path, threads)
-            table.order = _order_by_decoding(stretch)
+            table.order, faults = _order_by_decoding(stretch, table)
             stretch.ended = True
         elif len(table.order):
             leading = int(table.order[0]) != 0
@@ -81,17 +85,19 @@ def find_frames(
                 table.order = np.array([p for p in table.order.tolist() if p not in lost], np.int64)
         if stretch.palette_comes_first:
             table.key[1:] = False  # so that decoding always begins there
-        faults = {}
         if checksums is not None:
             if table.hashes is None and not table.fits(len(checksums)):
                 table = _table_with_hashes(path, threads)
             table.expect(checksums)
-        elif frame_count is not None and table.order is not None and len(table.order) < frame_count and len(table):
-            faults = _make_up_for_holes(table, frame_count)
-        elif not table.from_index and table.order is not None and np.any(np.diff(table.order) < 0) and ends_early(path):
-            # what is missing at the end may have been shown between the last ones
-            for place in table.order[-max(1, reorder_depth(stretch.context)) :].tolist():
-                faults[place] = "the file ends early, so that nobody knows which frame this is"
+        else:
+            order = table.order
+            assert order is not None
+            if not table.from_index and bool(np.any(np.diff(order) < 0)) and ends_early(path):
+                # what is missing at the end may have been shown between the last ones
+                for place in order[-max(1, reorder_depth(stretch.context)) :].tolist():
+                    faults[place] = "the file ends early, so that nobody knows which frame this is"
+            if frame_count is not None and 0 < len(order) < frame_count:
+                faults |= _make_up_for_holes(table, frame_count)
         stretch.use(table)
     except BaseException:
         stretch.close()
@@ -101,13 +107,24 @@ def find_frames(
 
 def _make_up_for_holes(table: PacketTable, frame_count: int) -> dict[int, str]:
     """Give frames their places behind some that are missing; return those whose place nobody knows, and why."""
-    table.gaps.update(holes_in(table).tolist())
     order = order_with_holes(table, frame_count)
+    table.gaps.update(holes_in(table).tolist())
     if order is not None:
+        _note_gaps(table, order)
         table.order = order
         return {}
     why = "frames before it are missing in the file, and it cannot be told how many"
     return dict.fromkeys(frames_behind_holes(table), why)
+
+
+def _note_gaps(table: PacketTable, order: npt.NDArray[np.int64]) -> None:
+    """Note where what is decoded next may refer to a frame that is missing."""
+    there = order[order >= 0]
+    reach = int(np.abs(np.argsort(there) - np.arange(len(there))).max(initial=0))  # between the orders of showing, decoding
+    for position in np.flatnonzero(order < 0).tolist():
+        near = order[max(position - reach, 0) : position + reach + 2]
+        if bool((near >= 0).any()):
+            table.gaps.add(int(near[near >= 0].min()))
 
 
 def _table_with_hashes(path: str, threads: int) -> PacketTable:
@@ -173,10 +190,25 @@ def _shows_as_it_decodes(stretch: Stretch) -> bool:
     return came == sorted(came)
 
 
-def _order_by_decoding(stretch: Stretch) -> npt.NDArray[np.int64]:
-    """Let the decoder say in which order frames are shown, where the file does not."""
-    _, came, _ = _decode_plainly(stretch, lambda fed, came: False)
-    return np.array(came, np.int64)
+def _order_by_decoding(stretch: Stretch, table: PacketTable) -> tuple[npt.NDArray[np.int64], dict[int, str]]:
+    """Let the decoder say in which order frames are shown, where the file does not.
+
+    Where it meets damage it gives no picture, and nobody knows in which place that would have been: so nobody knows it of
+    those around it either, up to the next key frame.
+    """
+    _, came, damaged = _decode_plainly(stretch, lambda fed, came: False)
+    order = np.array(came, np.int64)
+    if not damaged:
+        return order, {}
+    lost = np.setdiff1d(np.flatnonzero(table.shown), order)
+    order = np.insert(order, [int((order < place).sum()) for place in lost.tolist()], lost)
+    keys = np.flatnonzero(table.key)
+    faults = {}
+    for place in lost.tolist():
+        after = keys[keys > place]
+        for near in range(max(place - _REORDERED, 0), int(after[0]) if len(after) else len(table)):
+            faults[near] = "the decoder gives no picture for it, or for one near it"
+    return order, faults
 
 
 def _lost_at_start(stretch: Stretch, table: PacketTable) -> set[int]:

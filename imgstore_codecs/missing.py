@@ -50,21 +50,23 @@ def order_with_holes(table: PacketTable, count: int) -> Ints | None:
     order = table.order
     assert order is not None
     holes = holes_in(table)
-    if not len(holes):
-        return order
-    times = table.pts[order]
-    intervals = np.diff(times)
+    intervals = np.diff(table.pts[order])
     usual = float(np.median(intervals)) if len(intervals) else 0.0
     if usual <= 0:
-        return None
+        return None if len(holes) else order
     steps = np.maximum(np.rint(intervals / usual), 1).astype(np.int64)
-    between = np.minimum(order[:-1], order[1:])
-    at_hole = np.abs(between[:, np.newaxis] + 1 - holes).min(axis=1) <= _REORDERED
     uneven = np.abs(intervals - steps * usual) > 0.3 * usual
-    if np.count_nonzero(uneven) > 0.1 * len(uneven) or bool((uneven & at_hole).any()):
-        return None
+    is_even = np.count_nonzero(uneven) <= 0.1 * len(uneven)
+    at_hole = np.zeros(len(intervals), np.bool_)
+    if len(holes):
+        between = np.minimum(order[:-1], order[1:]) + 1
+        at_hole = np.abs(between[:, np.newaxis] - holes).min(axis=1) <= _REORDERED
+    elif is_even and (steps - 1).sum() == count - len(order):
+        at_hole[:] = True  # bytes that are not there any more leave no hole, but these times cannot mean anything else
+    else:
+        return order
     missing = np.where(at_hole, steps - 1, 0)
-    if not missing.sum() or missing.sum() > count - len(order):
+    if not is_even or bool((uneven & at_hole).any()) or not 0 < missing.sum() <= count - len(order):
         return None
     positions = np.arange(len(order)) + np.concatenate(([0], np.cumsum(missing)))
     found = np.full(positions[-1] + 1, -1, np.int64)
