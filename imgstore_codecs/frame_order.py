@@ -92,11 +92,12 @@ def find_frames(
         else:
             order = table.order
             assert order is not None
+            # an index lists all there are
             if not table.from_index and bool(np.any(np.diff(order) < 0)) and ends_early(path):
                 # what is missing at the end may have been shown between the last ones
                 for place in order[-max(1, reorder_depth(stretch.context)) :].tolist():
                     faults[place] = "the file ends early, so that nobody knows which frame this is"
-            if frame_count is not None and 0 < len(order) < frame_count:
+            if not table.from_index and frame_count is not None and 0 < len(order) < frame_count:
                 faults |= _make_up_for_holes(table, frame_count)
         stretch.use(table)
     except BaseException:

@@ -136,7 +136,9 @@ def test_a_repair_that_is_interrupted_before_the_index_is_written(
         warnings.simplefilter("ignore")
         assert read_frames(path) == before
     done = mend(path)
-    assert {action.kind for action in done} <= {"index", "cache", "lock"}
+    # where the process was killed between two chunks, both were unfinished, and only the first had been begun
+    first = min(action.chunk for action in done if action.kind == "index" and action.chunk is not None)
+    assert {action.kind for action in done if action.chunk in (None, first)} <= {"index", "cache", "lock"}
     assert read_frames(path) == before
     assert verify_store(path, deep=True) == []
 
@@ -314,7 +316,7 @@ def test_whole_samples_need_nothing(samples: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("fmt", EXTENSIONS)
 @pytest.mark.parametrize("kept", [0.6, 0.97])
 def test_a_video_that_ends_early_is_cut_after_its_last_good_frame(tmp_path: Path, fmt: str, kept: float) -> None:
-    """What is whole is kept with its numbers; an mp4, whose index stands at its end, may be lost as a whole."""
+    """What is whole is kept with its numbers, also of an mp4, whose index stands at its end."""
     path = tmp_path / "s"
     with imgstore.new_for_format(fmt, path, imgshape=SHAPE, chunksize=100) as store:
         for k in range(230):
@@ -329,10 +331,7 @@ def test_a_video_that_ends_early_is_cut_after_its_last_good_frame(tmp_path: Path
     assert (aside / video.name).read_bytes() == damaged
     with imgstore.new_for_filename(path) as store:
         count = store.frame_count
-        if fmt == "avc1/mp4":
-            assert count == 130 and not video.exists()
-        else:
-            assert 130 + 100 * kept - 30 <= count <= (230 if kept > 0.9 else 229)
+        assert 130 + 100 * kept - 40 <= count <= (230 if kept > 0.9 else 229)
         for img, (number, seconds) in store:
             assert number == 7 * (seconds - 1000)
             assert shown_number(img) == number // 7
