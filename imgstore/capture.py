@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -126,7 +127,7 @@ class VideoCapture:
     def set(self, propId: int, value: float) -> bool:  # noqa: N803 - OpenCV's
         """Go to a position, a time or a part of the store; return whether that can be done."""
         store = self._store
-        if store is None or not store.frame_count or value != value:
+        if store is None or not store.frame_count or not math.isfinite(value):
             return False
         last = store.frame_count
         if propId == _POS_FRAMES:

@@ -310,6 +310,8 @@ class ChunkFrames:
             self._crew.finish()
         finally:
             self._stop_crew()
+        for reader in list(self._open.values())[:-1]:  # one chunk at a time keeps what its codec decodes with
+            reader.idle()
 
     def _stop_crew(self) -> None:
         if self._crew is not None:

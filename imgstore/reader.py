@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 import weakref
@@ -354,6 +355,8 @@ class Reader:
 
     def close(self) -> None:
         """Stop reading ahead and close every file."""
+        if sys.is_finalizing():
+            return  # all other threads stand still by then, wherever they are, and may be in a decoder
         with self._lock:
             self._after_fork()
             self._stop_ahead()

@@ -247,10 +247,11 @@ class ImgStore(LegacyNames):
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape of the frames: ``(h, w)`` or ``(h, w, 3)``; of decoded frames where they are decoded when read."""
-        if self._reader is None:
+        if self._mode != "r":
             return self._given_shape
-        if self._reader.encoding:
-            return decode_to_bgr(np.zeros(self._meta.imgshape, self._meta.imgdtype), self._reader.encoding).shape
+        encoding = self._meta.encoding if self._reader is None else self._reader.encoding
+        if encoding:
+            return decode_to_bgr(np.zeros(self._meta.imgshape, self._meta.imgdtype), encoding).shape
         return self._meta.imgshape
 
     @property

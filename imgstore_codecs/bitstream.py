@@ -2,8 +2,7 @@
 
 The key-frame flags of containers promise less than exact seeking needs: encoders flag open groups of pictures and the
 points of a periodic intra refresh too. So the packets themselves are asked, by the syntax in ITU-T H.264 (7.3, D.1.8),
-ITU-T H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8), RFC 9043 (FFV1) and ISO/IEC 14496-2
-(MPEG-4 part 2).
+ITU-T H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8), RFC 9043 (FFV1) and ITU-T H.262 (MPEG-2).
 """
 
 from __future__ import annotations
@@ -105,13 +104,11 @@ def is_unreferenced(codec: str, extradata: bytes | None, data: memoryview) -> bo
             and any(kind < 16 for kind in kinds)
             and all((kind < 16 and not kind & 1) or kind in (35, 38, 39, 40) for kind in kinds)
         )
-    if codec in ("mpeg4", "mpeg2video", "mpeg1video"):
-        # VOP or picture start code, then the coding type
-        start = b"\x00\x00\x01\xb6" if codec == "mpeg4" else b"\x00\x00\x01\x00"
-        at = bytes(data[:4096]).find(start) + 4
-        if at < 4 or at + 1 >= len(data):
-            return False
-        return data[at] >> 6 == 2 if codec == "mpeg4" else data[at + 1] >> 3 & 7 == 3
+    # not of MPEG-4 part 2: where it is interlaced, what FFmpeg makes of a picture depends on those left out before it
+    if codec in ("mpeg2video", "mpeg1video"):
+        # picture start code, then the coding type
+        at = bytes(data[:4096]).find(b"\x00\x00\x01\x00") + 4
+        return at >= 4 and at + 1 < len(data) and data[at + 1] >> 3 & 7 == 3
     return codec in INTRA_CODECS
 
 
@@ -124,7 +121,8 @@ def decodes_in_one_piece(codec: str, extradata: bytes | None, data: memoryview) 
     """Whether a packet's picture cannot be shared out to several threads, as it has no more than one slice."""
     if codec == "h264":
         return sum(nal[0] & 31 in (1, 5) for nal in nal_units(data, length_size(extradata, 4))) <= 1
-    return codec in ("hevc", "mjpeg", "mpeg4")
+    # not MPEG-4 part 2: interlaced, FFmpeg decodes it wrongly where it decodes several pictures at a time
+    return codec in ("hevc", "mjpeg")
 
 
 def _seek_point_h264(extradata: bytes | None, data: memoryview) -> SeekPoint:

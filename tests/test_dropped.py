@@ -95,3 +95,43 @@ def test_circles_of_references(tmp_path: Path, fmt: str, what: str, how: str) ->
     path = write_store(tmp_path / "s", fmt, FRAMES, chunksize=FRAMES // 2)
     run = subprocess.run([sys.executable, "-c", PROGRAM, path, what, how], capture_output=True, text=True, timeout=120)
     assert (run.returncode, run.stdout, run.stderr) == (0, "fine\n", "")
+
+
+ENDINGS = {
+    "a capture that nobody releases": "c = imgstore.VideoCapture(path)\nfor _ in range(20): c.read()",
+    "an object that closes a store": """
+class Tracker:
+    def __init__(self):
+        self.store = imgstore.new_for_filename(path)
+    def __del__(self):
+        self.store.close()
+tracker = Tracker()
+for _ in range(20): tracker.store.get_next_image()
+""",
+    "a generator": """
+def frames():
+    with imgstore.new_for_filename(path) as store:
+        yield from store
+iterator = frames()
+for _ in range(20): next(iterator)
+""",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("fmt", ["avc1/mp4", "mjpeg/avi"])
+def test_a_process_ends_while_something_reads_ahead(tmp_path: Path, fmt: str, ending: str) -> None:
+    """Threads stand still by then, and whoever waits for one waits for ever."""
+    path = write_store(tmp_path / "s", fmt, 300, chunksize=300)
+    program = f"import imgstore\npath = {str(path)!r}\n{ENDINGS[ending]}"
+    for _ in range(3):
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_closed_store_can_be_shown(tmp_path: Path) -> None:
+    store = imgstore.new_for_filename(write_store(tmp_path / "s", "npy", 5))
+    shape = store.image_shape
+    store.close()
+    assert store.image_shape == shape
+    assert "closed" in repr(store)
