@@ -62,7 +62,7 @@ def order_with_holes(table: PacketTable, count: int) -> Ints | None:
     if len(holes):
         between = np.minimum(order[:-1], order[1:]) + 1
         at_hole = np.abs(between[:, np.newaxis] - holes).min(axis=1) <= _REORDERED
-    elif is_even and (steps - 1).sum() == count - len(order):
+    elif not uneven.any() and (steps - 1).sum() == count - len(order):
         at_hole[:] = True  # bytes that are not there any more leave no hole, but these times cannot mean anything else
     else:
         return order

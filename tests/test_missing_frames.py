@@ -127,3 +127,15 @@ def test_a_copy_that_was_not_completed(tmp_path: Path, fmt: str, share: float) -
             came.append(k)
     assert came == list(range(len(came)))
     assert len(came) > 0.3 * share * FRAMES
+
+
+def test_uneven_times_without_a_hole_leave_all_frames_where_they_are(tmp_path: Path) -> None:
+    """As many steps are left out as frames are missing, but one interval fits none: it was the end that was lost."""
+    count = FRAMES - 2
+    times = [40 * k + (80 if k > 30 else 0) + (19 if k > 45 else 0) for k in range(count)]
+    file = insert(tmp_path, "mjpeg.mkv")
+    shorter = tmp_path / "shorter.mkv"
+    codec, usual = KINDS["mjpeg.mkv"]
+    encode(shorter, range(count), codec, pts=times, time_base=Fraction(1, 1000), **usual)  # type: ignore[arg-type]
+    file.write_bytes(shorter.read_bytes())
+    assert read(tmp_path, list(range(FRAMES))) == set(range(count))
