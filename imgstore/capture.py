@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,16 +33,29 @@ class VideoCapture:
     ----------
     path : path-like, optional
         A store's directory or its ``metadata.yaml``.
+    apiPreference, params
+        OpenCV's, not used.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, apiPreference: int = 0):  # noqa: N803 - OpenCV's
-        self._store: ImgStore | None = None
+    _store: ImgStore | None = None
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        apiPreference: int = 0,  # noqa: N803 - OpenCV's
+        params: Sequence[int] = (),
+    ):
         self._next = 0  # position of the frame that `grab` takes
         self._grabbed: int | None = None
         if path is not None:
             self.open(path)
 
-    def open(self, path: str | os.PathLike[str], apiPreference: int = 0) -> bool:  # noqa: N803 - OpenCV's
+    def open(
+        self,
+        path: str | os.PathLike[str],
+        apiPreference: int = 0,  # noqa: N803 - OpenCV's
+        params: Sequence[int] = (),
+    ) -> bool:
         """Open a store; return whether that worked."""
         self.release()
         try:
@@ -85,7 +99,7 @@ class VideoCapture:
             img = self._store.get_image(None, frame_index=self._grabbed)[0]
         except ImgStoreError:
             return False, None
-        if img.ndim == 2:
+        if img.shape[2:] != (3,):
             from imgstore.color import ensure_color
 
             img = ensure_color(img)
@@ -118,11 +132,12 @@ class VideoCapture:
         return 0.0
 
     def _milliseconds(self, store: ImgStore) -> float:
-        """Return the time of the frame that was grabbed last, from the first frame on."""
-        if self._grabbed is None or not store.frame_count:
+        """Return the time of the frame that was grabbed last, or that was gone to, from the first frame on."""
+        if not store.frame_count:
             return 0.0
         index = store._readable.index
-        return (index.frame(self._grabbed)[1] - index.frame(0)[1]) * 1000
+        position = min(self._next, store.frame_count - 1) if self._grabbed is None else self._grabbed
+        return (index.frame(position)[1] - index.frame(0)[1]) * 1000
 
     def set(self, propId: int, value: float) -> bool:  # noqa: N803 - OpenCV's
         """Go to a position, a time or a part of the store; return whether that can be done."""
@@ -136,7 +151,10 @@ class VideoCapture:
             position = int(round(value * last))
         elif propId == _POS_MSEC:
             index = store._readable.index
-            position = index.find_nearest("frame_time", index.frame(0)[1] + value / 1000)
+            time = index.frame(0)[1] + value / 1000
+            position = index.find_nearest("frame_time", time)
+            if time > index.frame(last - 1)[1] + 0.5 / store.fps:
+                position = last
         else:
             return False
         self._next = min(max(position, 0), last)

@@ -66,6 +66,28 @@ def test_positions(path: str) -> None:
     assert capture.set(cv2.CAP_PROP_POS_FRAMES, 1000) and capture.read() == (False, None)
 
 
+def test_times(path: str) -> None:
+    import cv2
+
+    capture = imgstore.VideoCapture(path, cv2.CAP_FFMPEG, ())
+    assert capture.set(cv2.CAP_PROP_POS_FRAMES, 20) and capture.get(cv2.CAP_PROP_POS_MSEC) == pytest.approx(10000)
+    assert capture.set(cv2.CAP_PROP_POS_MSEC, 12100) and shown_number(capture.read()[1]) == 124
+    assert capture.set(cv2.CAP_PROP_POS_MSEC, 12400) and capture.read() == (False, None)
+    assert capture.set(cv2.CAP_PROP_POS_MSEC, -5) and shown_number(capture.read()[1]) == 100
+
+
+def test_one_channel_is_made_bgr(tmp_path: Path) -> None:
+    with imgstore.new_for_format("npy", tmp_path / "s", imgshape=(*SHAPE, 1), chunksize=2) as store:
+        store.add_image(np.full((*SHAPE, 1), 9, np.uint8), 0, 0.0)
+    ok, img = imgstore.VideoCapture(tmp_path / "s").read()
+    assert ok and img is not None and img.shape == (*SHAPE, 3) and (img == 9).all()
+
+
+def test_wrong_arguments_leave_nothing_behind() -> None:
+    with pytest.raises(TypeError):
+        imgstore.VideoCapture(nonsense=1)  # type: ignore[call-arg]
+
+
 def test_no_store(tmp_path: Path) -> None:
     capture = imgstore.VideoCapture(tmp_path / "nothing")
     assert not capture.isOpened() and capture.get(7) == 0 and not capture.set(1, 3)
