@@ -101,7 +101,7 @@ class PictureConverter:
         self._spec = spec
         self._height, self._width = spec.shape[:2]
         self._own_chroma = all(size % 2 == 0 and size >= _SMALLEST for size in spec.shape[:2])
-        self._centered: dict[tuple[str, int, int], bool | None] = {}  # by format, matrix and range, see `_is_centered`
+        self._centered: dict[tuple[str, int, int, bool], bool | None] = {}  # see `_is_centered`
         self._swscale = VideoReformatter()
         self._accurate = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
         self._threads = min(4, os.cpu_count() or 1)
@@ -170,7 +170,7 @@ class PictureConverter:
             cv2.cvtColor(self._plane(picture, 0, np.uint8), cv2.COLOR_GRAY2BGR, dst=out)
         elif name in ("bgr24", "bgr0", "bgra"):
             out[:] = self._plane(picture, 0, np.uint8, channels=3 if name == "bgr24" else 4)[..., :3]
-        elif name == "gbrp":
+        elif name in ("gbrp", "gbrap"):
             self._merge(picture, out)
         else:
             # planar RGB comes out of swscale four times as fast as packed, and the same
@@ -182,7 +182,7 @@ class PictureConverter:
         Decoders know it, by their standard or from the video, and PyAV does not tell. So a small picture of the same
         kind is converted by swscale and in both ways. None: neither way gives what swscale does.
         """
-        key = picture.format.name, int(picture.colorspace), int(picture.color_range)
+        key = picture.format.name, int(picture.colorspace), int(picture.color_range), picture.interlaced_frame
         if key not in self._centered:
             self._centered[key] = None
             if picture.colorspace in _WEIGHTS:
@@ -219,7 +219,7 @@ class PictureConverter:
             )
         if not self._spec.color:
             self._gray(picture, out)
-        elif picture.format.name == "gbrp16le":
+        elif picture.format.name in ("gbrp16le", "gbrap16le"):
             self._merge(picture, out)
         else:
             self._by_swscale(picture, "gbrp16le", out)
@@ -233,11 +233,14 @@ class PictureConverter:
 
     def _by_swscale(self, picture: VideoFrame, name: str, out: Frame) -> None:
         """Convert at full accuracy, to full range."""
+        import av
         from av.video.reformatter import ColorRange
 
-        converted = self._swscale.reformat(
-            picture, format=name, interpolation=self._accurate, dst_color_range=ColorRange.JPEG, threads=self._threads
-        )
+        how = {"interpolation": self._accurate, "dst_color_range": ColorRange.JPEG, "threads": self._threads}
+        try:
+            converted = self._swscale.reformat(picture, format=name, **how)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise FrameDecodeError(f"{picture.format.name} cannot be converted to {name}: {error}") from error
         if self._spec.color:
             self._merge(converted, out)
         else:

@@ -79,7 +79,9 @@ def test_color_of_every_size(name: str, color_range: str, height: int, width: in
 
 @pytest.mark.parametrize("color_range", ["limited", "full"])
 @pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "nv12"])
-@given(st.integers(6, 40), st.integers(6, 80), st.sampled_from(list(MATRICES)), st.booleans(), st.integers(0, 2**32 - 1))
+@given(
+    st.integers(6, 40), st.integers(6, 80), st.sampled_from(list(MATRICES)), st.booleans(), st.integers(0, 2**32 - 1)
+)
 def test_colors_at_their_extremes(
     name: str, color_range: str, height: int, width: int, matrix: str, steps: bool, seed: int
 ) -> None:
@@ -312,3 +314,32 @@ def test_large_pictures_are_the_same_in_parts(name: str, height: int) -> None:
     beside = SideBySide("beside-test")
     np.testing.assert_array_equal(convert(picture, beside=beside), convert(picture))
     beside.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("gbrp", "u1"), ("gbrap", "u1"), ("gbrp16le", "<u2"), ("gbrap16le", "<u2")]
+)
+def test_planes_of_rgb_are_interleaved_as_they_are(name: str, dtype: str) -> None:
+    """With a fourth plane as well, of whose last rows swscale makes nothing."""
+    picture = av.VideoFrame(160, 96, name)
+    rng = np.random.default_rng(3)
+    planes = []
+    for plane in picture.planes:
+        samples = np.frombuffer(memoryview(plane), dtype).reshape(96, -1)
+        samples[:] = rng.integers(0, 1 << 8 * samples.itemsize, samples.shape)
+        planes.append(samples[:, :160])
+    img = PictureConverter(FrameSpec((96, 160, 3), np.dtype(dtype).newbyteorder("=")))(picture)
+    np.testing.assert_array_equal(img, np.dstack([planes[1], planes[0], planes[2]]))
+
+
+def test_a_matrix_that_swscale_does_not_know_is_an_error_of_each_frame(tmp_path: Path) -> None:
+    path = tmp_path / "ycgco.mp4"
+    encode(path, range(5), options={"x264-params": "colormatrix=YCgCo"})
+    reader = VideoReader(str(path), FrameSpec((HEIGHT, WIDTH, 3), np.dtype(np.uint8)), {})
+    for read in (
+        lambda: reader.read(2),
+        lambda: reader.read_many([2, 3], list(np.empty((2, HEIGHT, WIDTH, 3), np.uint8))),
+    ):
+        with pytest.raises(FrameDecodeError, match="frame 2"):
+            read()
+    reader.close()
