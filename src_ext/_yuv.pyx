@@ -43,6 +43,10 @@ cdef extern from "yuv_rows.h" nogil:
     void yuv_to_bgr_row "imgstore_yuv_to_bgr_row" (
         const uint8_t*, const int16_t*, const int16_t*, uint8_t*, ptrdiff_t, const Factors*
     )
+    void yuv_to_bgr_pair "imgstore_yuv_to_bgr_pair" (
+        const uint8_t*[2], const int16_t*[4], const int16_t*[4], ptrdiff_t, uint8_t*[2], ptrdiff_t, const Factors*,
+        int16_t*, int16_t*
+    )
     void bgr_to_yuv_rows "imgstore_bgr_to_yuv_rows" (
         const uint8_t*[2], uint8_t*[2], uint8_t*, uint8_t*, ptrdiff_t, const BackFactors*
     )
@@ -131,12 +135,26 @@ def yuv_to_bgr(
         raise MemoryError
     _begin(&u, &cb[0, 0], cb.strides[0], rows, room, room + columns + 2 * MARGIN, width)
     _begin(&v, &cr[0, 0], cr.strides[0], rows, room, u.out + width, width)
+    cdef const int16_t* cb_rows[_HELD]
+    cdef const int16_t* cr_rows[_HELD]
+    cdef const uint8_t* levels[2]
+    cdef uint8_t* pixels[2]
     with nogil:
-        for row in range(first, stop):
-            yuv_to_bgr_row(
-                &luma[row, 0], _chroma(&u, row, halved, centered), _chroma(&v, row, halved, centered), &out[row, 0, 0],
-                width, &factors,
-            )
+        row = first
+        while row < stop:
+            if halved and row % 2 and row + 1 < stop:
+                _rows_around(&u, row, centered, cb_rows)
+                _rows_around(&v, row, centered, cr_rows)
+                levels[0], levels[1] = &luma[row, 0], &luma[row + 1, 0]
+                pixels[0], pixels[1] = &out[row, 0, 0], &out[row + 1, 0, 0]
+                yuv_to_bgr_pair(levels, cb_rows, cr_rows, row, pixels, width, &factors, u.out, v.out)
+                row += 2
+            else:
+                yuv_to_bgr_row(
+                    &luma[row, 0], _chroma(&u, row, halved, centered), _chroma(&v, row, halved, centered),
+                    &out[row, 0, 0], width, &factors,
+                )
+                row += 1
         free(room)
 
 
@@ -169,14 +187,18 @@ cdef void _begin(
 cdef const int16_t* _chroma(Chroma* c, ptrdiff_t row, bint halved, bint centered) noexcept nogil:
     """Return the chroma at a row of luma."""
     cdef const int16_t* rows[_HELD]
-    cdef ptrdiff_t k, first
     if not halved:
         return _chroma_row(c, row, centered)
-    first = first_sample(row)
-    for k in range(_HELD):
-        rows[k] = _chroma_row(c, min(max(first + k, 0), c.rows - 1), centered)
+    _rows_around(c, row, centered, rows)
     chroma_between_rows(rows, row, c.out, c.width)
     return c.out
+
+
+cdef void _rows_around(Chroma* c, ptrdiff_t row, bint centered, const int16_t** rows) noexcept nogil:
+    """Find the rows of samples between which a row of luma is."""
+    cdef ptrdiff_t k, first = first_sample(row)
+    for k in range(_HELD):
+        rows[k] = _chroma_row(c, min(max(first + k, 0), c.rows - 1), centered)
 
 
 cdef const int16_t* _chroma_row(Chroma* c, ptrdiff_t row, bint centered) noexcept nogil:
