@@ -278,6 +278,13 @@ class ChunkReader(ABC):
         written; None where the codec does not know."""
         return None
 
+    def frame_checksums(self) -> Sequence[int]:
+        """Return the XXH3-64 of each frame's bytes as the file has them, for a file that was made elsewhere.
+
+        `ChunkCodec.open_reader` is given them from then on. Empty where the codec does not know them all.
+        """
+        return ()
+
     @property
     def reads_ahead(self) -> bool:
         """Whether reading in order gains from decoding ahead in the background."""
@@ -318,8 +325,9 @@ class ChunkCodec(Codec):
         options : mapping
             ``seek`` (bool): False when the file may only be decoded forward. ``threads`` (int): 0 for as many as
             there are cores. ``cache_size`` (int): bytes that decoded frames may take. ``checksums`` (ndarray of uint64
-            or None): XXH3-64 of each frame's `ChunkWriter.packet`, in the order of positions; a frame whose bytes are
-            others, or which depends on such a one, must be an error. A codec that never gave a packet is given None.
+            or None): XXH3-64 of each frame's `ChunkWriter.packet`, or `ChunkReader.frame_checksums`, in the order of positions;
+            a frame whose bytes are others, or which depends on such a one, must be an error. A codec that gave neither is
+            given None.
             ``frame_count`` (int or None): how many frames the chunk's index lists; where the file holds fewer, no frame may
             be taken for another that is missing.
 

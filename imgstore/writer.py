@@ -385,14 +385,16 @@ class Writer:
                 )
         chunk.closed = True
 
-    def _count_frames(self, path: str) -> int:
+    def _look_at(self, path: str) -> tuple[int, dict[str, npt.NDArray[Any]]]:
+        """Return how many frames a video holds, and what the index of a chunk says of their checksums."""
         assert isinstance(self._entry.codec, ChunkCodec)
         try:
             reader = self._entry.codec.open_reader(path, self._entry.format, self._conformer.stored, {})
         except Exception as error:
             raise ChunkError(f"{path}: cannot be opened as a chunk: {error}") from error
         try:
-            return reader.frame_count
+            hashes = reader.frame_checksums()
+            return reader.frame_count, frame_arrays(hashes, reader.description if hashes else None)
         finally:
             reader.close()
 
@@ -414,7 +416,7 @@ class Writer:
         extension = os.path.splitext(video_path)[1]
         if extension != self._extension:
             raise ArgumentError(f"{video_path}: a chunk of this store must be a {self._extension} file")
-        held = self._count_frames(video_path)
+        held, of_frames = self._look_at(video_path)
         if held != len(numbers):
             raise ChunkError(f"{video_path}: holds {held} frames, but {len(numbers)} frame numbers were given")
         self._finish_chunk()
@@ -427,7 +429,7 @@ class Writer:
             sync_file(path)
             files = video_checksums(path)
             arrays = np.array(numbers, np.int64), np.array(times, np.float64)
-            checksums = checksum_arrays(*files) | place_arrays(self._root, number)
+            checksums = checksum_arrays(*files) | of_frames | place_arrays(self._root, number)
             write_chunk_index(chunk_base(self._root, number, extension), *arrays, checksums)
         except OSError as error:
             raise self._write_error(path, error) from error

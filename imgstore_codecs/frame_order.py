@@ -11,20 +11,20 @@ import numpy.typing as npt
 from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint
 from imgstore_codecs.h264_parameters import reorder_depth
 from imgstore_codecs.missing import frames_behind_holes, holes_in, order_with_holes
-from imgstore_codecs.packets import PacketTable, ends_early, table_by_demuxing, table_from_index
+from imgstore_codecs.packets import MOST_REORDERED, PacketTable, ends_early, table_by_demuxing, table_from_index
 from imgstore_codecs.stretch import Stretch
 
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-__all__ = ["find_frames"]
+__all__ = ["find_frames", "frame_checksums"]
+
+# Codecs, by FFmpeg's name, whose packets no parser takes apart
+_AS_STORED = frozenset(["h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "ffv1", "mjpeg"])
 
 # Packets whose order is looked at where it is in doubt
 _TRIAL = 64
-
-# How far from its place in the order of decoding a frame may be shown
-_REORDERED = 16
 
 
 def find_frames(
@@ -39,7 +39,7 @@ def find_frames(
     threads : int
         For decoding; 0: as many as there are cores.
     checksums : numpy.ndarray of uint64, optional
-        XXH3-64 of the packet of each frame as they were written, in the order of both decoding and presentation.
+        XXH3-64 of the packet of each frame as they were, in the order of presentation.
     frame_count : int, optional
         How many frames the file should hold.
 
@@ -88,7 +88,11 @@ def find_frames(
         if checksums is not None:
             if table.hashes is None and not table.fits(len(checksums)):
                 table = _table_with_hashes(path, threads)
+                if table.order is None:
+                    table.order = np.flatnonzero(table.shown)
             table.expect(checksums)
+            assert table.order is not None
+            _note_gaps(table, table.order)
         else:
             order = table.order
             assert order is not None
@@ -121,7 +125,9 @@ def _make_up_for_holes(table: PacketTable, frame_count: int) -> dict[int, str]:
 def _note_gaps(table: PacketTable, order: npt.NDArray[np.int64]) -> None:
     """Note where what is decoded next may refer to a frame that is missing."""
     there = order[order >= 0]
-    reach = int(np.abs(np.argsort(there) - np.arange(len(there))).max(initial=0))  # between the orders of showing, decoding
+    reach = int(
+        np.abs(np.argsort(there) - np.arange(len(there))).max(initial=0)
+    )  # between the orders of showing, decoding
     for position in np.flatnonzero(order < 0).tolist():
         near = order[max(position - reach, 0) : position + reach + 2]
         if bool((near >= 0).any()):
@@ -134,6 +140,22 @@ def _table_with_hashes(path: str, threads: int) -> PacketTable:
         return table_by_demuxing(stretch.container, stretch.stream, stretch.packets)
     finally:
         stretch.close()
+
+
+def frame_checksums(path: str, threads: int, table: PacketTable, container: str, codec: str) -> list[int]:
+    """Return the XXH3-64 of each frame's packet, as `find_frames` takes them.
+
+    None where some frame's packet is not there, or where FFmpeg does not hand on packets as the file has them, so that
+    another version might make others of them.
+    """
+    stored = {"mov", "matroska", "avi"} if codec == "mjpeg" else {"mov", "matroska"}
+    assert table.order is not None
+    if codec not in _AS_STORED or stored.isdisjoint(container.split(",")) or not bool((table.order >= 0).all()):
+        return []
+    read = table if table.hashes is not None else _table_with_hashes(path, threads)
+    if read.hashes is None or not np.array_equal(read.size, table.size):
+        return []
+    return [read.hashes[place] for place in table.order.tolist()]
 
 
 def _reopen(stretch: Stretch, path: str, threads: int) -> Stretch:
@@ -207,7 +229,7 @@ def _order_by_decoding(stretch: Stretch, table: PacketTable) -> tuple[npt.NDArra
     faults = {}
     for place in lost.tolist():
         after = keys[keys > place]
-        for near in range(max(place - _REORDERED, 0), int(after[0]) if len(after) else len(table)):
+        for near in range(max(place - MOST_REORDERED, 0), int(after[0]) if len(after) else len(table)):
             faults[near] = "the decoder gives no picture for it, or for one near it"
     return order, faults
 

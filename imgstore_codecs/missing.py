@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from imgstore_codecs.packets import PacketTable
+from imgstore_codecs.packets import MOST_REORDERED, PacketTable
 
 __all__ = ["frames_behind_holes", "holes_in", "order_with_holes"]
 
@@ -18,9 +18,6 @@ Ints = npt.NDArray[np.int64]
 
 # Bytes between two packets that their heads, and what else there is in a container, do not explain
 _HOLE = 100
-
-# How far from its place in the order of decoding a frame may be shown
-_REORDERED = 16
 
 
 def holes_in(table: PacketTable) -> Ints:
@@ -61,7 +58,7 @@ def order_with_holes(table: PacketTable, count: int) -> Ints | None:
     at_hole = np.zeros(len(intervals), np.bool_)
     if len(holes):
         between = np.minimum(order[:-1], order[1:]) + 1
-        at_hole = np.abs(between[:, np.newaxis] - holes).min(axis=1) <= _REORDERED
+        at_hole = np.abs(between[:, np.newaxis] - holes).min(axis=1) <= MOST_REORDERED
     elif not uneven.any() and (steps - 1).sum() == count - len(order):
         at_hole[:] = True  # bytes that are not there any more leave no hole, but these times cannot mean anything else
     else:

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-__all__ = ["NO_TIME", "PacketTable", "ends_early", "packets_from", "table_by_demuxing", "table_from_index"]
+__all__ = [
+    "MOST_REORDERED",
+    "NO_TIME",
+    "UNCHECKED",
+    "PacketTable",
+    "ends_early",
+    "packets_from",
+    "table_by_demuxing",
+    "table_from_index",
+]
 
 Ints = npt.NDArray[np.int64]
 
@@ -31,8 +40,10 @@ NO_TIME = np.iinfo(np.int64).min
 # Containers that hold no presentation times: what FFmpeg makes up for them is not always the order of presentation.
 _FORMATS_WITHOUT_PTS = frozenset(["avi", "h264", "hevc", "m4v", "mpegvideo", "ivf", "h263", "obu"])
 
-_DISCARD = 1
-_SHOWN = 2
+# How far from its place in the order of decoding a frame may be shown, in any codec
+MOST_REORDERED = 16
+
+UNCHECKED = -1
 
 
 @dataclass
@@ -61,7 +72,8 @@ class PacketTable:
     hashes : list of int, optional
         XXH3-64 of the packets' bytes, where they have been read.
     expected : list of int or None, optional
-        XXH3-64 that the packets' bytes must have, where that is known; None for one that does not belong here.
+        XXH3-64 that the packets' bytes must have; `UNCHECKED` where that is not known, None for one that does not belong
+        here.
     gaps : set of int
         Packets before which others are missing.
     """
@@ -112,35 +124,38 @@ class PacketTable:
         return len(self) * (4 * 8 + 2 + 2 * 8 + 2 * 40 + 128)
 
     def fits(self, count: int) -> bool:
-        """Whether there are so many packets, each with a frame, shown in the order of decoding."""
-        return self.order is not None and np.array_equal(self.order, np.arange(count)) and len(self) == count
+        """Whether it has so many frames, and a packet of each."""
+        return self.order is not None and len(self.order) == count and bool((self.order >= 0).all())
 
     def expect(self, checksums: npt.NDArray[np.uint64]) -> None:
-        """Take the checksums of the frames that were written, in the order of both decoding and presentation.
+        """Take the checksums of the frames as they were, in the order of presentation.
 
-        Where the file does not hold as many packets, they tell which frame a packet is, as far as packets are what was
-        written.
+        Where the file does not hold as many, they tell which frame a packet is, as far as packets are as they were.
         """
+        assert self.order is not None
         wanted: list[int] = checksums.tolist()
+        places: list[int] = self.order[self.order >= 0].tolist()
+        self.expected = [UNCHECKED] * len(self)
         if self.fits(len(wanted)):
-            self.expected = list(wanted)
+            for place, wanted_hash in zip(places, wanted, strict=True):
+                self.expected[place] = wanted_hash
             return
         assert self.hashes is not None
         positions: dict[int, list[int]] = {}
         for position, wanted_hash in enumerate(wanted):
             positions.setdefault(wanted_hash, []).append(position)
         self.order = np.full(len(wanted), -1, np.int64)
-        self.expected = [None] * len(self)
         cursor = 0
-        for place, found in enumerate(self.hashes):
+        for place in places:
+            found = self.hashes[place]
             candidates = positions.get(found, [])
             at = bisect.bisect_left(candidates, cursor)
-            if at < len(candidates):
-                self.order[candidates[at]] = place
-                self.expected[place] = found
-                if candidates[at] > cursor:
-                    self.gaps.add(place)
-                cursor = candidates[at] + 1
+            if at == len(candidates):
+                self.expected[place] = None
+                continue
+            self.order[candidates[at]] = place
+            self.expected[place] = found
+            cursor = candidates[at] + 1
         self.order = self.order[:cursor]
 
 
@@ -210,6 +225,8 @@ def _order_by_pts(format_name: str, pts: Ints, shown: npt.NDArray[np.bool_], reo
         return None
     if bool((np.diff(pts[order]) == 0).any()):
         return None if reorders else frames
+    if len(order) and int(np.abs(np.argsort(order) - np.arange(len(order))).max()) > MOST_REORDERED:
+        return None  # the clock has jumped
     return order
 
 

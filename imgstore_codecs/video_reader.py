@@ -13,7 +13,7 @@ import numpy.typing as npt
 from imgstore.codec import ChunkReader, FrameSpec
 from imgstore.errors import FrameDecodeError
 from imgstore_codecs.ahead import Ahead
-from imgstore_codecs.frame_order import find_frames
+from imgstore_codecs.frame_order import find_frames, frame_checksums
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.seeker import Seeker
@@ -107,6 +107,13 @@ class VideoReader(ChunkReader):
     def description(self) -> bytes | None:
         stretch = self._main.stretch
         return describe(stretch.stream) if stretch is not None else None
+
+    def frame_checksums(self) -> list[int]:
+        stretch = self._main.stretch
+        if stretch is None or self._faults:
+            return []
+        names = stretch.container.format.name, stretch.context.name
+        return frame_checksums(self._path, self._threads, self._table, *names)
 
     @property
     def reads_ahead(self) -> bool:

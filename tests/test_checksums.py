@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from scenes import coded_frame
+from video_samples import B_FRAMES, HEIGHT, WIDTH, X265, encode, number_of, patch_edit_list
 
 import imgstore
 from imgstore.checksums import FRAME_NAME, HASH_NAME, STREAM_NAME
@@ -214,3 +215,62 @@ def test_reading_goes_on_behind_a_damaged_frame(tmp_path: Path, fmt: str) -> Non
         with pytest.raises(FrameDecodeError):
             store.get_image(errors[-1])
         assert store.get_next_image()[1][0] == errors[-1] + 1
+
+
+INSERTED = {
+    "b-frames.mp4": ("avc1/mp4", {"options": B_FRAMES}),
+    "b-frames.mkv": ("h264/mkv", {"options": B_FRAMES}),
+    "edited.mp4": ("avc1/mp4", {"options": B_FRAMES}),
+    "hevc.mp4": ("hevc/mp4", {"codec": "libx265", "options": X265}),
+    "av1.mp4": ("av1/mp4", {"codec": "libsvtav1", "options": {"preset": "9", "crf": "15"}}),
+    "mjpeg.avi": ("mjpeg/avi", {"codec": "mjpeg", "pix_fmt": "yuvj420p"}),
+}
+
+
+@pytest.fixture(params=INSERTED)
+def inserted(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, int]:
+    """A store of a video that another program has made; its file, and the number in its first frame."""
+    fmt, how = INSERTED[request.param]
+    video = tmp_path / request.param
+    encode(video, range(60), mux={"video_track_timescale": "12800"} if video.suffix == ".mp4" else None, **how)
+    first = 0
+    if request.param == "edited.mp4":
+        first = 3
+        patch_edit_list(video, first * 512)
+    numbers = np.arange(60 - first)
+    with imgstore.new_for_format(fmt, tmp_path / "s", imgshape=(HEIGHT, WIDTH), chunksize=60) as store:
+        store.insert_chunk(video, numbers, numbers / 25)
+    return tmp_path / "s" / f"000000{video.suffix}", first
+
+
+def numbers_in(path: Path, count: int) -> dict[int, int]:
+    return {k: number_of(img) for k, img in read_each(path, random.Random(1).sample(range(count), count)).items()}
+
+
+def test_an_inserted_video_has_checksums_too(inserted: tuple[Path, int]) -> None:
+    """Of damage within one of several slices FFmpeg says nothing where threads share them."""
+    file, first = inserted
+    assert np.load(file.with_suffix(".npz"))[FRAME_NAME].shape == (60 - first,)
+    whole = {k: first + k for k in range(60 - first)}
+    assert numbers_in(file.parent, 60 - first) == whole
+    with av.open(str(file)) as container:
+        packet = [p for p in container.demux(video=0) if p.size][30]
+    good = file.read_bytes()
+    for at in (packet.pos + packet.size // 3, packet.pos + packet.size - 8):
+        data = bytearray(good)
+        data[at : at + 4] = bytes(byte ^ 255 for byte in data[at : at + 4])
+        file.write_bytes(data)
+        found = numbers_in(file.parent, 60 - first)
+        assert found.items() <= whole.items() and 40 < len(found) < 60 - first
+
+
+@pytest.mark.parametrize(
+    "inserted", [name for name in INSERTED if name != "av1.mp4"], indirect=True
+)  # PyAV copies no AV1
+@pytest.mark.parametrize("lost", [5, 31])
+def test_of_an_inserted_video_too_a_lost_packet_shifts_nothing(inserted: tuple[Path, int], lost: int) -> None:
+    file, first = inserted
+    without_packet(file, lost)
+    count = 60 - first
+    found = numbers_in(file.parent, count)
+    assert found.items() <= {k: first + k for k in range(count)}.items() and 20 < len(found) < count

@@ -136,6 +136,7 @@ def encode(
 
 X264 = "libx264"
 X265 = {"x265-params": "log-level=none"}
+CLUSTER = b"\x1fC\xb6u"
 B_FRAMES = {"x264-params": "bframes=5:b-pyramid=normal:b-adapt=0:scenecut=0"}
 
 
@@ -243,6 +244,22 @@ def _out_of_avi(path: Path) -> list[int]:
                 packet.stream = copy
                 out.mux(packet)
     source_path.unlink()
+    return list(range(60))
+
+
+def _clock_jumps_back(path: Path) -> list[int]:
+    """Let the clusters of a Matroska file (RFC 9559, 5.1.3) be a second earlier from the 37th frame on."""
+    encode(path, range(60), gop=20, options=B_FRAMES, mux={"cluster_time_limit": "100"})
+    data = bytearray(path.read_bytes())
+    at = data.find(CLUSTER)
+    while at >= 0:
+        mark, length = data[at + 12], data[at + 13] & 0x7F
+        assert mark == 0xE7
+        time = int.from_bytes(data[at + 14 : at + 14 + length], "big")
+        if time >= 1500:
+            data[at + 14 : at + 14 + length] = (time - 1010).to_bytes(length, "big")
+        at = data.find(CLUSTER, at + 4)
+    path.write_bytes(data)
     return list(range(60))
 
 
@@ -367,6 +384,7 @@ SAMPLES: tuple[Sample, ...] = (
     _plain("mjpeg.avi", codec="mjpeg", pix_fmt="yuvj420p", options={"qmin": "2", "qmax": "4"}),
     _plain("mjpeg.mp4", codec="mjpeg", pix_fmt="yuvj422p", options={"qmin": "2", "qmax": "4"}),
     _plain("mjpeg-444.mkv", codec="mjpeg", pix_fmt="yuvj444p", options={"qmin": "2", "qmax": "4"}),
+    Sample("clock-jumps-back.mkv", _clock_jumps_back),
     _plain("mjpeg-empty-packets.avi", codec="mjpeg", pix_fmt="yuvj420p", options={"qmin": "2", "qmax": "4"},
            pts=_vfr(), time_base=Fraction(1, 25)),
     _plain("raw-with-palette.mp4", codec="rawvideo", pix_fmt="gray", muxer="mov"),
