@@ -257,9 +257,21 @@ class VideoChunk:
         return video_checksums(self.path)
 
     def frame_checksums(self) -> tuple[list[int], bytes | None]:
-        """Return the checksum of each frame's bytes, none where they are not known, and what decoding depends on."""
+        """Return the checksum of each frame's bytes, none where they are not known, and what decoding depends on.
+
+        To be called when the file is closed. Where frames did not come out of the encoder one by one, it is read again.
+        """
         with self._lock:
-            return (self._hashes if self._count == len(self._hashes) else []), self._writer.description
+            if self._count == len(self._hashes):
+                return self._hashes, self._writer.description
+            hashes: Sequence[int] = []
+            with contextlib.suppress(Exception):  # the chunk is worth more than these
+                reader = self._codec.open_reader(self.path, self._format, self._spec, {})
+                try:
+                    hashes = reader.frame_checksums()
+                finally:
+                    reader.close()
+            return list(hashes) if len(hashes) == self._count else [], self._writer.description
 
 
 ChunkFiles = DirectoryChunk | VideoChunk

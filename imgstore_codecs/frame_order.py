@@ -57,7 +57,7 @@ def find_frames(
     ChunkError
         The file cannot be opened as a video.
     """
-    stretch = Stretch(path, threads)
+    stretch = Stretch(path, threads, checked=checksums is not None)
     faults: dict[int, str] = {}
     try:
         table = table_from_index(path, stretch.container, stretch.stream)

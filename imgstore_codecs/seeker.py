@@ -93,7 +93,7 @@ class Seeker:
 
     def _reopen(self) -> Stretch:
         self.close()
-        self.stretch = Stretch(self._path, self._threads, self._ahead)
+        self.stretch = Stretch(self._path, self._threads, self._ahead, checked=self.table.expected is not None)
         self.stretch.use(self.table)
         return self.stretch
 

@@ -74,6 +74,8 @@ class Stretch:
         For decoding; 0: as many as there are cores.
     ahead : bool
         Decode several packets at a time. Else the threads share each picture, which then comes out at once.
+    checked : bool
+        Packets have checksums, so that the decoder need not notice damage.
 
     Raises
     ------
@@ -81,7 +83,7 @@ class Stretch:
         It is no video, or FFmpeg has no decoder for it.
     """
 
-    def __init__(self, path: str, threads: int, ahead: bool = False) -> None:
+    def __init__(self, path: str, threads: int, ahead: bool = False, checked: bool = False) -> None:
         import av
 
         try:
@@ -103,12 +105,14 @@ class Stretch:
         self.context = context
         self.packets: Iterator[Packet[VideoStream]] = packets_from(self.container, self.stream)
         first = self._first_packet()
-        self.one_piece = first is None or decodes_in_one_piece(context.name, context.extradata, memoryview(first))
         context.thread_type = "FRAME" if ahead else "SLICE"
         context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
-        if context.name == "h264" and self.one_piece and not ahead:
-            # more would bring nothing, and with more FFmpeg keeps quiet about damage within a slice (its `enable_er`)
-            context.thread_count = 1
+        self.one_piece = first is None or decodes_in_one_piece(context.name, context.extradata, memoryview(first))
+        if context.name == "h264":
+            # where threads share a picture, FFmpeg keeps quiet about damage within a slice (its `enable_er`)
+            self.one_piece = self.one_piece or not checked
+            if self.one_piece and not ahead:
+                context.thread_count = 1
         # Else MJPEG's fills the rest of a torn picture with the one before, and where several packets are decoded at a
         # time, a picture may come out before it is known to be damaged.
         if context.name == "mjpeg" or ahead:
@@ -312,6 +316,15 @@ class Stretch:
             if places.get(getattr(packet, name)) != k or k in table.gaps or self._what_is_wrong(k, packet) is not None:
                 return None
         return [memoryview(packet) for packet in packets]
+
+    @property
+    def leaves_out_most(self) -> bool:
+        """Whether so little of the way has to be decoded that it is no use to decode several pictures at a time.
+
+        What is left refers to each other, and who decodes the second one waits for the first.
+        """
+        plan = self.plan
+        return plan is not None and 5 * len(plan.fed) < 2 * (max(plan.wanted) - self.start)
 
     def drain(self) -> list[tuple[int, VideoFrame]]:
         """Let the decoder give what it holds back. Nothing can be fed afterwards."""
