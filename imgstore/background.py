@@ -1,17 +1,16 @@
-"""Work that other threads do: in order, behind the back of whoever asks for it, or beside what that one does, or shared."""
+"""Work that another thread does: in order, behind the back of whoever asks for it, or beside what that one does."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["Beside", "Crew", "InOrder"]
+__all__ = ["Beside", "InOrder"]
 
 T = TypeVar("T")
 
@@ -108,72 +107,3 @@ class Beside:
         if self._pool is not None:
             self._pool.shutdown(wait=False)
             self._pool = None
-
-
-class Crew:
-    """Calls functions side by side in threads.
-
-    Ctrl-C may interrupt whoever waits for them: then `stop` has to be called before anything is touched that they use.
-    (An executor can hang after that, and a `threading.Condition` stay taken.)
-
-    Parameters
-    ----------
-    name : str
-        Of the threads.
-    calls : sequence of callable
-        What is to be called, each once.
-    threads : int
-        How many threads there are at most.
-    """
-
-    def __init__(self, name: str, calls: Sequence[Callable[[], object]], threads: int):
-        self._count = len(calls)
-        self._waiting: SimpleQueue[tuple[int, Callable[[], object]]] = SimpleQueue()
-        for call in enumerate(calls):
-            self._waiting.put(call)
-        self._outcomes: SimpleQueue[tuple[int, Exception | None]] = SimpleQueue()
-        self._stopped = False
-        self._working = [threading.Lock() for _ in range(min(threads, len(calls)))]  # each taken while a call runs
-        self._threads = [
-            threading.Thread(target=self._run, args=(working,), name=name, daemon=True) for working in self._working
-        ]
-
-    def start(self) -> None:
-        """Begin to call them."""
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self, working: threading.Lock) -> None:
-        while True:
-            with working:
-                if self._stopped:
-                    return
-                try:
-                    k, call = self._waiting.get_nowait()
-                except Empty:
-                    return
-                failure = None
-                try:
-                    call()
-                except Exception as error:
-                    failure = error
-            self._outcomes.put((k, failure))
-            del call, failure  # it refers to itself by way of this frame
-
-    def finish(self) -> None:
-        """Wait until all have returned; raise the first one's error, in the order in which they were given."""
-        outcomes = dict(self._outcomes.get() for _ in range(self._count))
-        failures = [failure for _, failure in sorted(outcomes.items()) if failure is not None]
-        del outcomes
-        try:
-            if failures:
-                raise failures[0]
-        finally:
-            failures.clear()  # by way of this frame each refers to itself, and would keep what is read
-
-    def stop(self) -> None:
-        """Call no more of them; when this returns, none is running."""
-        self._stopped = True
-        for working in self._working:
-            with working:
-                pass  # a thread that has not begun yet finds that it is to stop

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from imgstore.background import Crew
 from imgstore.checksums import FRAME_NAME, HASH_NAME, STREAM_NAME, checksum
 from imgstore.chunk_index import read_arrays
 from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
 from imgstore.errors import ChunkError, ChunkIndexError, FrameDecodeError
 from imgstore.layout import chunk_base, chunk_path
 from imgstore.plugins import RegisteredCodec
+from imgstore.side_by_side import SideBySide
 
 __all__ = ["DEFAULT_CACHE_SIZE", "ChunkFrames"]
 
@@ -128,7 +128,7 @@ class ChunkFrames:
         self._checksums = checksums
         self._open: OrderedDict[int, ChunkReader] = OrderedDict()  # the one in use comes last
         self._compared: dict[int, int] = {}  # frames of unfinished chunks whose content is as it was written
-        self._crew: Crew | None = None  # while it reads a batch
+        self._beside = SideBySide("imgstore-batch")
         self._pid = os.getpid()
         self._decode: Callable[[Frame], Frame] | None = None
         if isinstance(entry.codec, FrameCodec):
@@ -145,7 +145,7 @@ class ChunkFrames:
         if os.getpid() != self._pid:
             # After a fork the files' positions are shared with the parent, so nothing that is open may be used here.
             self._open.clear()
-            self._crew = None
+            self._beside = SideBySide("imgstore-batch")
             self._pid = os.getpid()
         if self._open and next(reversed(self._open)) != chunk:
             self._open[next(reversed(self._open))].idle()
@@ -304,19 +304,15 @@ class ChunkFrames:
                     reader.close()
 
         # For one chunk too: codecs may have threads, and are not to be interrupted by Ctrl-C while these run.
-        self._crew = Crew("imgstore-batch", [partial(work, chunk) for chunk in wanted], os.cpu_count() or 1)
         try:
-            self._crew.start()
-            self._crew.finish()
-        finally:
-            self._stop_crew()
+            self._beside.run_elsewhere([partial(work, chunk) for chunk in wanted], os.cpu_count() or 1)
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C
+            self._beside.close()
+            raise
         for reader in list(self._open.values())[:-1]:  # one chunk at a time keeps what its codec decodes with
             reader.idle()
-
-    def _stop_crew(self) -> None:
-        if self._crew is not None:
-            self._crew.stop()
-            self._crew = None
 
     def _read_chunk(self, chunk: int, reader: ChunkReader, positions: Sequence[int], out: Sequence[Frame]) -> None:
         if self._decode is not None:
@@ -336,7 +332,7 @@ class ChunkFrames:
     def close(self) -> None:
         """Close every chunk."""
         if os.getpid() == self._pid:
-            self._stop_crew()  # where Ctrl-C came between
+            self._beside.close()
         while self._open:
             reader = self._open.popitem()[1]
             if os.getpid() == self._pid:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from imgstore.codec import FrameSpec
-    from imgstore_codecs.side_by_side import SideBySide
+    from imgstore.side_by_side import SideBySide
 
 __all__ = ["PictureConverter"]
 

@@ -108,11 +108,10 @@ class Stretch:
         context.thread_type = "FRAME" if ahead else "SLICE"
         context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
         self.one_piece = first is None or decodes_in_one_piece(context.name, context.extradata, memoryview(first))
-        if context.name == "h264":
-            # where threads share a picture, FFmpeg keeps quiet about damage within a slice (its `enable_er`)
-            self.one_piece = self.one_piece or not checked
-            if self.one_piece and not ahead:
-                context.thread_count = 1
+        if context.name == "h264" and not ahead and (self.one_piece or not checked):
+            # Of one slice more threads have no use. Of several, and with more threads, FFmpeg keeps quiet about damage within
+            # a slice (its `enable_er`), and where it decodes several pictures at a time, about some of it.
+            context.thread_count = 1
         # Else MJPEG's fills the rest of a torn picture with the one before, and where several packets are decoded at a
         # time, a picture may come out before it is known to be damaged.
         if context.name == "mjpeg" or ahead:

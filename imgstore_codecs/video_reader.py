@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from imgstore.codec import ChunkReader, FrameSpec
 from imgstore.errors import FrameDecodeError
+from imgstore.side_by_side import SideBySide
 from imgstore_codecs.ahead import Ahead
 from imgstore_codecs.frame_order import find_frames, frame_checksums
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.seeker import Seeker
-from imgstore_codecs.side_by_side import SideBySide
 from imgstore_codecs.stream_description import describe
 
 if TYPE_CHECKING:

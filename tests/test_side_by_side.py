@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import time
 import weakref
@@ -11,7 +13,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from imgstore_codecs.side_by_side import SideBySide
+from imgstore.side_by_side import SideBySide
 
 
 def threads() -> list[threading.Thread]:
@@ -40,6 +42,68 @@ def test_one_is_called_here() -> None:
     found: list[threading.Thread] = []
     beside.run([lambda: found.append(threading.current_thread())])
     assert found == [threading.current_thread()] and not threads()
+
+
+def test_more_calls_than_threads_are_made_elsewhere() -> None:
+    beside = SideBySide("beside-test")
+    for _ in range(3):
+        found: list[tuple[int, threading.Thread]] = []
+
+        def work(k: int, found: list[tuple[int, threading.Thread]]) -> None:
+            found.append((k, threading.current_thread()))
+
+        beside.run_elsewhere([partial(work, k, found) for k in range(9)], 2)
+        assert sorted(k for k, _ in found) == list(range(9))
+        assert {thread for _, thread in found} <= set(threads()) and len(threads()) == 2
+    with pytest.raises(KeyError, match="1"):
+        beside.run_elsewhere([lambda: None, lambda: {}[1], lambda: {}[2]], 2)
+    beside.close()
+    assert all_ended()
+
+
+def ctrl_c() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no signals to a process here")
+def test_after_an_interruption_what_was_not_begun_is_not_called() -> None:
+    """Ctrl-C comes while calls are waited for, and once more while the threads are."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    try:
+        _interrupt_twice()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt_twice() -> None:
+    beside = SideBySide("beside-test")
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    called: list[int] = []
+
+    def work(k: int) -> None:
+        called.append(k)
+        begun.release()
+        go_on.wait(10)
+
+    def interrupt() -> None:
+        begun.acquire()
+        ctrl_c()
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        beside.run_elsewhere([partial(work, k) for k in range(3)], 1)
+    interrupting.join()
+    timer = threading.Timer(0.3, ctrl_c)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        beside.close()
+    go_on.set()
+    found: list[int] = []
+    beside.run_elsewhere([partial(found.append, k) for k in range(3)], 2)
+    assert called == [0] and sorted(found) == [0, 1, 2]
+    beside.close()
+    assert all_ended()
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])

@@ -14,6 +14,7 @@ from video_samples import HEIGHT, WIDTH, encode
 
 from imgstore.codec import FrameSpec
 from imgstore.errors import FrameDecodeError
+from imgstore.side_by_side import SideBySide
 from imgstore_codecs.pixels import (
     SWS_ACCURATE_RND,
     SWS_BICUBIC,
@@ -22,7 +23,6 @@ from imgstore_codecs.pixels import (
     PictureConverter,
 )
 from imgstore_codecs.priority import usual_priority
-from imgstore_codecs.side_by_side import SideBySide
 from imgstore_codecs.video_reader import VideoReader
 
 ACCURATE = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
