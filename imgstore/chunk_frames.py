@@ -142,11 +142,7 @@ class ChunkFrames:
         ChunkError
             The chunk's file cannot be opened.
         """
-        if os.getpid() != self._pid:
-            # After a fork the files' positions are shared with the parent, so nothing that is open may be used here.
-            self._open.clear()
-            self._beside = SideBySide("imgstore-batch")
-            self._pid = os.getpid()
+        self._check_process()
         if self._open and next(reversed(self._open)) != chunk:
             self._open[next(reversed(self._open))].idle()
         reader = self._open.get(chunk)
@@ -157,6 +153,14 @@ class ChunkFrames:
         else:
             self._open.move_to_end(chunk)
         return reader
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            # After a fork the files' positions are shared with the parent, so nothing that is open may be used here; and
+            # the threads are not here.
+            self._open.clear()
+            self._beside = SideBySide("imgstore-batch")
+            self._pid = os.getpid()
 
     def _open_chunk(self, chunk: int) -> ChunkReader:
         path = chunk_path(self._root, chunk, self._extension)
@@ -291,6 +295,7 @@ class ChunkFrames:
             for chunk, (positions, out) in wanted.items():
                 self._read_chunk(chunk, self.reader(chunk), positions, out)
             return
+        self._check_process()
         # A reader for each thread: an open one may be kept, others are closed when their frames are read.
         readers = {chunk: self.reader(chunk) if len(wanted) == 1 else self._open.get(chunk) for chunk in wanted}
 

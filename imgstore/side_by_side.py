@@ -64,7 +64,8 @@ class SideBySide:
         self._busy = True
         if self._gang is None:
             self._gang = _Gang()
-            weakref.finalize(self, self._gang.dismiss).atexit = False
+            self._finalizer = weakref.finalize(self, self._gang.dismiss)
+            self._finalizer.atexit = False
         self._gang.grow(self._name, threads)
         outcomes: _Outcomes = SimpleQueue()
         for k, function in enumerate(functions):
@@ -81,6 +82,7 @@ class SideBySide:
         self._busy = True
         if self._gang is not None:
             self._gang.stop()
+            self._finalizer.detach()
             self._gang = None
         self._busy = False
 

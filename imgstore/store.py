@@ -490,7 +490,7 @@ class ImgStore(LegacyNames):
         if frame_indices is not None:
             positions = self._positions(frame_indices)
         else:
-            positions = [reader.position_of(n, True) for n in np.asarray(frame_numbers).ravel().tolist()]
+            positions = [reader.position_of(n, True) for n in _one_by_one(frame_numbers)]
         return reader.read_many(positions, out, self.image_shape, self._meta.imgdtype)
 
     def _positions(self, wanted: Any) -> list[int]:
@@ -502,7 +502,7 @@ class ImgStore(LegacyNames):
             if array.shape != (self.frame_count,):
                 raise FrameIndexError(f"a mask must have one entry for each of the {self.frame_count} frames")
             return list(np.flatnonzero(array).tolist())
-        return [self._position(i) for i in array.ravel().tolist()]
+        return [self._position(i) for i in _one_by_one(wanted)]
 
     def _position(self, i: Any) -> int:
         position = _whole(i, "a position")
@@ -922,12 +922,17 @@ def _write_cache(root: str, extension: str | None) -> str:
     return path
 
 
+def _one_by_one(wanted: Any) -> list[Any]:
+    """Return what a sequence or an array holds; numbers of several types stay what they are, and none becomes a float."""
+    return list(np.asarray(wanted, object).ravel().tolist())
+
+
 def _whole(value: Any, what: str) -> int:
     import operator
 
     try:
         return operator.index(value)
     except TypeError:
-        if isinstance(value, (float, np.floating)) and value == int(value):
+        if isinstance(value, (float, np.floating)) and float(value).is_integer():  # neither NaN nor infinite
             return int(value)
         raise ArgumentError(f"{what} must be a whole number, not {value!r}") from None

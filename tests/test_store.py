@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
 import os
 import pickle
 import subprocess
@@ -990,9 +991,15 @@ def test_a_store_goes_through_a_fork(tmp_path: Path, fmt: str) -> None:
         "sys.path.insert(0, sys.argv[2])\n"
         "from scenes import shown_number\n"
         "s = imgstore.new_for_filename(sys.argv[1])\n"
+        "def batch():\n"
+        "    images, (numbers, _) = s.get_images(frame_indices=range(0, 45, 4))\n"
+        "    return [shown_number(i) for i in images] == numbers.tolist() == list(range(100, 145, 4))\n"
+        "good = batch()\n"
         "for _ in range(9): s.get_next_image()\n"
         "child = os.fork()\n"
-        "good = all(shown_number(i) == n for i, (n, _) in (s.get_next_image() for _ in range(25)))\n"
+        "good = good and batch()\n"
+        "s.get_image(108)\n"
+        "good = good and all(shown_number(i) == n for i, (n, _) in (s.get_next_image() for _ in range(25)))\n"
         "good = good and s.frame_number == 133 and shown_number(s.get_image(101)[0]) == 101\n"
         "s.close()\n"
         "if child == 0: os._exit(0 if good else 1)\n"
@@ -1092,3 +1099,18 @@ def test_following_a_recording(tmp_path: Path, fmt: str) -> None:
     assert followed == [(k, k) for k in range(70)]
     with imgstore.new_for_filename(root) as store:
         assert [n for _, (n, _) in store.iter_images(60, follow=True)] == list(range(60, 70)), "nobody writes any more"
+
+
+def test_numbers_of_several_types_are_each_taken_as_they_are(tmp_path: Path) -> None:
+    """NumPy would make floats of them, and of two neighbours one."""
+    large = 2**53
+    path = write_store(tmp_path / "s", "npy", 4, first=large)
+    with imgstore.new_for_filename(path) as store:
+        wanted = [np.uint64(large + 1), np.int64(large + 2), large + 3]
+        assert store.get_images(wanted)[1][0].tolist() == [large + 1, large + 2, large + 3]
+        assert store.get_images(np.array([large + 1], np.uint64))[1][0].tolist() == [large + 1]
+        found = store.get_images(frame_indices=[np.uint64(1), np.int64(-1), 2.0])[1][0]
+        assert found.tolist() == [large + 1, large + 3, large + 2]
+        for nothing in (math.inf, math.nan, 1.5):
+            with pytest.raises(imgstore.errors.ArgumentError, match="whole number"):
+                store[nothing]
