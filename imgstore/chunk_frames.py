@@ -142,7 +142,7 @@ class ChunkFrames:
         ChunkError
             The chunk's file cannot be opened.
         """
-        self._check_process()
+        self._make_ready()
         if self._open and next(reversed(self._open)) != chunk:
             self._open[next(reversed(self._open))].idle()
         reader = self._open.get(chunk)
@@ -154,13 +154,15 @@ class ChunkFrames:
             self._open.move_to_end(chunk)
         return reader
 
-    def _check_process(self) -> None:
+    def _make_ready(self) -> None:
         if os.getpid() != self._pid:
             # After a fork the files' positions are shared with the parent, so nothing that is open may be used here; and
             # the threads are not here.
             self._open.clear()
             self._beside = SideBySide("imgstore-batch")
             self._pid = os.getpid()
+        if self._beside.busy:  # Ctrl-C came between, again and again
+            self._beside.close()
 
     def _open_chunk(self, chunk: int) -> ChunkReader:
         path = chunk_path(self._root, chunk, self._extension)
@@ -295,7 +297,7 @@ class ChunkFrames:
             for chunk, (positions, out) in wanted.items():
                 self._read_chunk(chunk, self.reader(chunk), positions, out)
             return
-        self._check_process()
+        self._make_ready()
         # A reader for each thread: an open one may be kept, others are closed when their frames are read.
         readers = {chunk: self.reader(chunk) if len(wanted) == 1 else self._open.get(chunk) for chunk in wanted}
 
@@ -311,11 +313,9 @@ class ChunkFrames:
         # For one chunk too: codecs may have threads, and are not to be interrupted by Ctrl-C while these run.
         try:
             self._beside.run_elsewhere([partial(work, chunk) for chunk in wanted], os.cpu_count() or 1)
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C
-            self._beside.close()
-            raise
+        finally:
+            if self._beside.busy:  # Ctrl-C came between
+                self._beside.close()
         for reader in list(self._open.values())[:-1]:  # one chunk at a time keeps what its codec decodes with
             reader.idle()
 

@@ -25,12 +25,18 @@ class SideBySide:
     ----------
     name : str
         Of the threads.
+
+    Attributes
+    ----------
+    busy : bool
+        Something is being called; or may be, as Ctrl-C came between.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._gang: _Gang | None = None
-        self._busy = False  # longer than that where Ctrl-C came between
+        self._finalizer: weakref.finalize[..., SideBySide] | None = None
+        self.busy = False
 
     def run(self, functions: Sequence[Callable[[], object]]) -> None:
         """Call functions, the last one here and each other in a thread; return when all have returned.
@@ -59,9 +65,9 @@ class SideBySide:
         _raise_first(self._finish(self._begin(functions, min(threads, len(functions))), len(functions)))
 
     def _begin(self, functions: Sequence[Callable[[], object]], threads: int) -> _Outcomes:
-        if self._busy:
+        if self.busy:
             self.close()
-        self._busy = True
+        self.busy = True
         if self._gang is None:
             self._gang = _Gang()
             self._finalizer = weakref.finalize(self, self._gang.dismiss)
@@ -74,17 +80,18 @@ class SideBySide:
 
     def _finish(self, outcomes: _Outcomes, count: int) -> dict[int, Exception]:
         failed = {k: failure for k, failure in (outcomes.get() for _ in range(count)) if failure is not None}
-        self._busy = False
+        self.busy = False
         return failed
 
     def close(self) -> None:
         """End the threads; when this returns none is calling anything, and what was not begun will not be."""
-        self._busy = True
+        self.busy = True
         if self._gang is not None:
             self._gang.stop()
-            self._finalizer.detach()
             self._gang = None
-        self._busy = False
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        self.busy = False
 
 
 def _raise_first(failed: dict[int, Exception]) -> None:

@@ -385,7 +385,7 @@ class Writer:
                 )
         chunk.closed = True
 
-    def _look_at(self, path: str) -> tuple[int, dict[str, npt.NDArray[Any]]]:
+    def _examine_video(self, path: str) -> tuple[int, dict[str, npt.NDArray[Any]]]:
         """Return how many frames a video holds, and what the index of a chunk says of their checksums."""
         assert isinstance(self._entry.codec, ChunkCodec)
         try:
@@ -416,7 +416,7 @@ class Writer:
         extension = os.path.splitext(video_path)[1]
         if extension != self._extension:
             raise ArgumentError(f"{video_path}: a chunk of this store must be a {self._extension} file")
-        held, of_frames = self._look_at(video_path)
+        held, of_frames = self._examine_video(video_path)
         if held != len(numbers):
             raise ChunkError(f"{video_path}: holds {held} frames, but {len(numbers)} frame numbers were given")
         self._finish_chunk()

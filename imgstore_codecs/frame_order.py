@@ -125,9 +125,8 @@ def _make_up_for_holes(table: PacketTable, frame_count: int) -> dict[int, str]:
 def _note_gaps(table: PacketTable, order: npt.NDArray[np.int64]) -> None:
     """Note where what is decoded next may refer to a frame that is missing."""
     there = order[order >= 0]
-    reach = int(
-        np.abs(np.argsort(there) - np.arange(len(there))).max(initial=0)
-    )  # between the orders of showing, decoding
+    # how far the orders of showing and of decoding are apart
+    reach = int(np.abs(np.argsort(there) - np.arange(len(there))).max(initial=0))
     for position in np.flatnonzero(order < 0).tolist():
         near = order[max(position - reach, 0) : position + reach + 2]
         if bool((near >= 0).any()):
@@ -145,7 +144,7 @@ def _table_with_hashes(path: str, threads: int) -> PacketTable:
 def frame_checksums(path: str, threads: int, table: PacketTable, container: str, codec: str) -> list[int]:
     """Return the XXH3-64 of each frame's packet, as `find_frames` takes them.
 
-    None where some frame's packet is not there, or where FFmpeg does not hand on packets as the file has them, so that
+    Empty where some frame's packet is not there, or where FFmpeg does not hand on packets as the file has them, so that
     another version might make others of them.
     """
     stored = {"mov", "matroska", "avi"} if codec == "mjpeg" else {"mov", "matroska"}

@@ -43,6 +43,7 @@ _FORMATS_WITHOUT_PTS = frozenset(["avi", "h264", "hevc", "m4v", "mpegvideo", "iv
 # How far from its place in the order of decoding a frame may be shown, in any codec
 MOST_REORDERED = 16
 
+# In the place of the checksum of a packet that none is known of
 UNCHECKED = -1
 
 

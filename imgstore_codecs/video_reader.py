@@ -44,10 +44,12 @@ _STEP_BACK = 8
 # Reads in order after which reading is taken to go on in order.
 _LONG_RUN = 8
 
-# Batches that take fewer packets than this are not worth a second decoder, nor are many decoders; and on a shorter way a
-# decoder of several pictures at a time loses nothing by decoding more of them.
+# Batches that take fewer packets than this are not worth a second decoder, nor are many decoders.
 _MANY_PACKETS = 48
 _MOST_DECODERS = 4
+
+# On a way of fewer packets, who decodes several at a time loses nothing by decoding all that others may refer to.
+_LONG_WAY = 48
 
 
 class VideoReader(ChunkReader):
@@ -176,7 +178,7 @@ class VideoReader(ChunkReader):
             last = position
         begun = self._main.reaching(place) is not None
         if ahead is not None and self._main.seeks and self._jumps > 1 and not (begun or back):
-            far = place - next(self._main.candidates(place)) > _MANY_PACKETS
+            far = place - next(self._main.candidates(place)) > _LONG_WAY
             begun = far and self._main.go_to(place, only=[place]).leaves_out_most
             if not begun:
                 pictures = ahead.on_the_way(place, position - _FEW_PICTURES)
