@@ -18,12 +18,11 @@ import numpy.typing as npt
 from imgstore.codec import FrameSpec
 from imgstore.errors import ChunkError, FrameDecodeError
 from imgstore_codecs.open_video import open_video
-from imgstore_codecs.packets import ends_early, packets_from
+from imgstore_codecs.packets import NO_TIME, PacketTable, ends_early, packets_from
 from imgstore_codecs.video_reader import VideoReader
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
-    from av.packet import Packet
     from av.video.stream import VideoStream
 
 __all__ = ["is_finished", "recover_video"]
@@ -81,10 +80,10 @@ def recover_video(damaged: str, target: str, spec: FrameSpec, limit: int | None 
         if not keep:
             raise ChunkError(f"{damaged}: holds no frame that can be decoded")
         packets = int(table.order[:keep].max()) + 1
-        sizes = table.size[:packets]
+        sizes, times = table.size[:packets], _times(table, packets)
     finally:
         reader.close()
-    checksum = _copy_packets(damaged, target, sizes)
+    checksum = _copy_packets(damaged, target, sizes, times)
     _check(target, spec, keep, checksum)
     return keep
 
@@ -127,7 +126,22 @@ def _cut(order: npt.NDArray[np.int64], keep: int) -> int:
     return int(cuts[-1]) + 1 if len(cuts) else 0
 
 
-def _copy_packets(damaged: str, target: str, sizes: npt.NDArray[np.int64]) -> int:
+def _times(table: PacketTable, packets: int) -> list[tuple[int, int]]:
+    """Return the times of showing and of decoding for the first packets, as containers ask for them.
+
+    Where a file has none of decoding, or some of them twice, they are made as encoders make them: the times of showing in
+    order, and so much earlier that no frame is shown before it is decoded.
+    """
+    pts, dts = table.pts[:packets].copy(), table.dts[:packets].copy()
+    unknown = pts == NO_TIME
+    pts[unknown] = np.where(dts == NO_TIME, np.arange(packets), dts)[unknown]
+    if bool((dts == NO_TIME).any()) or bool((np.diff(dts) <= 0).any()):
+        dts = np.sort(pts)
+        dts -= max(0, int((dts - pts).max(initial=0)))
+    return list(zip(pts.tolist(), dts.tolist(), strict=True))
+
+
+def _copy_packets(damaged: str, target: str, sizes: npt.NDArray[np.int64], times: list[tuple[int, int]]) -> int:
     """Copy packets of these sizes; return the CRC-32 of what they hold."""
     import av
 
@@ -144,7 +158,7 @@ def _copy_packets(damaged: str, target: str, sizes: npt.NDArray[np.int64]) -> in
                     if not packet.size:
                         continue
                     checksum = zlib.crc32(memoryview(packet), checksum)
-                    _set_times(packet, place)
+                    packet.pts, packet.dts = times[place]
                     packet.stream = copy
                     destination.mux(packet)
     except OSError:
@@ -163,14 +177,6 @@ def _add_copy(destination: OutputContainer, stream: VideoStream) -> VideoStream:
 
 def _first_packets(source: InputContainer, stream: VideoStream, count: int) -> Any:
     return islice(packets_from(source, stream), count)
-
-
-def _set_times(packet: Packet[VideoStream], place: int) -> None:
-    """Give a packet the times that containers ask for, where its file has none."""
-    if packet.dts is None:
-        packet.dts = packet.pts if packet.pts is not None else place
-    if packet.pts is None:
-        packet.pts = packet.dts
 
 
 def _check(target: str, spec: FrameSpec, count: int, checksum: int) -> None:

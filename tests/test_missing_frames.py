@@ -13,6 +13,7 @@ from video_samples import HEIGHT, WIDTH, encode, number_of
 
 import imgstore
 from imgstore.errors import FrameDecodeError, ImgStoreError
+from imgstore.repair import repair_store
 
 FRAMES = 60
 B_FRAMES = {"x264-params": "bframes=3:b-adapt=0"}
@@ -127,6 +128,21 @@ def test_a_copy_that_was_not_completed(tmp_path: Path, fmt: str, share: float) -
             came.append(k)
     assert came == list(range(len(came)))
     assert len(came) > 0.3 * share * FRAMES
+
+
+@pytest.mark.parametrize("name", ["h264-b-frames.mkv", "mpeg4.avi"])
+@pytest.mark.parametrize("share", [0.9, 0.5])
+def test_a_copy_of_a_foreign_video_that_was_not_completed_is_repaired(tmp_path: Path, name: str, share: float) -> None:
+    """Matroska has no times of decoding, and FFmpeg's muxers want them."""
+    file = insert(tmp_path, name)
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * share)])
+    readable = read(tmp_path, list(range(FRAMES)))
+    repair_store(str(tmp_path / "s"))
+    with imgstore.new_for_filename(tmp_path / "s") as store:
+        kept = len(store)
+        assert [number_of(store.get_image(None, frame_index=k)[0]) for k in range(kept)] == list(range(kept))
+    assert len(readable) - 8 <= kept < FRAMES
 
 
 def test_uneven_times_without_a_hole_leave_all_frames_where_they_are(tmp_path: Path) -> None:
