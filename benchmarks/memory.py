@@ -4,8 +4,8 @@
                                 [--height 240] [--width 320] [--chunksize N]
 
 A store is written, then read by fresh processes: all frames in order through `get_next_image`, and frames at random
-through `get_image`. Each process notes its resident memory after a hundred frames, which fill caches and start threads,
-and the largest that it had from then on. The difference is to be under 50 MB.
+through `get_image` and, a hundred at a time, through `get_images`. Each process notes its resident memory after a hundred
+frames, which fill caches and start threads, and the largest that it had from then on. The difference is to be under 50 MB.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from scene import scene
 
 import imgstore
 
-FIRST = 100
+FIRST = 100  # frames, and those of a batch
 LIMIT = 50.0  # MB
 
 
@@ -54,8 +55,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="imgstore-memory-", dir=options.directory) as directory:
             path = str(Path(directory) / "s")
             write(path, fmt, options.frames, shape, options.chunksize)
-            for how, count in (("in order", options.frames), ("at random", options.random)):
-                arguments = json.dumps({"path": path, "count": count, "in_order": how == "in order"})
+            for how, read_some in WAYS.items():
+                count = options.frames if read_some is next_image else options.random
+                arguments = json.dumps({"path": path, "count": count, "how": how})
                 done = subprocess.run(
                     [sys.executable, __file__, "--read", arguments], check=True, capture_output=True, text=True
                 )
@@ -73,20 +75,39 @@ def write(path: str, fmt: str, count: int, shape: tuple[int, int], chunksize: in
             store.add_image(frames[k % len(frames)], k, k / 100)
 
 
-def read(path: str, count: int, in_order: bool) -> tuple[float, float]:
+def next_image(store: imgstore.ImgStore, wanted: np.ndarray) -> list[int]:
+    return [store.get_next_image()[1][0] for _ in wanted]
+
+
+def one_by_one(store: imgstore.ImgStore, wanted: np.ndarray) -> list[int]:
+    return [store.get_image(int(number))[1][0] for number in wanted]
+
+
+def batch(store: imgstore.ImgStore, wanted: np.ndarray) -> list[int]:
+    return store.get_images(wanted)[1][0].tolist()
+
+
+WAYS: dict[str, Callable[[imgstore.ImgStore, np.ndarray], list[int]]] = {
+    "in order": next_image,
+    "at random": one_by_one,
+    "in batches": batch,
+}
+
+
+def read(path: str, count: int, how: str) -> tuple[float, float]:
     """Read, and return resident memory in MB after the first frames, and at most since then."""
     process = psutil.Process()
     first = most = 0.0
     with imgstore.new_for_filename(path) as store:
-        numbers = np.random.default_rng(0).integers(0, len(store), count)
-        for k in range(count):
-            number = store.get_next_image()[1][0] if in_order else store.get_image(int(numbers[k]))[1][0]
-            if number != (k if in_order else numbers[k]):
-                raise SystemExit(f"{path}: frame {number} came in place of another")
-            if k + 1 == FIRST:
-                first = process.memory_info().rss / 1e6
-            if k >= FIRST and k % 50 == 0:
-                most = max(most, process.memory_info().rss / 1e6)
+        in_order = WAYS[how] is next_image
+        numbers = np.arange(count) if in_order else np.random.default_rng(0).integers(0, len(store), count)
+        for begin in range(0, count, FIRST):
+            wanted = numbers[begin : begin + FIRST]
+            if WAYS[how](store, wanted) != wanted.tolist():
+                raise SystemExit(f"{path}: frames came in place of others")
+            memory = process.memory_info().rss / 1e6
+            first = first or memory
+            most = max(most, memory) if begin else most
     return first, most
 
 

@@ -1,6 +1,6 @@
 """Reading H.264: imgstore beside OpenCV, decord and torchcodec, in alternating runs.
 
-    python benchmarks/video.py [--runs 3] [--frames 1500] [--peers opencv,decord,torchcodec]
+    python benchmarks/video.py [--runs 3] [--frames 1500] [--peers opencv,decord,torchcodec] [--one-slice]
 
 Makes the scene of `scene.py` with key frames every 250 and every 25, reads it at random one by one, as one batch of
 random frames and in order, and prints medians and ratios. The peers live in an environment of their own,
@@ -212,8 +212,11 @@ def libraries_of_pyav(python: Path, directory: Path) -> dict[str, str]:
     return {"LD_LIBRARY_PATH": os.pathsep.join(p for p in paths if p)}
 
 
-def make_video(path: Path, gop: int, frames: int) -> None:
-    """Encode the scene as VIDEO recordings usually are: x264 veryfast, crf 23, with B-frames."""
+def make_video(path: Path, gop: int, frames: int, one_slice: bool) -> None:
+    """Encode the scene as recordings usually are: x264 veryfast, crf 23, with B-frames.
+
+    PyAV has x264 make a slice of each picture for each of its threads. Other programs mostly make one.
+    """
     import av
     from scene import HEIGHT, WIDTH, scene
 
@@ -221,6 +224,8 @@ def make_video(path: Path, gop: int, frames: int) -> None:
         stream = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.gop_size = gop
+        if one_slice:
+            stream.thread_type = "AUTO"
         stream.options = {"preset": "veryfast", "crf": "23"}
         for k, img in enumerate(scene(frames)):
             frame = av.VideoFrame.from_ndarray(img, format="gray").reformat(format="yuv420p")
@@ -268,6 +273,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--frames", type=int, default=1500)
     parser.add_argument("--peers", default="opencv,decord,torchcodec", help="comma separated; may be empty")
+    parser.add_argument("--one-slice", action="store_true", help="with one slice per picture, which threads cannot share")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -280,7 +286,7 @@ def main() -> None:
         results: dict[tuple[int, str, str, str], list[float]] = {}
         for gop in GOPS:
             path = Path(scratch) / f"every-{gop}.mp4"
-            make_video(path, gop, arguments.frames)
+            make_video(path, gop, arguments.frames, arguments.one_slice)
             make_stores(path, arguments.frames)
             for run in range(arguments.runs):
                 for case in CASES:
