@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache, partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import FrameDecodeError
-from imgstore_codecs._yuv import limited_luma_to_gray, yuv_to_bgr
+from imgstore_codecs._yuv import Rows, limited_luma_to_gray, yuv_to_bgr
+from imgstore_codecs.frame_memory import FrameMemory
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -45,7 +45,10 @@ _WEIGHTS = {
 }
 
 # So many pixels are worth a thread: they take a tenth of a millisecond
-_PART = 500_000
+_WORTH_A_THREAD = 500_000
+
+# So many rows a thread takes at a time: they take some hundredths of a millisecond
+_ROWS = 32
 
 _HALVED_CHROMA_8 = frozenset(("yuv420p", "yuv422p", "yuvj420p", "yuvj422p", "nv12"))
 
@@ -102,6 +105,7 @@ class PictureConverter:
         self._height, self._width = spec.shape[:2]
         self._own_chroma = all(size % 2 == 0 and size >= _SMALLEST for size in spec.shape[:2])
         self._centered: dict[tuple[str, int, int, bool], bool | None] = {}  # see `_is_centered`
+        self._memory = FrameMemory(spec)
         self._swscale = VideoReformatter()
         self._accurate = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
         self._threads = min(4, os.cpu_count() or 1)
@@ -129,7 +133,7 @@ class PictureConverter:
                 f"the store's frames are {self._width} x {self._height}"
             )
         if out is None:
-            out = np.empty(self._spec.shape, self._spec.dtype)
+            out = self._memory.new()
         if self._spec.dtype == np.uint16:
             self._wide(picture, out)
         elif self._spec.color:
@@ -137,6 +141,10 @@ class PictureConverter:
         else:
             self._gray(picture, out)
         return out
+
+    def rest(self) -> None:
+        """Keep no memory for frames to come."""
+        self._memory.clear()
 
     def _gray(self, picture: VideoFrame, out: Frame) -> None:
         name = picture.format.name
@@ -188,7 +196,7 @@ class PictureConverter:
             if picture.colorspace in _WEIGHTS:
                 trial = _noise_like(picture)
                 expected, got = (np.empty((trial.height, trial.width, 3), np.uint8) for _ in range(2))
-                self._by_swscale(trial, "gbrp", expected)
+                self._by_swscale(trial, "bgr24", expected)  # so small that no OpenCV is needed to merge planes
                 for centered in (True, False):
                     self._halved_chroma(trial, got, centered, None)
                     if np.abs(got.astype(int) - expected).max() <= 2:
@@ -203,13 +211,12 @@ class PictureConverter:
         else:
             cb, cr = (self._plane(picture, k, np.uint8) for k in (1, 2))
         how = (*_WEIGHTS[picture.colorspace], _is_limited(picture), centered)
-        convert_rows = partial(yuv_to_bgr, luma, cb, cr, out, *how)
-        parts = min(self._threads, luma.size // _PART)
-        if beside is None or parts < 2:
-            convert_rows(0, len(luma))
+        convert = partial(yuv_to_bgr, luma, cb, cr, out, *how)
+        threads = min(self._threads, luma.size // _WORTH_A_THREAD)
+        if beside is None or threads < 2:
+            convert(Rows(len(luma), len(luma)))
         else:
-            cuts = [len(luma) * k // parts for k in range(parts + 1)]
-            beside.run([partial(convert_rows, *cut) for cut in pairwise(cuts)])
+            beside.run([partial(convert, Rows(len(luma), _ROWS))] * threads)
 
     def _wide(self, picture: VideoFrame, out: Frame) -> None:
         bits = max(c.bits for c in picture.format.components)
@@ -241,10 +248,10 @@ class PictureConverter:
             converted = self._swscale.reformat(picture, format=name, **how)
         except (av.error.FFmpegError, ValueError) as error:
             raise FrameDecodeError(f"{picture.format.name} cannot be converted to {name}: {error}") from error
-        if self._spec.color:
+        if name.startswith("gbrp"):
             self._merge(converted, out)
         else:
-            out[:] = self._plane(converted, 0, self._spec.dtype)
+            out[:] = self._plane(converted, 0, out.dtype, channels=3 if name == "bgr24" else 1)
 
     def _plane(self, picture: VideoFrame, index: int, dtype: npt.DTypeLike, channels: int = 1) -> Frame:
         """Look at a plane, without the padding at the end of its lines."""

@@ -347,6 +347,7 @@ class VideoReader(ChunkReader):
         self._check_process()
         goes_on = not self._jumps and self._last < self.frame_count - 1
         self._drop_pictures(_FEW_PICTURES if goes_on else 0, 0)
+        self._convert.rest()
         self._close_helpers()
         if self._ahead is not None:
             self._ahead.close()
@@ -356,6 +357,7 @@ class VideoReader(ChunkReader):
     def close(self) -> None:
         self._check_process()
         self._beside.close()
+        self._convert.rest()
         self._main.close()
         self._close_helpers()
         if self._ahead is not None:

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, auto_pickle=False, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Planes of 8-bit video to gray and BGR, and BGR to planes, for every matrix and both ranges.
 
 OpenCV converts BT.601 with limited range alone, and takes luma below black for black, which makes what is dark and
@@ -11,7 +11,7 @@ blue alone.
 
 from libc.math cimport lround
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int16_t, uint8_t
+from libc.stdint cimport int16_t, int32_t, uint8_t
 from libc.stdlib cimport free, malloc
 
 cdef extern from "yuv_rows.h" nogil:
@@ -33,6 +33,7 @@ cdef extern from "yuv_rows.h" nogil:
         Weights luma
         Weights cb
         Weights cr
+    int32_t count "imgstore_count" (int32_t*)
     void limited_luma_to_gray_row "imgstore_limited_luma_to_gray_row" (const uint8_t*, uint8_t*, ptrdiff_t)
     enum: MARGIN "IMGSTORE_MARGIN"
     void chroma_between_columns "imgstore_chroma_between_columns" (
@@ -78,6 +79,33 @@ def limited_luma_to_gray(const uint8_t[:, :] luma, uint8_t[:, ::1] out):
             limited_luma_to_gray_row(&luma[row, 0], &out[row, 0], width)
 
 
+cdef class Rows:
+    """The rows of a picture, which threads take part by part until none is left: who comes late takes fewer.
+
+    Parameters
+    ----------
+    height : int
+        How many there are.
+    part : int
+        How many are taken at a time.
+    """
+
+    cdef ptrdiff_t height
+    cdef ptrdiff_t part
+    cdef int32_t taken
+
+    def __init__(self, ptrdiff_t height, ptrdiff_t part):
+        self.height, self.part, self.taken = height, max(part, 1), 0
+
+    cdef bint take(self, ptrdiff_t* first, ptrdiff_t* stop) noexcept nogil:
+        # parts begin at odd rows, which are between the same rows of chroma as those that follow
+        first[0] = count(&self.taken) * self.part
+        stop[0] = min(first[0] + self.part + 1, self.height)
+        if first[0] > 0:
+            first[0] += 1
+        return first[0] < stop[0]
+
+
 def yuv_to_bgr(
     const uint8_t[:, :] luma,
     const uint8_t[:, :] cb,
@@ -87,8 +115,7 @@ def yuv_to_bgr(
     double blue,
     bint limited,
     bint centered,
-    ptrdiff_t first,
-    ptrdiff_t stop,
+    Rows rows not None,
 ):
     """Convert rows of luma and chroma to BGR. Chroma is interpolated by cubics, as swscale does at full accuracy.
 
@@ -101,31 +128,31 @@ def yuv_to_bgr(
     cb, cr : ndarray of uint8, shape ((h + 1) // 2, (w + 1) // 2) or (h, (w + 1) // 2)
         Likewise. Of half the height, a sample is half way between two rows of luma.
     out : ndarray of uint8, shape (h, w, 3), C-contiguous
-        The rows from `first` to `stop` are filled.
+        The rows that are taken are filled.
     red, blue : float
         Their weights in luma, which define the matrix.
     limited : bool
         Luma is in 16 to 235 and chroma in 16 to 240. Else both have all levels.
     centered : bool
         A sample of chroma is half way between two columns of luma. Else it is where the first of them is.
-    first, stop : int
-        Rows to convert.
+    rows : Rows
+        They are taken from there as long as there are any.
 
     Raises
     ------
     ValueError
-        The shapes do not go together, or there are no such rows.
+        The shapes do not go together.
     """
-    cdef ptrdiff_t row, height = luma.shape[0], width = luma.shape[1]
-    cdef ptrdiff_t rows = cb.shape[0], columns = (width + 1) // 2
-    cdef bint halved = rows != height
+    cdef ptrdiff_t row, stop, height = luma.shape[0], width = luma.shape[1]
+    cdef ptrdiff_t samples = cb.shape[0], columns = (width + 1) // 2
+    cdef bint halved = samples != height
     _check(luma, height, width)
     _check(cb, (height + 1) // 2 if halved else height, columns)
-    _check(cr, rows, columns)
+    _check(cr, samples, columns)
     if out.shape[0] != height or out.shape[1] != width or out.shape[2] != 3:
         raise ValueError(f"{height} x {width} pixels do not fit {out.shape[0]} x {out.shape[1]} x {out.shape[2]}")
-    if not 0 <= first <= stop <= height:
-        raise ValueError(f"rows {first} to {stop} do not fit {height}")
+    if rows.height != height:
+        raise ValueError(f"{rows.height} rows do not fit {height}")
     if width == 0 or height == 0:
         return
     cdef Factors factors = _factors(red, blue, limited)
@@ -133,28 +160,28 @@ def yuv_to_bgr(
     cdef int16_t* room = <int16_t*>malloc((columns + 2 * MARGIN + 2 * _CHROMA_ROWS * width) * sizeof(int16_t))
     if room == NULL:
         raise MemoryError
-    _begin(&u, &cb[0, 0], cb.strides[0], rows, room, room + columns + 2 * MARGIN, width)
-    _begin(&v, &cr[0, 0], cr.strides[0], rows, room, u.out + width, width)
+    _begin(&u, &cb[0, 0], cb.strides[0], samples, room, room + columns + 2 * MARGIN, width)
+    _begin(&v, &cr[0, 0], cr.strides[0], samples, room, u.out + width, width)
     cdef const int16_t* cb_rows[_HELD]
     cdef const int16_t* cr_rows[_HELD]
     cdef const uint8_t* levels[2]
     cdef uint8_t* pixels[2]
     with nogil:
-        row = first
-        while row < stop:
-            if halved and row % 2 and row + 1 < stop:
-                _rows_around(&u, row, centered, cb_rows)
-                _rows_around(&v, row, centered, cr_rows)
-                levels[0], levels[1] = &luma[row, 0], &luma[row + 1, 0]
-                pixels[0], pixels[1] = &out[row, 0, 0], &out[row + 1, 0, 0]
-                yuv_to_bgr_pair(levels, cb_rows, cr_rows, row, pixels, width, &factors, u.out, v.out)
-                row += 2
-            else:
-                yuv_to_bgr_row(
-                    &luma[row, 0], _chroma(&u, row, halved, centered), _chroma(&v, row, halved, centered),
-                    &out[row, 0, 0], width, &factors,
-                )
-                row += 1
+        while rows.take(&row, &stop):
+            while row < stop:
+                if halved and row % 2 and row + 1 < stop:
+                    _rows_around(&u, row, centered, cb_rows)
+                    _rows_around(&v, row, centered, cr_rows)
+                    levels[0], levels[1] = &luma[row, 0], &luma[row + 1, 0]
+                    pixels[0], pixels[1] = &out[row, 0, 0], &out[row + 1, 0, 0]
+                    yuv_to_bgr_pair(levels, cb_rows, cr_rows, row, pixels, width, &factors, u.out, v.out)
+                    row += 2
+                else:
+                    yuv_to_bgr_row(
+                        &luma[row, 0], _chroma(&u, row, halved, centered), _chroma(&v, row, halved, centered),
+                        &out[row, 0, 0], width, &factors,
+                    )
+                    row += 1
         free(room)
 
 

@@ -16,6 +16,10 @@
 #include <immintrin.h>
 #endif
 
+#ifdef _MSC_VER
+#include <intrin.h>
+#endif
+
 #define IMGSTORE_FRACTION 5
 
 /* Factors of luma * 2**7 and of (chroma - 128) * 2**7 that give 2**15 times the product with `IMGSTORE_FRACTION` bits
@@ -34,6 +38,16 @@ typedef struct {
 typedef struct {
     imgstore_weights luma, cb, cr;
 } imgstore_bgr_factors;
+
+/* Return what a counter is and add one, whichever thread asks. */
+static inline int32_t imgstore_count(int32_t *counter)
+{
+#ifdef _MSC_VER
+    return _InterlockedIncrement((volatile long *)counter) - 1;
+#else
+    return __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+#endif
+}
 
 /* As the instruction pmulhrsw: the product's high bits, rounded. */
 static inline int16_t imgstore_product(int a, int b)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgstore_codecs._yuv import bgr_to_yuv, limited_luma_to_gray, yuv_to_bgr
+from imgstore_codecs._yuv import Rows, bgr_to_yuv, limited_luma_to_gray, yuv_to_bgr
 
 MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "240m": (0.212, 0.087), "2020": (0.2627, 0.0593)}
 # 32 pixels at a time where the processor can do that, the rest one by one
@@ -58,7 +60,7 @@ def by_the_equations(
 
 
 def to_bgr(planes: tuple[np.ndarray, ...], out: np.ndarray, matrix: str, limited: bool, centered: bool) -> None:
-    yuv_to_bgr(*planes, out, *MATRICES[matrix], limited, centered, 0, len(planes[0]))
+    yuv_to_bgr(*planes, out, *MATRICES[matrix], limited, centered, Rows(*[len(planes[0])] * 2))
 
 
 @pytest.mark.parametrize("limited", [False, True])
@@ -99,18 +101,31 @@ def test_every_level_of_luma_with_every_one_of_chroma(limited: bool) -> None:
         assert np.abs(out - by_the_equations(luma, cb, cr, *MATRICES["709"], limited, False)).max() <= 0.7
 
 
-@given(st.integers(1, 40), WIDTHS, st.booleans(), st.booleans(), st.data())
-def test_rows_do_not_depend_on_what_else_is_converted(
-    height: int, width: int, halved: bool, centered: bool, data: st.DataObject
+@given(st.integers(1, 40), WIDTHS, st.booleans(), st.booleans(), st.integers(1, 45))
+def test_rows_do_not_depend_on_how_many_are_taken_at_a_time(
+    height: int, width: int, halved: bool, centered: bool, part: int
 ) -> None:
     planes = make_planes(height, width, halved, 0, 1)
-    whole, part = np.empty((height, width, 3), np.uint8), np.full((height, width, 3), 77, np.uint8)
+    whole, parts = np.empty((height, width, 3), np.uint8), np.full((height, width, 3), 77, np.uint8)
     to_bgr(planes, whole, "601", True, centered)
-    first, stop = sorted(data.draw(st.tuples(*[st.integers(0, height)] * 2)))
-    yuv_to_bgr(*planes, part, *MATRICES["601"], True, centered, first, stop)
-    np.testing.assert_array_equal(part[first:stop], whole[first:stop])
-    assert (part[:first] == 77).all()
-    assert (part[stop:] == 77).all()
+    yuv_to_bgr(*planes, parts, *MATRICES["601"], True, centered, Rows(height, part))
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_threads_share_the_rows() -> None:
+    planes = make_planes(2000, 500, True, 0, 1)
+    whole = np.empty((2000, 500, 3), np.uint8)
+    to_bgr(planes, whole, "709", False, False)
+    for part in (1, 2, 31, 32, 700):
+        shared, rows = np.full((2000, 500, 3), 77, np.uint8), Rows(2000, part)
+        convert = partial(yuv_to_bgr, *planes, shared, *MATRICES["709"], False, False, rows)
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(convert) for _ in range(4)]:
+                done.result()
+        np.testing.assert_array_equal(shared, whole)
+        shared[:] = 77
+        convert()
+        assert (shared == 77).all()  # none is taken twice
 
 
 @pytest.mark.parametrize("centered", [False, True])
@@ -258,13 +273,12 @@ def test_planes_that_do_not_fit_a_picture(img: object, luma: object, cb: object,
 )
 def test_shapes_that_do_not_go_together(luma: object, cb: object, cr: object, out: object) -> None:
     with pytest.raises(ValueError, match="plane|fit"):
-        yuv_to_bgr(*(np.zeros(shape, np.uint8) for shape in (luma, cb, cr, out)), 0.299, 0.114, True, True, 0, 4)
+        yuv_to_bgr(*(np.zeros(shape, np.uint8) for shape in (luma, cb, cr, out)), 0.299, 0.114, True, True, Rows(4, 4))
 
 
-@pytest.mark.parametrize(("first", "stop"), [(-1, 2), (0, 5), (3, 2)])
-def test_rows_that_are_not_there(first: int, stop: int) -> None:
+def test_rows_of_another_picture() -> None:
     with pytest.raises(ValueError, match="rows"):
-        yuv_to_bgr(*make_planes(4, 6, True, 0, 0), np.zeros((4, 6, 3), np.uint8), 0.3, 0.1, True, True, first, stop)
+        yuv_to_bgr(*make_planes(4, 6, True, 0, 0), np.zeros((4, 6, 3), np.uint8), 0.3, 0.1, True, True, Rows(5, 5))
 
 
 def test_columns_that_are_apart() -> None:
