@@ -39,20 +39,22 @@ class InOrder:
 
     def submit(self, call: Callable[[], object]) -> None:
         """Have `call` called after all that was submitted before. It must see to its own errors."""
-        with self._condition:
-            while self._limit is not None and len(self._waiting) >= self._limit:
-                self._condition.wait()
-            self._waiting.append(call)
-            if self._running:
-                return
-            self._running = True
+        begun = False
         try:
+            with self._condition:
+                while self._limit is not None and len(self._waiting) >= self._limit:
+                    self._condition.wait()
+                self._waiting.append(call)
+                if self._running:
+                    return
+                begun = self._running = True  # in this order: Ctrl-C may come at any point
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
-        except RuntimeError:  # no thread can be started while the interpreter shuts down
-            self._run()
-        except BaseException:  # Ctrl-C, and nobody knows whether the thread begins: who comes next sees to what waits
-            self._running = False
-            raise
+        except BaseException as error:
+            if begun:
+                self._running = False  # nobody knows whether the thread begins: who comes next sees to what waits
+            if not begun or not isinstance(error, RuntimeError) or error.__context__ is not None:
+                raise  # (of Ctrl-C at its locks `threading` says that in its own way)
+            self._run()  # no thread can be started while the interpreter shuts down
 
     def _run(self) -> None:
         while True:
