@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 def limited_luma_to_gray(luma: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8]) -> None: ...
+
 class Rows:
     def __init__(self, height: int, part: int) -> None: ...
 

@@ -25,6 +25,8 @@ def test_arrays_are_of_their_kind(shape: tuple[int, ...], dtype: str) -> None:
     assert array.flags.c_contiguous
     assert array.flags.writeable
     assert array.flags.aligned
+    with pytest.raises(ValueError, match="own"):  # as CHANGELOG.md says
+        array.resize((2, 3))
 
 
 def test_memory_is_used_again_when_the_last_view_is_gone() -> None:

@@ -60,7 +60,8 @@ def by_the_equations(
 
 
 def to_bgr(planes: tuple[np.ndarray, ...], out: np.ndarray, matrix: str, limited: bool, centered: bool) -> None:
-    yuv_to_bgr(*planes, out, *MATRICES[matrix], limited, centered, Rows(*[len(planes[0])] * 2))
+    height = len(planes[0])
+    yuv_to_bgr(*planes, out, *MATRICES[matrix], limited, centered, Rows(height, height))
 
 
 @pytest.mark.parametrize("limited", [False, True])
