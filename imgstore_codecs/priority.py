@@ -1,4 +1,4 @@
-"""Keeping the scheduling of threads as it is while an encoder is opened."""
+"""How the system schedules the threads of an encoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["usual_priority"]
+__all__ = ["batch_priority", "usual_priority"]
+
+
+@contextmanager
+def batch_priority() -> Iterator[None]:
+    """Let the threads that begin meanwhile, an encoder's, be batch jobs to Linux, at the priority that they would have.
+
+    An encoder wakes a thread for each part of a picture, several times per frame. Threads of the usual kind push aside
+    the one that wakes them, which has the next one still to wake, and then share a core while another is idle. Batch
+    jobs wait until it is done (sched(7), SCHED_BATCH), and leave the core to the camera's threads, too.
+    """
+    if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:  # what a program has chosen, it keeps
+        with usual_priority():
+            yield
+        return
+    try:
+        with suppress(OSError):  # not allowed in some containers
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # which threads inherit
+        with usual_priority():
+            yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from imgstore_codecs.growing import FFmpegFile, Sink, header_of_one_frame, sampl
 from imgstore_codecs.mkv_file import MkvFile
 from imgstore_codecs.mp4_file import Mp4File
 from imgstore_codecs.pixels import SWS_ACCURATE_RND, SWS_BICUBIC, SWS_FULL_CHR_H_INP
-from imgstore_codecs.priority import usual_priority
+from imgstore_codecs.priority import batch_priority
 from imgstore_codecs.stream_description import describe_file
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class VideoWriter(ChunkWriter):
             configure(self._context, settings)
             self._picture = _blank(settings)
             self._fill = self._choose_fill()
-            with usual_priority():
+            with batch_priority():
                 container.start_encoding()
             if file is not None:
                 file.stream = stream

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -389,9 +390,40 @@ def test_no_thread_becomes_a_real_time_one(tmp_path: Path) -> None:
         "av1/mp4",
         first="os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # whatever runs the tests",
         then="""threads = [0, *map(int, os.listdir("/proc/self/task"))]
-    print(len(threads) > 5, all(os.sched_getscheduler(thread) == os.SCHED_OTHER for thread in threads))""",
+    usual = (os.SCHED_OTHER, os.SCHED_BATCH)
+    print(len(threads) > 5, all(os.sched_getscheduler(thread) in usual for thread in threads))""",
     )
     assert done.stdout.split() == ["True", "True"]
+
+
+ENCODER = """
+import os, sys
+import numpy as np
+from imgstore.codec import FrameSpec
+from imgstore_codecs.video import PyAVCodec
+
+os.sched_setscheduler(0, int(sys.argv[3]), os.sched_param(0))
+codec = PyAVCodec()
+(fmt,) = (fmt for fmt in codec.formats if fmt.name == sys.argv[2])
+before = set(os.listdir("/proc/self/task"))
+writer = codec.open_writer(sys.argv[1], fmt, FrameSpec((480, 640), np.dtype(np.uint8)), {"threads": 2})
+writer.add(np.zeros((480, 640), np.uint8))
+begun = set(os.listdir("/proc/self/task")) - before
+print(os.sched_getscheduler(0), len(begun) > 0, *{os.sched_getscheduler(int(thread)) for thread in begun})
+writer.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="batch jobs are Linux's")
+@pytest.mark.parametrize("name", ["avc1/mp4", "hevc/mp4", "av1/mp4", "ffv1/mkv"])
+@pytest.mark.parametrize("policy", ["SCHED_OTHER", "SCHED_BATCH"])
+def test_an_encoders_threads_are_batch_jobs_and_the_program_stays_what_it_was(
+    tmp_path: Path, name: str, policy: str
+) -> None:
+    number = getattr(os, policy)
+    command = [sys.executable, "-c", ENCODER, str(tmp_path / "video"), name, str(number)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == [str(number), "True", str(os.SCHED_BATCH)]
 
 
 @pytest.mark.parametrize("name", ["avc1/mp4", "hevc/mp4", "av1/mp4"])
