@@ -64,6 +64,8 @@ class Encoder:
         Further options of the encoder.
     least_side : int
         Height and width that frames need which are longer than 64 pixels.
+    batch_threads : bool
+        Whether it is faster where Linux takes its threads for batch jobs.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Encoder:
     gray16: str = ""
     color16: str = ""
     least_side: int = 1
+    batch_threads: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -94,6 +97,7 @@ _H264 = {
     "preset": "veryfast",
     # no frame waits in the encoder; chroma is the mean of four pixels, which lies between them
     "options": {"tune": "zerolatency", "bf": "0", "x264-params": "chromaloc=1"},
+    "batch_threads": True,
 }
 
 ENCODERS: dict[str, Encoder] = {

@@ -256,5 +256,7 @@ def without_temporal_delimiters(data: bytes) -> bytes:
 
 
 def ticks(value: int | None, time_base: Fraction, per_second: int) -> int:
-    """Turn a packet's time into ticks of a container."""
-    return round((value or 0) * time_base * per_second)
+    """Turn a packet's time into the nearest tick of a container."""
+    # in whole numbers, since fractions take as long here as writing a small frame
+    denominator = time_base.denominator
+    return (2 * (value or 0) * time_base.numerator * per_second + denominator) // (2 * denominator)

@@ -14,9 +14,10 @@ __all__ = ["batch_priority", "usual_priority"]
 def batch_priority() -> Iterator[None]:
     """Let the threads that begin meanwhile, an encoder's, be batch jobs to Linux, at the priority that they would have.
 
-    An encoder wakes a thread for each part of a picture, several times per frame. Threads of the usual kind push aside
-    the one that wakes them, which has the next one still to wake, and then share a core while another is idle. Batch
-    jobs wait until it is done (sched(7), SCHED_BATCH), and leave the core to the camera's threads, too.
+    x264 wakes a thread for each part of a picture, several times per frame. Threads of the usual kind push aside the one
+    that wakes them, which has the next one still to wake, and then share a core while another is idle. Batch jobs wait
+    until it is done (sched(7), SCHED_BATCH), and leave the core to the camera's threads, too. Other encoders gain little
+    by it, or lose.
     """
     if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:  # what a program has chosen, it keeps
         with usual_priority():

@@ -16,7 +16,7 @@ from imgstore_codecs.growing import FFmpegFile, Sink, header_of_one_frame, sampl
 from imgstore_codecs.mkv_file import MkvFile
 from imgstore_codecs.mp4_file import Mp4File
 from imgstore_codecs.pixels import SWS_ACCURATE_RND, SWS_BICUBIC, SWS_FULL_CHR_H_INP
-from imgstore_codecs.priority import batch_priority
+from imgstore_codecs.priority import batch_priority, usual_priority
 from imgstore_codecs.stream_description import describe_file
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class VideoWriter(ChunkWriter):
         self._path = path
         self._spec = spec
         self._settings = settings
+        self._time_base = 1 / settings.rate
         self._count = 0
         self._written = 0
         self._extent: tuple[int, bytes] | None = None
@@ -76,7 +77,7 @@ class VideoWriter(ChunkWriter):
             configure(self._context, settings)
             self._picture = _blank(settings)
             self._fill = self._choose_fill()
-            with batch_priority():
+            with batch_priority() if settings.encoder.batch_threads else usual_priority():
                 container.start_encoding()
             if file is not None:
                 file.stream = stream
@@ -160,7 +161,7 @@ class VideoWriter(ChunkWriter):
         self._picture.make_writable()
         picture = self._fill(img)
         picture.pts = self._count
-        picture.time_base = 1 / self._settings.rate
+        picture.time_base = self._time_base
         self._pass_on(sink, picture)
         self._count += 1
 
