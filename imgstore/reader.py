@@ -39,6 +39,17 @@ _READ_AHEAD_FRAMES = (2, 16)  # at least, at most
 _IN_ORDER = 3  # reads in order after which decoding runs ahead
 
 
+def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise ArgumentError where a batch cannot be put into what was given for it."""
+    wanted = f"out must be a numpy array of {dtype} and shape {shape} that can be written to"
+    if not isinstance(out, np.ndarray):
+        raise ArgumentError(f"{wanted}, not a {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ArgumentError(f"{wanted}, not one of {out.dtype} and shape {out.shape}")
+    if not out.flags.writeable:
+        raise ArgumentError(f"{wanted}, and this one is read-only")
+
+
 def _read_raw(index: ImgStoreIndex, frames: ChunkFrames, position: int) -> tuple[Frame, int, float]:
     """Read one frame as it is stored, with its number and time."""
     chunk, k = index.locate(position)
@@ -314,8 +325,8 @@ class Reader:
         full = (count, *shape)
         if out is None:
             out = np.empty(full, dtype)
-        elif out.shape != full or out.dtype != dtype:
-            raise ArgumentError(f"out must be {dtype} {full}, not {out.dtype} {out.shape}")
+        else:
+            _check_out(out, full, dtype)
         if not self.encoding:
             self._frames.read_many({c: (p, [out[k] for k in ks]) for c, (p, ks) in wanted.items()})
         else:

@@ -483,6 +483,8 @@ class ImgStore(LegacyNames):
             A position outside the store.
         FrameDecodeError
             A frame is damaged; it is named.
+        ArgumentError
+            The frames do not fit into `out`.
         """
         reader = self._readable
         if (frame_numbers is None) == (frame_indices is None):

@@ -240,8 +240,19 @@ def test_batches(tmp_path: Path, fmt: str) -> None:
         out = np.empty((2, *SHAPE), np.uint8)
         assert store.get_images(frame_indices=[-1, 0], out=out)[0] is out
         assert [shown_number(i) for i in out] == [144, 100]
-        with pytest.raises(ArgumentError):
+        spread = np.empty((4, SHAPE[0], 2 * SHAPE[1], *SHAPE[2:]), np.uint8)[::2, :, ::2]
+        assert store.get_images(frame_indices=[-1, 0], out=spread)[0] is spread
+        np.testing.assert_array_equal(spread, out)
+        with pytest.raises(ArgumentError, match="not one of uint8 and shape"):
             store.get_images(frame_indices=[1], out=out)
+        with pytest.raises(ArgumentError, match="not one of uint16"):
+            store.get_images(frame_indices=[1, 2], out=out.astype(np.uint16))
+        with pytest.raises(ArgumentError, match="not a list"):
+            store.get_images(frame_indices=[1, 2], out=out.tolist())
+        out.flags.writeable = False
+        with pytest.raises(ArgumentError, match="read-only"):
+            store.get_images(frame_indices=[1, 2], out=out)
+        assert [shown_number(i) for i in out] == [144, 100]
         with pytest.raises(ArgumentError):
             store.get_images()
         with pytest.raises(FrameNotFoundError):
