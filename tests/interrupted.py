@@ -19,7 +19,7 @@ from scenes import shown_number
 
 import imgstore
 
-AT_MOST = 0.01  # seconds until the next interruption
+AT_MOST = 0.01  # seconds until the next interruption, where that is enough to read anything
 Shown = Iterator[tuple[Any, int]]
 
 
@@ -51,13 +51,14 @@ def main(path: str, way: Callable[[imgstore.ImgStore, random.Random], Shown], se
     signal.signal(signal.SIGALRM, interrupt)
     rng = random.Random(1)
     interrupted = read = 0
+    at_most = AT_MOST
     with imgstore.new_for_filename(path) as store:
         next(in_batches(store, rng))  # imports what is imported when it is needed: that may not be interrupted
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for _ in itertools.repeat(None, 20):
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, AT_MOST))
+                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, at_most))
                     for img, number in way(store, rng):
                         assert shown_number(img) == number, f"frame {number} was asked for"
                         read += 1
@@ -66,6 +67,8 @@ def main(path: str, way: Callable[[imgstore.ImgStore, random.Random], Shown], se
                     # `threading` itself may be at its locks, while a thread begins, and then says that in its own way
                     assert KeyboardInterrupt in (type(error), type(error.__context__))
                     interrupted += 1
+            if not read:
+                at_most *= 2
     print(interrupted, read)
 
 
