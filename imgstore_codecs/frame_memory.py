@@ -7,6 +7,7 @@ may take as long as to decode it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ Frame = npt.NDArray[Any]
 
 # Frames come and go one by one
 _MOST_SPARE = 4
+
+_LINE = 64
 
 
 class FrameMemory:
@@ -42,12 +45,21 @@ class FrameMemory:
         try:
             memory = self._spare.pop()
         except IndexError:
-            memory = np.empty(self._spec.shape, self._spec.dtype)
+            memory = _aligned(self._spec)
         return np.asarray(_Loan(memory, self._spare))
 
     def clear(self) -> None:
         """Let go of what is not in use, and of what is in use when it is no longer."""
         self._spare = deque(maxlen=_MOST_SPARE)
+
+
+def _aligned(spec: FrameSpec) -> Frame:
+    """Make an array that begins at a line of the processor's caches: `_yuv` can write such a one past them."""
+    dtype = np.dtype(spec.dtype)
+    size = math.prod(spec.shape) * dtype.itemsize
+    room = np.empty(size + _LINE, np.uint8)
+    first = -room.ctypes.data % _LINE
+    return room[first : first + size].view(dtype).reshape(spec.shape)
 
 
 class _Loan:

@@ -45,7 +45,7 @@ cdef extern from "yuv_rows.h" nogil:
         const uint8_t*, const int16_t*, const int16_t*, uint8_t*, ptrdiff_t, const Factors*
     )
     void yuv_to_bgr_pair "imgstore_yuv_to_bgr_pair" (
-        const uint8_t*[2], const int16_t*[4], const int16_t*[4], ptrdiff_t, uint8_t*[2], ptrdiff_t, const Factors*,
+        const uint8_t*[2], const int16_t*[4], const int16_t*[4], ptrdiff_t, uint8_t*[2], ptrdiff_t, const Factors*, bint,
         int16_t*, int16_t*
     )
     void bgr_to_yuv_rows "imgstore_bgr_to_yuv_rows" (
@@ -145,7 +145,7 @@ def yuv_to_bgr(
     """
     cdef ptrdiff_t row, stop, height = luma.shape[0], width = luma.shape[1]
     cdef ptrdiff_t samples = cb.shape[0], columns = (width + 1) // 2
-    cdef bint halved = samples != height
+    cdef bint halved = samples != height, large = 3 * height * width >= _LARGE
     _check(luma, height, width)
     _check(cb, (height + 1) // 2 if halved else height, columns)
     _check(cr, samples, columns)
@@ -174,7 +174,7 @@ def yuv_to_bgr(
                     _rows_around(&v, row, centered, cr_rows)
                     levels[0], levels[1] = &luma[row, 0], &luma[row + 1, 0]
                     pixels[0], pixels[1] = &out[row, 0, 0], &out[row + 1, 0, 0]
-                    yuv_to_bgr_pair(levels, cb_rows, cr_rows, row, pixels, width, &factors, u.out, v.out)
+                    yuv_to_bgr_pair(levels, cb_rows, cr_rows, row, pixels, width, &factors, large, u.out, v.out)
                     row += 2
                 else:
                     yuv_to_bgr_row(
@@ -186,6 +186,8 @@ def yuv_to_bgr(
 
 
 cdef enum:
+    # Bytes of BGR from which on it is faster to write past the caches, even for who reads the frame at once
+    _LARGE = 3 << 20
     _HELD = 4  # rows of samples between which a row is interpolated
     _CHROMA_ROWS = _HELD + 1
 

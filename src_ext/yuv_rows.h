@@ -93,6 +93,9 @@ static inline uint8_t imgstore_level(int value)
 
 #ifdef IMGSTORE_X86
 
+/* Bytes that come from memory at a time. */
+#define IMGSTORE_LINE 64
+
 /* Factors, each as often as they go into a vector. */
 typedef struct {
     __m256i luma, shift, blue_cb, green_cb, green_cr, red_cr;
@@ -199,14 +202,14 @@ static void imgstore_yuv_to_bgr_row(
     }
 }
 
-/* The rows at `place`, which is odd, and behind it: they are between the same four rows of chroma. `u` and `v` have room
- * for a row each. */
+/* The rows at `place`, which is odd, and behind it: they are between the same four rows of chroma. `large`: the whole
+ * picture takes more than the caches have room for. `u` and `v` have room for a row each. */
 static void imgstore_yuv_to_bgr_pair(
     const uint8_t *const *luma, const int16_t *const *cb, const int16_t *const *cr, ptrdiff_t place, uint8_t *const *bgr,
-    ptrdiff_t width, const imgstore_yuv_factors *f, int16_t *u, int16_t *v)
+    ptrdiff_t width, const imgstore_yuv_factors *f, int large, int16_t *u, int16_t *v)
 {
     const int16_t *const weights[2] = {imgstore_weights_at(place), imgstore_weights_at(place + 1)};
-    const ptrdiff_t x = IMGSTORE_FAST(yuv_to_bgr_pair, luma, cb, cr, weights, bgr, width, f);
+    const ptrdiff_t x = IMGSTORE_FAST(yuv_to_bgr_pair, luma, cb, cr, weights, bgr, width, f, large);
     if (x == width)
         return;
     const int16_t *const cb_left[4] = {cb[0] + x, cb[1] + x, cb[2] + x, cb[3] + x};

@@ -26,8 +26,10 @@ IMGSTORE_TARGET static ptrdiff_t IMGSTORE_FOR(limited_luma_to_gray_row)(
 }
 
 /* Put 32 pixels in order: `b`, `g` and `r` have 16 of them in each half. Of the 48 bytes that these become, each of 16
- * places in a vector is filled from one of b, g and r in each of three vectors: so they are shuffled once and chosen from. */
-IMGSTORE_TARGET static inline void IMGSTORE_FOR(store_bgr)(uint8_t *bgr, __m256i b, __m256i g, __m256i r)
+ * places in a vector is filled from one of b, g and r in each of three vectors: so they are shuffled once and chosen from.
+ * With `past_caches`, `bgr` is aligned to 32 bytes. */
+IMGSTORE_TARGET __attribute__((always_inline)) static inline void IMGSTORE_FOR(store_bgr)(
+    uint8_t *bgr, __m256i b, __m256i g, __m256i r, const int past_caches)
 {
 #define IMGSTORE_BYTES(...) _mm256_broadcastsi128_si256(_mm_setr_epi8(__VA_ARGS__))
     const __m256i one_later = IMGSTORE_BYTES(0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0);
@@ -40,9 +42,15 @@ IMGSTORE_TARGET static inline void IMGSTORE_FOR(store_bgr)(uint8_t *bgr, __m256i
     _mm256_blendv_epi8(_mm256_blendv_epi8(x, y, one_later), z, two_later)
     const __m256i first = IMGSTORE_CHOOSE(b, g, r), middle = IMGSTORE_CHOOSE(g, r, b), last = IMGSTORE_CHOOSE(r, b, g);
 #undef IMGSTORE_CHOOSE
-    _mm256_storeu_si256((__m256i *)bgr, _mm256_permute2x128_si256(first, middle, 0x20));
-    _mm256_storeu_si256((__m256i *)(bgr + 32), _mm256_permute2x128_si256(last, first, 0x30));
-    _mm256_storeu_si256((__m256i *)(bgr + 64), _mm256_permute2x128_si256(middle, last, 0x31));
+    const __m256i pixels[3] = {
+        _mm256_permute2x128_si256(first, middle, 0x20), _mm256_permute2x128_si256(last, first, 0x30),
+        _mm256_permute2x128_si256(middle, last, 0x31)};
+    for (int k = 0; k < 3; k++) {
+        if (past_caches)
+            _mm256_stream_si256((__m256i *)bgr + k, pixels[k]);
+        else
+            _mm256_storeu_si256((__m256i *)bgr + k, pixels[k]);
+    }
 }
 
 /* Sum up four vectors of samples with weights that are times 2**15. */
@@ -122,7 +130,8 @@ IMGSTORE_TARGET static inline imgstore_wide_factors IMGSTORE_FOR(widen)(const im
 
 /* Convert 32 pixels. Of each half's 16 the first eight, and the others, are in a vector. */
 IMGSTORE_TARGET __attribute__((always_inline)) static inline void IMGSTORE_FOR(yuv_to_bgr)(
-    const uint8_t *luma, const __m256i *cb, const __m256i *cr, uint8_t *bgr, const imgstore_wide_factors *f)
+    const uint8_t *luma, const __m256i *cb, const __m256i *cr, uint8_t *bgr, const imgstore_wide_factors *f,
+    const int past_caches)
 {
     const __m256i zero = _mm256_setzero_si256(), level = _mm256_loadu_si256((const __m256i *)luma);
     const __m256i levels[2] = {_mm256_unpacklo_epi8(zero, level), _mm256_unpackhi_epi8(zero, level)};
@@ -136,7 +145,7 @@ IMGSTORE_TARGET __attribute__((always_inline)) static inline void IMGSTORE_FOR(y
     }
 #define IMGSTORE_LEVELS(c) \
     _mm256_packus_epi16(_mm256_srai_epi16(c[0], IMGSTORE_FRACTION), _mm256_srai_epi16(c[1], IMGSTORE_FRACTION))
-    IMGSTORE_FOR(store_bgr)(bgr, IMGSTORE_LEVELS(b), IMGSTORE_LEVELS(g), IMGSTORE_LEVELS(r));
+    IMGSTORE_FOR(store_bgr)(bgr, IMGSTORE_LEVELS(b), IMGSTORE_LEVELS(g), IMGSTORE_LEVELS(r), past_caches);
 #undef IMGSTORE_LEVELS
 }
 
@@ -152,15 +161,18 @@ IMGSTORE_TARGET static ptrdiff_t IMGSTORE_FOR(yuv_to_bgr_row)(
     {_mm256_loadu_si256((const __m256i *)((row) + x)), _mm256_loadu_si256((const __m256i *)((row) + x + 16))}
         const __m256i u[2] = IMGSTORE_LOAD(cb), v[2] = IMGSTORE_LOAD(cr);
 #undef IMGSTORE_LOAD
-        IMGSTORE_FOR(yuv_to_bgr)(luma + x, u, v, bgr + 3 * x, &wide);
+        IMGSTORE_FOR(yuv_to_bgr)(luma + x, u, v, bgr + 3 * x, &wide, 0);
     }
     return x;
 }
 
-/* Convert as many pixels of two rows as 32 go into, between the same four rows of chroma; return how many of each. */
-IMGSTORE_TARGET static ptrdiff_t IMGSTORE_FOR(yuv_to_bgr_pair)(
+/* Convert as many pixels of two rows as 32 go into, between the same four rows of chroma; return how many of each.
+ *
+ * The pixels of a large picture go past the caches to memory, where it is aligned: they would be gone from there before the
+ * last are written, and with them the pictures that the decoder refers to next. */
+IMGSTORE_TARGET __attribute__((always_inline)) static inline ptrdiff_t IMGSTORE_FOR(convert_pair)(
     const uint8_t *const *luma, const int16_t *const *cb, const int16_t *const *cr, const int16_t *const *weights,
-    uint8_t *const *bgr, ptrdiff_t width, const imgstore_yuv_factors *f)
+    uint8_t *const *bgr, ptrdiff_t width, const imgstore_yuv_factors *f, const int past_caches)
 {
     const imgstore_wide_factors wide = IMGSTORE_FOR(widen)(f);
     /* copies of what the compiler would take to change with each pixel */
@@ -173,6 +185,9 @@ IMGSTORE_TARGET static ptrdiff_t IMGSTORE_FOR(yuv_to_bgr_pair)(
             w[row][k] = _mm256_set1_epi16(weights[row][k]);
     ptrdiff_t x = 0;
     for (; x + 32 <= width; x += 32) {
+        if (past_caches && x % IMGSTORE_LINE == 0)
+            for (int row = 0; row < 2; row++) /* of the next pair; the processor by itself stops at a page's end */
+                __builtin_prefetch(levels[row] + x + 2 * (levels[1] - levels[0]));
         __m256i between[2][2][2]; /* by row, plane and half */
         for (int plane = 0; plane < 2; plane++)
             for (int k = 0; k < 2; k++) {
@@ -183,9 +198,22 @@ IMGSTORE_TARGET static ptrdiff_t IMGSTORE_FOR(yuv_to_bgr_pair)(
                     between[row][plane][k] = IMGSTORE_SUM(s0, s1, s2, s3, w[row][0], w[row][1], w[row][2], w[row][3]);
             }
         for (int row = 0; row < 2; row++)
-            IMGSTORE_FOR(yuv_to_bgr)(levels[row] + x, between[row][0], between[row][1], pixels[row] + 3 * x, &wide);
+            IMGSTORE_FOR(yuv_to_bgr)(
+                levels[row] + x, between[row][0], between[row][1], pixels[row] + 3 * x, &wide, past_caches);
     }
     return x;
+}
+
+IMGSTORE_TARGET static ptrdiff_t IMGSTORE_FOR(yuv_to_bgr_pair)(
+    const uint8_t *const *luma, const int16_t *const *cb, const int16_t *const *cr, const int16_t *const *weights,
+    uint8_t *const *bgr, ptrdiff_t width, const imgstore_yuv_factors *f, int large)
+{
+    if (large && ((uintptr_t)bgr[0] | (uintptr_t)bgr[1]) % sizeof(__m256i) == 0) {
+        const ptrdiff_t done = IMGSTORE_FOR(convert_pair)(luma, cb, cr, weights, bgr, width, f, 1);
+        _mm_sfence(); /* before another thread is told of it */
+        return done;
+    }
+    return IMGSTORE_FOR(convert_pair)(luma, cb, cr, weights, bgr, width, f, 0);
 }
 
 #undef IMGSTORE_SUM

@@ -17,9 +17,10 @@ def address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((6, 8), "uint8"), ((6, 8, 3), "uint16")])
+@pytest.mark.parametrize(("shape", "dtype"), [((6, 8), "uint8"), ((6, 8, 3), "uint16"), ((1024, 1280, 3), "uint8")])
 def test_arrays_are_of_their_kind(shape: tuple[int, ...], dtype: str) -> None:
     array = FrameMemory(FrameSpec(shape, np.dtype(dtype))).new()
+    assert address(array) % 64 == 0
     assert array.shape == shape
     assert array.dtype == np.dtype(dtype)
     assert array.flags.c_contiguous

@@ -129,6 +129,30 @@ def test_threads_share_the_rows() -> None:
         assert (shared == 77).all()  # none is taken twice
 
 
+@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize("width", [1312, 1302])
+@pytest.mark.parametrize("offset", [0, 1, 16, 32])
+def test_large_pictures_are_as_their_parts(offset: int, width: int, halved: bool) -> None:
+    """They may be written past the caches, where they are aligned: to others that is the same."""
+    height, pad = 1024, 64
+    planes = make_planes(height, width, halved, 3, 4)
+    room = np.full(3 * height * width + 3 * pad, 77, np.uint8)
+    first = -room.ctypes.data % pad + offset
+    out = room[first : first + 3 * height * width].reshape(height, width, 3)
+    rows = Rows(height, 32)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(yuv_to_bgr, *planes, out, *MATRICES["709"], True, False, rows) for _ in range(2)]:
+            done.result()
+    for top in range(0, height - 16, 40):
+        chroma = slice(top // 2, top // 2 + 8) if halved else slice(top, top + 16)
+        part = np.empty((16, width, 3), np.uint8)
+        luma, cb, cr = planes
+        to_bgr((luma[top : top + 16], cb[chroma], cr[chroma]), part, "709", True, False)
+        np.testing.assert_array_equal(out[top + 4 : top + 12], part[4:12])  # chroma around the others is not there
+    assert (room[:first] == 77).all()
+    assert (room[first + out.size :] == 77).all()
+
+
 @pytest.mark.parametrize("centered", [False, True])
 def test_pixels_do_not_depend_on_their_place(centered: bool) -> None:
     """However many pixels are converted at a time, what is left over comes out the same."""
