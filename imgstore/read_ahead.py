@@ -57,8 +57,13 @@ class ReadAhead:
             self._ready.put((frame, error))
             del frame, error
 
-    def get(self) -> Any:
+    def get(self, make_room: bool = True) -> Any:
         """Return the result for `next_position`, waiting for it.
+
+        Parameters
+        ----------
+        make_room : bool
+            For another one. If not, as many fewer may wait from now on.
 
         Raises
         ------
@@ -66,7 +71,8 @@ class ReadAhead:
             What ``read`` raised for this position.
         """
         frame, error = self._ready.get()
-        self._room.put(None)
+        if make_room:
+            self.make_room()
         self.next_position += 1
         try:
             if error is not None:
@@ -74,6 +80,10 @@ class ReadAhead:
         finally:
             del error  # by way of this frame it refers to itself, and would keep the store
         return frame
+
+    def make_room(self) -> None:
+        """Let one more result wait."""
+        self._room.put(None)
 
     def stop(self) -> None:
         """End the thread; when this returns, it has left `read` for good."""
@@ -88,4 +98,4 @@ class ReadAhead:
     def request_stop(self) -> None:
         """Ask the thread to end, without waiting for it."""
         self._stopped = True
-        self._room.put(None)
+        self.make_room()

@@ -19,6 +19,7 @@ __all__ = [
     "decodes_in_one_piece",
     "is_shown",
     "is_unreferenced",
+    "parameter_sets",
     "seek_point",
 ]
 
@@ -35,7 +36,7 @@ INTRA_CODECS = frozenset(
 # Containers flag their intra pictures, and nothing that follows one in presentation order refers beyond it.
 _FLAGGED_CODECS = frozenset(
     (
-        "ffv1", "mpeg4", "mpeg2video", "mpeg1video", "h263", "h263p", "flv1", "msmpeg4v1",
+        "mpeg4", "mpeg2video", "mpeg1video", "h263", "h263p", "flv1", "msmpeg4v1",
         "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "theora", "vp9", "libvpx-vp9", "svq1",
         "svq3", "qtrle", "rpza",
     )
@@ -70,6 +71,9 @@ def seek_point(codec: str, extradata: bytes | None, data: memoryview) -> SeekPoi
         return _seek_point_av1(data)
     if codec in ("vp8", "libvpx"):
         return SeekPoint.HARD if len(data) and not data[0] & 1 else SeekPoint.NONE
+    if codec == "ffv1":
+        # RFC 9043, 4.3 and 3.8.1.1: it begins with `keyframe`, a bit of the range coder as likely as not
+        return SeekPoint.HARD if int.from_bytes(data[:2], "big") >= 0x7F80 else SeekPoint.NONE
     if codec in INTRA_CODECS:
         return SeekPoint.HARD
     return SeekPoint.SOFT if codec in _FLAGGED_CODECS else SeekPoint.NONE
@@ -110,6 +114,17 @@ def is_unreferenced(codec: str, extradata: bytes | None, data: memoryview) -> bo
         at = bytes(data[:4096]).find(b"\x00\x00\x01\x00") + 4
         return at >= 4 and at + 1 < len(data) and data[at + 1] >> 3 & 7 == 3
     return codec in INTRA_CODECS
+
+
+def parameter_sets(codec: str, extradata: bytes | None, data: memoryview) -> list[bytes]:
+    """Return the parameter sets of H.264 or HEVC that a packet holds; there are none in others."""
+    if codec == "h264":
+        sets = [nal for nal in nal_units(data, length_size(extradata, 4)) if nal[0] & 31 in (7, 8, 13, 15)]
+    elif codec == "hevc":
+        sets = [nal for nal in nal_units(data, length_size(extradata, 21)) if nal[0] >> 1 & 63 in (32, 33, 34)]
+    else:
+        return []
+    return [bytes(nal).rstrip(b"\0") for nal in sets]
 
 
 def _has_one_layer(hvcc: bytes | None) -> bool:

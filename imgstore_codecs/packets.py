@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint, checksums_agree, is_shown, seek_point
+from imgstore_codecs.bitstream import INTRA_CODECS, SeekPoint, checksums_agree, is_shown, parameter_sets, seek_point
 from imgstore_codecs.h264_parameters import reorder_depth
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class PacketTable:
         None: only decoding can tell.
     point : dict of int to SeekPoint
         What is known of packets flagged as key frames.
+    changes_parameters : bool
+        A parameter set comes along midway, without which what follows is decoded wrongly and with which what comes before.
     has_checksums : bool
         Each packet has checksums that can be checked.
     from_index : bool
@@ -87,6 +89,7 @@ class PacketTable:
     shown: npt.NDArray[np.bool_]
     order: Ints | None
     point: dict[int, SeekPoint]
+    changes_parameters: bool = False
     has_checksums: bool = False
     from_index: bool = False
     hashes: list[int] | None = None
@@ -95,6 +98,12 @@ class PacketTable:
 
     def __len__(self) -> int:
         return len(self.size)
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames there are, those included whose packets are missing; once `order` is known."""
+        assert self.order is not None
+        return len(self.order)
 
     @cached_property
     def rank(self) -> Ints:
@@ -109,8 +118,10 @@ class PacketTable:
     def identity(self) -> tuple[str, dict[int, int]] | None:
         """By what a packet met after a seek is recognised: a property of `av.Packet` that differs between all packets.
 
-        Its name, and the place in decoding order by its value. None: there is none, so that no seek can be trusted.
+        Its name, and the place in decoding order by its value. None: no seek can be trusted.
         """
+        if self.changes_parameters:
+            return None
         for name in ("pos", "pts", "dts"):
             values = getattr(self, name)
             unknown = -1 if name == "pos" else NO_TIME
@@ -189,13 +200,19 @@ def table_by_demuxing(
     rows: list[tuple[int, int, int, int, bool, bool]] = []
     point: dict[int, SeekPoint] = {}
     has_checksums = False
+    changes_parameters, all_have_parameters = False, True
+    known = extradata
     hashes: list[int] = []
     for packet in packets:
         pts, dts, pos = packet.pts, packet.dts, packet.pos
         data = memoryview(packet)
         hashes.append(xxhash.xxh3_64_intdigest(data))
+        parameters = parameter_sets(codec, extradata, data)
+        known = known or b"".join(parameters)
+        changes_parameters = changes_parameters or any(one not in known for one in parameters)
         if packet.is_keyframe:
             point[len(rows)] = seek_point(codec, extradata, data)
+            all_have_parameters = all_have_parameters and bool(parameters)
         if codec == "ffv1" and len(rows) < 3:  # whichever is undamaged tells
             has_checksums = has_checksums or checksums_agree(data)
         rows.append(
@@ -213,7 +230,10 @@ def table_by_demuxing(
     key, shown = columns[4:] != 0
     reorders = bool(reorder_depth(context)) and codec not in INTRA_CODECS
     order = _order_by_pts(container.format.name, pts, shown, reorders)
-    return PacketTable(pts, dts, pos, size, key, shown, order, point, has_checksums, hashes=hashes)
+    changes_parameters = changes_parameters and not all_have_parameters
+    return PacketTable(
+        pts, dts, pos, size, key, shown, order, point, changes_parameters, has_checksums, hashes=hashes
+    )
 
 
 def _order_by_pts(format_name: str, pts: Ints, shown: npt.NDArray[np.bool_], reorders: bool) -> Ints | None:

@@ -15,6 +15,7 @@ from imgstore.errors import FrameDecodeError
 from imgstore.side_by_side import SideBySide
 from imgstore_codecs.ahead import Ahead
 from imgstore_codecs.frame_order import find_frames, frame_checksums
+from imgstore_codecs.group_decoders import GroupDecoders
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.seeker import Seeker
@@ -34,6 +35,9 @@ DEFAULT_CACHE_SIZE = 256 << 20
 # reading backwards and nearby, and there is no use in more. As many as are kept a decoder has buffers for, ever after.
 _PICTURES_SHARE = 2
 _MOST_PICTURES = 64
+
+# While reading goes on in order, pictures of the groups that come next take at most this share.
+_GROUPS_SHARE = 6
 
 # As many are kept of those before one that is read: a decoder may give several at once, and people step back by one or two.
 _FEW_PICTURES = 4
@@ -92,6 +96,8 @@ class VideoReader(ChunkReader):
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
+        self._groups_bound = cache // _GROUPS_SHARE
+        self._groups: GroupDecoders | None = None  # not before it is of use
         self._ahead: Ahead | None = None
         if self._decoders > 1:
             self._ahead = Ahead(Seeker(path, self._threads, self._table, seeks, ahead=True))
@@ -103,8 +109,7 @@ class VideoReader(ChunkReader):
 
     @property
     def frame_count(self) -> int:
-        assert self._table.order is not None
-        return len(self._table.order)
+        return self._table.frame_count
 
     @property
     def description(self) -> bytes | None:
@@ -126,7 +131,8 @@ class VideoReader(ChunkReader):
     def nbytes(self) -> int:
         # a decoder holds some reference pictures
         height, width = self._spec.shape[:2]
-        return self._table.nbytes + self._held + (2 + len(self._helpers)) * 8 * height * width
+        waiting = self._groups.waiting if self._groups is not None else 0
+        return self._table.nbytes + self._held + ((2 + len(self._helpers)) * 8 + waiting * 2) * height * width
 
     # ------------------------------------------------------------------ one by one
 
@@ -140,7 +146,9 @@ class VideoReader(ChunkReader):
             picture = self._decode(place, position)
         self._last = position
         # in the midst of an ordinary use, where it is worth having threads; the other cores are idle while this converts
-        beside = self._beside if self._decoders > 1 and (self._run >= _LONG_RUN or self._jumps > 1) else None
+        beside = None
+        if self._decoders > 1 and not self._decodes_groups and (self._run >= _LONG_RUN or self._jumps > 1):
+            beside = self._beside
         try:
             return self._convert(picture, beside=beside)
         except FrameDecodeError as error:
@@ -163,6 +171,10 @@ class VideoReader(ChunkReader):
         in_order = position == self._last + 1
         back = self._run_back > 1
         self._jumps = 0 if in_order else self._jumps + 1
+        picture = self._from_groups(position)
+        if picture is not None:
+            self._keep(place, picture)
+            return picture
         stretch = self._main.stretch
         ahead = self._ahead if stretch is not None and stretch.one_piece else None
         if ahead is not None and self._run >= _LONG_RUN:
@@ -204,6 +216,26 @@ class VideoReader(ChunkReader):
                 raise self._error(place)
             before = self._main.stretch.start
 
+    @property
+    def _decodes_groups(self) -> bool:
+        return self._groups is not None and self._groups.due >= 0
+
+    def _from_groups(self, position: int) -> VideoFrame | None:
+        """Return the picture of a frame where groups of pictures are decoded at the same time, or begin to be."""
+        if self._groups is None:
+            if self._run < _LONG_RUN or self._decoders < 2 or not self._main.seeks or not self._pictures:
+                return None
+            whole = self._table.fits(self.frame_count) and not (self._table.gaps or self._faults)
+            room = self._groups_bound // max(map(_size, self._pictures.values()))
+            self._groups = GroupDecoders(self._path, self._table, self._decoders if whole else 0, room)
+        if self._groups.due != position:
+            if self._decodes_groups:
+                self._groups.close()
+            if self._run < _LONG_RUN or not self._groups.begins_at(position):
+                return None
+            self._groups.begin(position)
+        return self._groups.take()
+
     def _decode_until(self, place: int, first: int, last: int) -> VideoFrame | None:
         """Decode until a packet's picture is there; None if it does not come."""
         stretch, rank = self._main.stretch, self._table.rank
@@ -230,6 +262,8 @@ class VideoReader(ChunkReader):
 
     def read_many(self, positions: Sequence[int], out: Sequence[Frame]) -> None:
         self._check_process()
+        if self._groups is not None:
+            self._groups.close()
         wanted: Wanted = {}
         for k, position in enumerate(positions):
             wanted.setdefault(self._place(int(position)), []).append(k)
@@ -338,6 +372,8 @@ class VideoReader(ChunkReader):
             self._beside = SideBySide("imgstore-video")
             self._main.forget()
             self._helpers = []
+            if self._groups is not None:
+                self._groups.forget()
             if self._ahead is not None:
                 self._ahead.forget()
             self._pictures = OrderedDict()
@@ -349,6 +385,8 @@ class VideoReader(ChunkReader):
         self._drop_pictures(_FEW_PICTURES if goes_on else 0, 0)
         self._convert.rest()
         self._close_helpers()
+        if self._groups is not None:
+            self._groups.close()
         if self._ahead is not None:
             self._ahead.close()
         if not goes_on:  # a decoder has as many buffers as pictures were kept at a time
@@ -360,6 +398,8 @@ class VideoReader(ChunkReader):
         self._convert.rest()
         self._main.close()
         self._close_helpers()
+        if self._groups is not None:
+            self._groups.close()
         if self._ahead is not None:
             self._ahead.close()
         self._pictures = OrderedDict()

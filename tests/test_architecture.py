@@ -16,8 +16,14 @@ PACKAGES = ("imgstore", "imgstore_codecs")
 # Names of imgstore 0.x: they look inward, and nothing inside looks at them. `imgstore/__init__.py` hands them out.
 DOORS = {"imgstore.apps", "imgstore.constants", "imgstore.legacy", "imgstore.stores", "imgstore.util"}
 DOOR_EXCEPTIONS = {("imgstore.store", "imgstore.legacy")}  # the private names have to be on the class itself
-# `side_by_side` is a tool that knows nothing of stores.
-FOR_CODECS = {"imgstore.codec", "imgstore.errors", "imgstore.hookspecs", "imgstore.side_by_side"}
+# `side_by_side` and `read_ahead` are tools that know nothing of stores.
+FOR_CODECS = {
+    "imgstore.codec",
+    "imgstore.errors",
+    "imgstore.hookspecs",
+    "imgstore.read_ahead",
+    "imgstore.side_by_side",
+}
 # What anyone may import; the commands have to do with that. The self-check is a command's work in a package of its own.
 PUBLIC = {
     "imgstore",

@@ -98,7 +98,7 @@ def test_circles_of_references(tmp_path: Path, fmt: str, what: str, how: str) ->
 
 
 ENDINGS = {
-    "a capture that nobody releases": "c = imgstore.VideoCapture(path)\nfor _ in range(20): c.read()",
+    "a capture that nobody releases": "c = imgstore.VideoCapture(path)\nfor _ in range(60): c.read()",
     "an object that closes a store": """
 class Tracker:
     def __init__(self):
@@ -106,14 +106,14 @@ class Tracker:
     def __del__(self):
         self.store.close()
 tracker = Tracker()
-for _ in range(20): tracker.store.get_next_image()
+for _ in range(60): tracker.store.get_next_image()
 """,
     "a generator": """
 def frames():
     with imgstore.new_for_filename(path) as store:
         yield from store
 iterator = frames()
-for _ in range(20): next(iterator)
+for _ in range(60): next(iterator)
 """,
 }
 
