@@ -79,7 +79,11 @@ class Seeker:
         if self.seeks:
             stretch = self.stretch or self._reopen()
             for key in self.candidates(place):
-                if (before is None or key < before) and stretch.seek(key):
+                if before is not None and key >= before:
+                    continue
+                # what FFmpeg hands on with the first packet of a file, it does once
+                stands_there = key == stretch.next == 0 and not stretch.ended
+                if stands_there or stretch.seek(key):
                     if only and self.table.point.get(key) is SeekPoint.HARD:
                         stretch.plan = self._plan(stretch, [p for p in only if next(self.candidates(p)) == key])
                     return stretch

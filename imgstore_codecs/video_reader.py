@@ -15,7 +15,7 @@ from imgstore.errors import FrameDecodeError
 from imgstore.side_by_side import SideBySide
 from imgstore_codecs.ahead import Ahead
 from imgstore_codecs.frame_order import find_frames, frame_checksums
-from imgstore_codecs.group_decoders import GroupDecoders
+from imgstore_codecs.in_order import InOrderDecoder
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
 from imgstore_codecs.seeker import Seeker
@@ -36,8 +36,8 @@ DEFAULT_CACHE_SIZE = 256 << 20
 _PICTURES_SHARE = 2
 _MOST_PICTURES = 64
 
-# While reading goes on in order, pictures of the groups that come next take at most this share.
-_GROUPS_SHARE = 6
+# While reading goes on in order, pictures that wait take at most this share.
+_WAITING_SHARE = 6
 
 # As many are kept of those before one that is read: a decoder may give several at once, and people step back by one or two.
 _FEW_PICTURES = 4
@@ -96,8 +96,8 @@ class VideoReader(ChunkReader):
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
-        self._groups_bound = cache // _GROUPS_SHARE
-        self._groups: GroupDecoders | None = None  # not before it is of use
+        self._waiting_bound = cache // _WAITING_SHARE
+        self._in_order: InOrderDecoder | None = None  # not before it is of use
         self._ahead: Ahead | None = None
         if self._decoders > 1:
             self._ahead = Ahead(Seeker(path, self._threads, self._table, seeks, ahead=True))
@@ -131,7 +131,7 @@ class VideoReader(ChunkReader):
     def nbytes(self) -> int:
         # a decoder holds some reference pictures
         height, width = self._spec.shape[:2]
-        waiting = self._groups.waiting if self._groups is not None else 0
+        waiting = self._in_order.waiting if self._in_order is not None else 0
         return self._table.nbytes + self._held + ((2 + len(self._helpers)) * 8 + waiting * 2) * height * width
 
     # ------------------------------------------------------------------ one by one
@@ -147,7 +147,7 @@ class VideoReader(ChunkReader):
         self._last = position
         # in the midst of an ordinary use, where it is worth having threads; the other cores are idle while this converts
         beside = None
-        if self._decoders > 1 and not self._decodes_groups and (self._run >= _LONG_RUN or self._jumps > 1):
+        if self._decoders > 1 and not self._decodes_in_order and (self._run >= _LONG_RUN or self._jumps > 1):
             beside = self._beside
         try:
             return self._convert(picture, beside=beside)
@@ -171,16 +171,12 @@ class VideoReader(ChunkReader):
         in_order = position == self._last + 1
         back = self._run_back > 1
         self._jumps = 0 if in_order else self._jumps + 1
-        picture = self._from_groups(position)
+        picture = self._next_in_order(position)
         if picture is not None:
             self._keep(place, picture)
             return picture
         stretch = self._main.stretch
         ahead = self._ahead if stretch is not None and stretch.one_piece else None
-        if ahead is not None and self._run >= _LONG_RUN:
-            picture = ahead.in_order(place)
-            if picture is not None:
-                return picture
         # Frames from `first` to `last` are decoded although nothing refers to them: those likely to be read next.
         # After the second jump in a row nothing is, so the decoder need not be kept going either.
         first, last = position, self.frame_count
@@ -217,24 +213,35 @@ class VideoReader(ChunkReader):
             before = self._main.stretch.start
 
     @property
-    def _decodes_groups(self) -> bool:
-        return self._groups is not None and self._groups.due >= 0
+    def _decodes_in_order(self) -> bool:
+        """Whether pictures that come next are being decoded in the background."""
+        return self._in_order is not None and self._in_order.due >= 0
 
-    def _from_groups(self, position: int) -> VideoFrame | None:
-        """Return the picture of a frame where groups of pictures are decoded at the same time, or begin to be."""
-        if self._groups is None:
-            if self._run < _LONG_RUN or self._decoders < 2 or not self._main.seeks or not self._pictures:
+    def _next_in_order(self, position: int) -> VideoFrame | None:
+        """Return the picture of a frame where reading goes on in order and more than one decoder or picture is under way."""
+        if self._in_order is None:
+            stretch = self._main.stretch
+            if self._run < _LONG_RUN or self._decoders < 2 or stretch is None or not self._pictures:
                 return None
-            whole = self._table.fits(self.frame_count) and not (self._table.gaps or self._faults)
-            room = self._groups_bound // max(map(_size, self._pictures.values()))
-            self._groups = GroupDecoders(self._path, self._table, self._decoders if whole else 0, room)
-        if self._groups.due != position:
-            if self._decodes_groups:
-                self._groups.close()
-            if self._run < _LONG_RUN or not self._groups.begins_at(position):
+            if self._faults or self._table.gaps or not self._table.fits(self.frame_count):
                 return None
-            self._groups.begin(position)
-        return self._groups.take()
+            room = self._waiting_bound // max(map(_size, self._pictures.values()))
+            self._in_order = InOrderDecoder(
+                self._path,
+                self._table,
+                self._threads,
+                self._main.seeks,
+                room,
+                one_piece=stretch.one_piece,
+                one_thread=stretch.context.thread_count == 1,
+            )
+        if self._in_order.due != position:
+            if self._decodes_in_order:
+                self._in_order.close()
+            if self._run < _LONG_RUN or not self._in_order.begins_at(position):
+                return None
+            self._in_order.begin(position)
+        return self._in_order.take()
 
     def _decode_until(self, place: int, first: int, last: int) -> VideoFrame | None:
         """Decode until a packet's picture is there; None if it does not come."""
@@ -262,8 +269,8 @@ class VideoReader(ChunkReader):
 
     def read_many(self, positions: Sequence[int], out: Sequence[Frame]) -> None:
         self._check_process()
-        if self._groups is not None:
-            self._groups.close()
+        if self._in_order is not None:
+            self._in_order.close()
         wanted: Wanted = {}
         for k, position in enumerate(positions):
             wanted.setdefault(self._place(int(position)), []).append(k)
@@ -372,8 +379,8 @@ class VideoReader(ChunkReader):
             self._beside = SideBySide("imgstore-video")
             self._main.forget()
             self._helpers = []
-            if self._groups is not None:
-                self._groups.forget()
+            if self._in_order is not None:
+                self._in_order.forget()
             if self._ahead is not None:
                 self._ahead.forget()
             self._pictures = OrderedDict()
@@ -385,8 +392,8 @@ class VideoReader(ChunkReader):
         self._drop_pictures(_FEW_PICTURES if goes_on else 0, 0)
         self._convert.rest()
         self._close_helpers()
-        if self._groups is not None:
-            self._groups.close()
+        if self._in_order is not None:
+            self._in_order.close()
         if self._ahead is not None:
             self._ahead.close()
         if not goes_on:  # a decoder has as many buffers as pictures were kept at a time
@@ -398,8 +405,8 @@ class VideoReader(ChunkReader):
         self._convert.rest()
         self._main.close()
         self._close_helpers()
-        if self._groups is not None:
-            self._groups.close()
+        if self._in_order is not None:
+            self._in_order.close()
         if self._ahead is not None:
             self._ahead.close()
         self._pictures = OrderedDict()
