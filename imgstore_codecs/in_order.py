@@ -42,6 +42,9 @@ _LEAST = 3
 # Decoders of groups
 _MOST_DECODERS = 4
 
+# Of the decoder that has a thread for each picture
+_MOST_THREADS = 16
+
 # Packets that may be decoded once more to begin, where that is not at the start of a group.
 _NEAR = 16
 
@@ -115,7 +118,7 @@ class InOrderDecoder:
             self._ways.append([Seeker(path, 1, table, True) for _ in range(count)])
         if one_piece and room >= _LEAST:
             # more threads than there are cores, as one waits for what another has to decode first
-            self._ways.append([Seeker(path, cores + 2, table, seeks, ahead=True)])
+            self._ways.append([Seeker(path, min(cores + 2, _MOST_THREADS), table, seeks, ahead=True)])
         if one_thread and room >= _LEAST:
             self._ways.append([Seeker(path, threads, table, seeks)])
         self._decoding: list[ReadAhead] = []

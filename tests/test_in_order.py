@@ -65,7 +65,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Any:
         path = directory / name
         if not path.exists():
             codec, how = {**VIDEOS, **NO_GROUPS}[name]
-            os.environ["SVT_LOG"] = "0"
             encode(path, range(COUNT), codec, **{"gop": GOP, **how})
         return path
 
