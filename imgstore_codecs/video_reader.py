@@ -97,7 +97,7 @@ class VideoReader(ChunkReader):
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
         self._waiting_bound = cache // _WAITING_SHARE
-        self._in_order: InOrderDecoder | None = None  # not before it is of use
+        self._in_order_decoder: InOrderDecoder | None = None  # not before it is of use
         self._ahead: Ahead | None = None
         if self._decoders > 1:
             self._ahead = Ahead(Seeker(path, self._threads, self._table, seeks, ahead=True))
@@ -131,7 +131,7 @@ class VideoReader(ChunkReader):
     def nbytes(self) -> int:
         # a decoder holds some reference pictures
         height, width = self._spec.shape[:2]
-        waiting = self._in_order.waiting if self._in_order is not None else 0
+        waiting = self._in_order_decoder.waiting if self._in_order_decoder is not None else 0
         return self._table.nbytes + self._held + ((2 + len(self._helpers)) * 8 + waiting * 2) * height * width
 
     # ------------------------------------------------------------------ one by one
@@ -215,18 +215,18 @@ class VideoReader(ChunkReader):
     @property
     def _decodes_in_order(self) -> bool:
         """Whether pictures that come next are being decoded in the background."""
-        return self._in_order is not None and self._in_order.due >= 0
+        return self._in_order_decoder is not None and self._in_order_decoder.due >= 0
 
     def _next_in_order(self, position: int) -> VideoFrame | None:
         """Return the picture of a frame where reading goes on in order and more than one decoder or picture is under way."""
-        if self._in_order is None:
+        if self._in_order_decoder is None:
             stretch = self._main.stretch
             if self._run < _LONG_RUN or self._decoders < 2 or stretch is None or not self._pictures:
                 return None
             if self._faults or self._table.gaps or not self._table.fits(self.frame_count):
                 return None
             room = self._waiting_bound // max(map(_size, self._pictures.values()))
-            self._in_order = InOrderDecoder(
+            self._in_order_decoder = InOrderDecoder(
                 self._path,
                 self._table,
                 self._threads,
@@ -235,13 +235,13 @@ class VideoReader(ChunkReader):
                 one_piece=stretch.one_piece,
                 one_thread=stretch.context.thread_count == 1,
             )
-        if self._in_order.due != position:
+        if self._in_order_decoder.due != position:
             if self._decodes_in_order:
-                self._in_order.close()
-            if self._run < _LONG_RUN or not self._in_order.begins_at(position):
+                self._in_order_decoder.close()
+            if self._run < _LONG_RUN or not self._in_order_decoder.begins_at(position):
                 return None
-            self._in_order.begin(position)
-        return self._in_order.take()
+            self._in_order_decoder.begin(position)
+        return self._in_order_decoder.take()
 
     def _decode_until(self, place: int, first: int, last: int) -> VideoFrame | None:
         """Decode until a packet's picture is there; None if it does not come."""
@@ -269,8 +269,8 @@ class VideoReader(ChunkReader):
 
     def read_many(self, positions: Sequence[int], out: Sequence[Frame]) -> None:
         self._check_process()
-        if self._in_order is not None:
-            self._in_order.close()
+        if self._in_order_decoder is not None:
+            self._in_order_decoder.close()
         wanted: Wanted = {}
         for k, position in enumerate(positions):
             wanted.setdefault(self._place(int(position)), []).append(k)
@@ -379,8 +379,8 @@ class VideoReader(ChunkReader):
             self._beside = SideBySide("imgstore-video")
             self._main.forget()
             self._helpers = []
-            if self._in_order is not None:
-                self._in_order.forget()
+            if self._in_order_decoder is not None:
+                self._in_order_decoder.forget()
             if self._ahead is not None:
                 self._ahead.forget()
             self._pictures = OrderedDict()
@@ -392,8 +392,8 @@ class VideoReader(ChunkReader):
         self._drop_pictures(_FEW_PICTURES if goes_on else 0, 0)
         self._convert.rest()
         self._close_helpers()
-        if self._in_order is not None:
-            self._in_order.close()
+        if self._in_order_decoder is not None:
+            self._in_order_decoder.close()
         if self._ahead is not None:
             self._ahead.close()
         if not goes_on:  # a decoder has as many buffers as pictures were kept at a time
@@ -405,8 +405,8 @@ class VideoReader(ChunkReader):
         self._convert.rest()
         self._main.close()
         self._close_helpers()
-        if self._in_order is not None:
-            self._in_order.close()
+        if self._in_order_decoder is not None:
+            self._in_order_decoder.close()
         if self._ahead is not None:
             self._ahead.close()
         self._pictures = OrderedDict()

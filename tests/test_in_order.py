@@ -153,6 +153,11 @@ def test_damage_makes_no_difference(videos: Any, tmp_path: Path, taken: list[boo
     """Frames and errors are those of one decoder, wherever the damage is in a group."""
     with av.open(str(videos(name))) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    options: dict[str, Any] = {}
+    if name == "hevc.mp4":  # of its damage FFmpeg does not tell
+        with contextlib.closing(open_video(videos(name))) as reader:
+            options["checksums"] = np.array(reader.frame_checksums(), np.uint64)
+    gave_up = 0
     for victim in (4 * GOP, 4 * GOP + 1, 5 * GOP + 6, 6 * GOP - 1, COUNT - 1):
         data = bytearray(videos(name).read_bytes())
         pos, size = packets[victim]
@@ -161,13 +166,15 @@ def test_damage_makes_no_difference(videos: Any, tmp_path: Path, taken: list[boo
         path.write_bytes(data)
         got = []
         for threads in (1, 3):
-            reader = open_video(path, threads)
+            reader = open_video(path, threads, **options)
             got.append([frame_or_error(reader, k) for k in range(COUNT)])
             reader.close()
         assert got[0] == got[1]
-        assert all(number in (k, got[0][k]) for k, number in enumerate(got[1]) if isinstance(number, int))
-        assert any(isinstance(one, str) for one in got[1]) == (False in taken) or name.startswith("h264")
+        assert all(number in (k, -1) for k, number in enumerate(got[1]) if isinstance(number, int)), "nothing shifts"
+        if False in taken:
+            gave_up += 1
         taken.clear()
+    assert gave_up >= 3
 
 
 def encode_with(context: Any, numbers: range, quantizer: int) -> list[av.Packet]:
@@ -184,8 +191,9 @@ def encode_with(context: Any, numbers: range, quantizer: int) -> list[av.Packet]
     return packets + context.encode(None)
 
 
+@pytest.mark.parametrize("repeated", [False, True], ids=["once", "at each key frame"])
 @pytest.mark.parametrize("extension", ["mp4", "mkv"])
-def test_parameters_that_change_midway(tmp_path: Path, taken: list[bool], extension: str) -> None:
+def test_parameters_that_change_midway(tmp_path: Path, taken: list[bool], extension: str, repeated: bool) -> None:
     """A parameter set is met by one decoder and holds for the groups of the others too.
 
     Here it says from which quantizer on all differences are counted: with the wrong one the pictures are wrong, and no
@@ -200,12 +208,13 @@ def test_parameters_that_change_midway(tmp_path: Path, taken: list[bool], extens
         packets = encode_with(stream.codec_context, range(half), 20)
         others = encode_with(second, range(half, COUNT), 38)
         assert second.extradata and second.extradata != stream.codec_context.extradata
-        head = av.Packet(second.extradata + bytes(others[0]))
-        head.pts = head.dts = half
-        head.time_base, head.is_keyframe = others[0].time_base, True
-        for packet in [*packets, head, *others[1:]]:
-            packet.stream = stream
-            out.mux(packet)
+        for context, half_of_them in ((stream.codec_context, packets), (second, others)):
+            for packet in half_of_them:
+                own = packet.is_keyframe and (repeated or packet is others[0])
+                copy = av.Packet((context.extradata or b"") + bytes(packet) if own else bytes(packet))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.is_keyframe, copy.stream = packet.is_keyframe, stream
+                out.mux(copy)
     with av.open(str(path)) as container:
         plain = [picture.to_ndarray(format="gray") for picture in container.decode(video=0)]
     assert len(plain) == COUNT
@@ -220,10 +229,12 @@ def test_parameters_that_change_midway(tmp_path: Path, taken: list[bool], extens
         # as far as they were the same, groups were decoded at the same time
         assert taken.count(False) == 1
         assert taken.count(True) >= half - 2 * GOP
-    else:  # all of it has been read to learn where the packets are
+    if extension == "mkv" or repeated:
         reader = open_video(path)
         for k in np.random.default_rng(1).permutation(COUNT).tolist():
             assert np.array_equal(reader.read(k), plain[k])
+        # all of a Matroska file has been read to learn where the packets are
+        assert (reader.table.identity is None) == (not repeated)
         reader.close()
 
 
@@ -298,6 +309,24 @@ def test_a_bounded_number_of_pictures_waits(
         assert number_of(reader.read(position)) == position
     assert threads_of_groups() == 1
     reader.close()
+
+
+@pytest.mark.parametrize(("height", "width", "longest"), [(1024, 1280, 32), (480, 640, 182)])
+def test_what_the_page_on_video_says_of_long_groups(
+    tmp_path: Path, taken: list[bool], height: int, width: int, longest: int
+) -> None:
+    """How long groups may be for two decoders, where nothing is said of memory."""
+    for gop in (longest, longest + 1):
+        path = tmp_path / f"{gop}.mp4"
+        encode(path, range(3 * gop + 1), gop=gop, size=(height, width), options={"preset": "ultrafast", "bf": "0"})
+        spec = FrameSpec((height, width), np.dtype(np.uint8))
+        reader = VideoReader(str(path), spec, {"threads": 2})
+        most = 0
+        for position in range(3 * gop + 1):
+            reader.read(position)
+            most = max(most, threads_of_groups())
+        reader.close()
+        assert most == (2 if gop == longest else 1)
 
 
 @pytest.mark.parametrize("how", ["close", "idle", "collect"])
