@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import os
 import re
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import FrameDecodeError
-from imgstore_codecs._yuv import Rows, limited_luma_to_gray, yuv_to_bgr
+from imgstore_codecs._yuv import limited_luma_to_gray, yuv_to_bgr
+from imgstore_codecs.forked import leave_to_parent
 from imgstore_codecs.frame_memory import FrameMemory
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+    from av.video.plane import VideoPlane
 
     from imgstore.codec import FrameSpec
-    from imgstore.side_by_side import SideBySide
+    from imgstore_codecs._yuv import Helper
+    from imgstore_codecs.row_helpers import RowHelpers
 
 __all__ = ["PictureConverter"]
 
@@ -43,12 +47,6 @@ _WEIGHTS = {
     7: (0.212, 0.087),  # SMPTE 240M
     9: (0.2627, 0.0593),  # BT.2020
 }
-
-# So many pixels are worth a thread: they take a tenth of a millisecond
-_WORTH_A_THREAD = 500_000
-
-# So many rows a thread takes at a time: they take some hundredths of a millisecond
-_ROWS = 32
 
 _HALVED_CHROMA_8 = frozenset(("yuv420p", "yuv422p", "yuvj420p", "yuvj422p", "nv12"))
 
@@ -109,8 +107,9 @@ class PictureConverter:
         self._swscale = VideoReformatter()
         self._accurate = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
         self._threads = min(4, os.cpu_count() or 1)
+        leave_to_parent(self)
 
-    def __call__(self, picture: VideoFrame, out: Frame | None = None, beside: SideBySide | None = None) -> Frame:
+    def __call__(self, picture: VideoFrame, out: Frame | None = None, helpers: RowHelpers | None = None) -> Frame:
         """Convert a picture.
 
         Parameters
@@ -119,8 +118,8 @@ class PictureConverter:
             As decoded.
         out : numpy.ndarray, optional
             C-contiguous array of the spec's shape and dtype to fill, instead of a new one.
-        beside : SideBySide, optional
-            For large pictures, where cores are idle.
+        helpers : RowHelpers, optional
+            Where cores are idle.
 
         Raises
         ------
@@ -132,12 +131,13 @@ class PictureConverter:
                 f"the picture is {picture.width} x {picture.height} (width x height), "
                 f"the store's frames are {self._width} x {self._height}"
             )
+        awake = helpers.wake() if helpers is not None else ()
         if out is None:
             out = self._memory.new()
         if self._spec.dtype == np.uint16:
             self._wide(picture, out)
         elif self._spec.color:
-            self._color(picture, out, beside)
+            self._color(picture, out, awake)
         else:
             self._gray(picture, out)
         return out
@@ -151,14 +151,14 @@ class PictureConverter:
         limited = _is_limited(picture)
         wide = _PLANAR_LUMA_WIDE.fullmatch(name)
         if name in _PLANAR_LUMA_8:
-            luma = self._plane(picture, 0, np.uint8)
+            luma = _plane(picture.planes[0], np.uint8)
             if limited:
                 limited_luma_to_gray(luma, out)
             else:
                 out[:] = luma
         elif wide:
             bits = int(wide[1])
-            luma = self._plane(picture, 0, np.dtype("<u2"))
+            luma = _plane(picture.planes[0], "<u2")
             if bits == 16 and not limited and out.dtype == np.uint16:
                 out[:] = luma
             else:
@@ -167,17 +167,17 @@ class PictureConverter:
         else:
             self._by_swscale(picture, "gray" if out.itemsize == 1 else "gray16le", out)
 
-    def _color(self, picture: VideoFrame, out: Frame, beside: SideBySide | None) -> None:
+    def _color(self, picture: VideoFrame, out: Frame, helpers: Sequence[Helper]) -> None:
         name = picture.format.name
         centered = self._is_centered(picture) if name in _HALVED_CHROMA_8 and self._own_chroma else None
         if centered is not None:
-            self._halved_chroma(picture, out, centered, beside)
+            self._halved_chroma(picture, out, centered, helpers)
         elif name == "gray":
             import cv2
 
-            cv2.cvtColor(self._plane(picture, 0, np.uint8), cv2.COLOR_GRAY2BGR, dst=out)
+            cv2.cvtColor(_plane(picture.planes[0], np.uint8), cv2.COLOR_GRAY2BGR, dst=out)
         elif name in ("bgr24", "bgr0", "bgra"):
-            out[:] = self._plane(picture, 0, np.uint8, channels=3 if name == "bgr24" else 4)[..., :3]
+            out[:] = _plane(picture.planes[0], np.uint8, channels=3 if name == "bgr24" else 4)[..., :3]
         elif name in ("gbrp", "gbrap"):
             self._merge(picture, out)
         else:
@@ -198,25 +198,21 @@ class PictureConverter:
                 expected, got = (np.empty((trial.height, trial.width, 3), np.uint8) for _ in range(2))
                 self._by_swscale(trial, "bgr24", expected)  # so small that no OpenCV is needed to merge planes
                 for centered in (True, False):
-                    self._halved_chroma(trial, got, centered, None)
+                    self._halved_chroma(trial, got, centered)
                     if np.abs(got.astype(int) - expected).max() <= 2:
                         self._centered[key] = centered
         return self._centered[key]
 
-    def _halved_chroma(self, picture: VideoFrame, out: Frame, centered: bool, beside: SideBySide | None) -> None:
-        luma = self._plane(picture, 0, np.uint8)
+    def _halved_chroma(self, picture: VideoFrame, out: Frame, centered: bool, helpers: Sequence[Helper] = ()) -> None:
+        planes = picture.planes
+        luma = _plane(planes[0], np.uint8)
         if picture.format.name == "nv12":
-            chroma = self._plane(picture, 1, np.uint8, channels=2)
+            chroma = _plane(planes[1], np.uint8, channels=2)
             cb, cr = (np.ascontiguousarray(chroma[..., k]) for k in range(2))
         else:
-            cb, cr = (self._plane(picture, k, np.uint8) for k in (1, 2))
-        how = (*_WEIGHTS[picture.colorspace], _is_limited(picture), centered)
-        convert = partial(yuv_to_bgr, luma, cb, cr, out, *how)
-        threads = min(self._threads, luma.size // _WORTH_A_THREAD)
-        if beside is None or threads < 2:
-            convert(Rows(len(luma), len(luma)))
-        else:
-            beside.run([partial(convert, Rows(len(luma), _ROWS))] * threads)
+            cb, cr = (_plane(plane, np.uint8) for plane in planes[1:3])
+        weights = _WEIGHTS[picture.colorspace]
+        yuv_to_bgr(luma, cb, cr, out, *weights, _is_limited(picture), centered, helpers)
 
     def _wide(self, picture: VideoFrame, out: Frame) -> None:
         bits = max(c.bits for c in picture.format.components)
@@ -235,7 +231,7 @@ class PictureConverter:
         """Interleave planar RGB as BGR."""
         import cv2
 
-        green, blue, red = (self._plane(picture, k, self._spec.dtype) for k in range(3))
+        green, blue, red = (_plane(plane, self._spec.dtype) for plane in picture.planes[:3])
         cv2.merge([blue, green, red], dst=out)
 
     def _by_swscale(self, picture: VideoFrame, name: str, out: Frame) -> None:
@@ -251,15 +247,18 @@ class PictureConverter:
         if name.startswith("gbrp"):
             self._merge(converted, out)
         else:
-            out[:] = self._plane(converted, 0, out.dtype, channels=3 if name == "bgr24" else 1)
+            out[:] = _plane(converted.planes[0], out.dtype, channels=3 if name == "bgr24" else 1)
 
-    def _plane(self, picture: VideoFrame, index: int, dtype: npt.DTypeLike, channels: int = 1) -> Frame:
-        """Look at a plane, without the padding at the end of its lines."""
-        plane = picture.planes[index]
-        kind = np.dtype(dtype)
-        step = plane.line_size // kind.itemsize
-        rows: Frame = np.frombuffer(memoryview(plane), kind).reshape(plane.height, step)[:, : plane.width * channels]
-        return rows if channels == 1 else rows.reshape(plane.height, plane.width, channels)
+
+def _plane(plane: VideoPlane, dtype: npt.DTypeLike, channels: int = 1) -> Frame:
+    """Look at a plane, without the padding at the end of its lines."""
+    kind = np.dtype(dtype)
+    shape: tuple[int, ...] = (plane.height, plane.width)
+    strides: tuple[int, ...] = (plane.line_size, kind.itemsize * channels)
+    if channels > 1:
+        shape, strides = (*shape, channels), (*strides, kind.itemsize)
+    rows: Frame = np.ndarray(shape, kind, memoryview(plane), 0, strides)
+    return rows
 
 
 def _noise_like(picture: VideoFrame) -> VideoFrame:
@@ -267,7 +266,10 @@ def _noise_like(picture: VideoFrame) -> VideoFrame:
 
     Its colours are within the gamut, where it makes no difference when what is beyond it is cut off.
     """
-    small = picture.reformat(width=64, height=16 if picture.height != 16 else 32)  # of its own size it would be itself
+    from av.video.reformatter import VideoReformatter
+
+    height = 16 if picture.height != 16 else 32  # of its own size it would be itself
+    small = VideoReformatter().reformat(picture, width=64, height=height, threads=1)  # pictures keep their own, with threads
     rng = np.random.default_rng(0)
     for index, plane in enumerate(small.planes):
         levels = rng.integers(*((90, 160) if index == 0 else (108, 149)), plane.buffer_size)

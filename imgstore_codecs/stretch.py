@@ -7,9 +7,7 @@ times in a file change nothing.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import weakref
 from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -25,6 +23,7 @@ from imgstore_codecs.bitstream import (
     is_unreferenced,
     seek_point,
 )
+from imgstore_codecs.forked import leave_to_parent
 from imgstore_codecs.h264_references import DecodingPlan
 from imgstore_codecs.open_video import open_to_decode
 from imgstore_codecs.packets import NO_TIME, UNCHECKED, PacketTable, packets_from
@@ -44,23 +43,6 @@ _MOST_THREADS = 16
 _MOST_AHEAD = 64 << 20
 
 _NOT_WRITTEN = "its data are not what was written"
-
-_open: weakref.WeakSet[Stretch] = weakref.WeakSet()
-
-
-def _leave_to_parent() -> None:
-    """Keep what a forked child inherits from ever being freed.
-
-    The decoders' threads stayed in the parent, and freeing a decoder waits for its threads: for ever.
-    """
-    for stretch in list(_open):
-        for inherited in (stretch, stretch.container, stretch.stream, stretch.context):
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
-    _open.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class Stretch:
@@ -121,7 +103,7 @@ class Stretch:
         self.palette_comes_first = context.name == "rawvideo" and context.pix_fmt == "pal8"
         self._table: PacketTable | None = None
         self._begin(0, self.packets)
-        _open.add(self)
+        leave_to_parent(self)
 
     def use(self, table: PacketTable) -> None:
         """Take the table that says which packet is which."""
@@ -370,7 +352,8 @@ class Stretch:
                 self._note(place, "its data are damaged", packet)
             else:
                 self._held.append((place, picture))
-            for passed in [p for p in self._flying if rank[p] < rank[place]]:
+            position = rank[place]
+            for passed in [p for p in self._flying if rank[p] < position]:
                 del self._flying[passed]  # the decoder did not show it
         return self._release()
 

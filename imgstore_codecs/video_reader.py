@@ -18,6 +18,7 @@ from imgstore_codecs.frame_order import find_frames, frame_checksums
 from imgstore_codecs.in_order import InOrderDecoder
 from imgstore_codecs.packets import PacketTable
 from imgstore_codecs.pixels import PictureConverter
+from imgstore_codecs.row_helpers import RowHelpers
 from imgstore_codecs.seeker import Seeker
 from imgstore_codecs.stream_description import describe
 
@@ -81,14 +82,15 @@ class VideoReader(ChunkReader):
         cache = int(options.get("cache_size", DEFAULT_CACHE_SIZE))
         self._pictures_bound = cache // _PICTURES_SHARE
         self._convert = PictureConverter(spec)
-        self._pictures: OrderedDict[int, VideoFrame] = OrderedDict()  # decoded, by place in decoding order
-        self._held = 0  # bytes in these
+        # decoded, and their bytes, by place in decoding order
+        self._pictures: OrderedDict[int, tuple[VideoFrame, int]] = OrderedDict()
         self._last = -1  # position read last
         self._run = 0  # reads in a row that went on from there
         self._run_back = 0  # reads in a row that went back by a little
         self._jumps = 0  # decodings in a row that did not
         self._decoders = min(self._threads or os.cpu_count() or 1, _MOST_DECODERS)
         self._beside = SideBySide("imgstore-video")
+        self._row_helpers = RowHelpers(spec)
         self._pid = os.getpid()
         stretch, self._table, self._faults = find_frames(
             path, self._threads, options.get("checksums"), options.get("frame_count")
@@ -132,7 +134,7 @@ class VideoReader(ChunkReader):
         # a decoder holds some reference pictures
         height, width = self._spec.shape[:2]
         waiting = self._in_order_decoder.waiting if self._in_order_decoder is not None else 0
-        return self._table.nbytes + self._held + ((2 + len(self._helpers)) * 8 + waiting * 2) * height * width
+        return self._table.nbytes + self._held() + ((2 + len(self._helpers)) * 8 + waiting * 2) * height * width
 
     # ------------------------------------------------------------------ one by one
 
@@ -141,16 +143,15 @@ class VideoReader(ChunkReader):
         place = self._place(position)
         self._run = self._run + 1 if position == self._last + 1 else 0
         self._run_back = self._run_back + 1 if 0 < self._last - position <= _STEP_BACK else 0
-        picture = self._pictures.get(place)
-        if picture is None:
-            picture = self._decode(place, position)
+        kept = self._pictures.get(place)
+        picture = kept[0] if kept is not None else self._decode(place, position)
         self._last = position
         # in the midst of an ordinary use, where it is worth having threads; the other cores are idle while this converts
-        beside = None
+        helpers = None
         if self._decoders > 1 and not self._decodes_in_order and (self._run >= _LONG_RUN or self._jumps > 1):
-            beside = self._beside
+            helpers = self._row_helpers
         try:
-            return self._convert(picture, beside=beside)
+            return self._convert(picture, helpers=helpers)
         except FrameDecodeError as error:
             raise FrameDecodeError(f"{self._path}: the file's frame {position} cannot be used: {error}") from error
 
@@ -225,7 +226,7 @@ class VideoReader(ChunkReader):
                 return None
             if self._faults or self._table.gaps or not self._table.fits(self.frame_count):
                 return None
-            room = self._waiting_bound // max(map(_size, self._pictures.values()))
+            room = self._waiting_bound // max(size for _, size in self._pictures.values())
             self._in_order_decoder = InOrderDecoder(
                 self._path,
                 self._table,
@@ -275,7 +276,7 @@ class VideoReader(ChunkReader):
         for k, position in enumerate(positions):
             wanted.setdefault(self._place(int(position)), []).append(k)
         for place in [p for p in wanted if p in self._pictures]:
-            _deliver(self._pictures[place], place, wanted, out, self._convert)
+            _deliver(self._pictures[place][0], place, wanted, out, self._convert)
         if not wanted:
             return
         places = sorted(p for p in wanted if p not in self._faults)
@@ -355,16 +356,18 @@ class VideoReader(ChunkReader):
         """Keep a picture in case that it is asked for, within the bounds of the cache."""
         if place in self._pictures or place in self._faults:
             return
-        self._pictures[place] = picture
-        self._held += _size(picture)
+        self._pictures[place] = picture, _size(picture)
         # while reading in order few are kept, so that the decoder's buffers stay in the processor's caches
         self._drop_pictures(*(_MOST_PICTURES, self._pictures_bound) if self._jumps else (_FEW_PICTURES, 0))
 
     def _drop_pictures(self, most: int, bound: int) -> None:
         """Drop the oldest above a number, and above a number of bytes as long as there are more than a few."""
-        while len(self._pictures) > most or (self._held > bound and len(self._pictures) > _FEW_PICTURES):
-            _, gone = self._pictures.popitem(last=False)
-            self._held -= _size(gone)
+        while len(self._pictures) > most or (len(self._pictures) > _FEW_PICTURES and self._held() > bound):
+            self._pictures.popitem(last=False)
+
+    def _held(self) -> int:
+        """Count the bytes of the pictures that are kept."""
+        return sum(size for _, size in self._pictures.values())
 
     def _error(self, place: int) -> FrameDecodeError:
         position = int(self._table.rank[place])
@@ -377,6 +380,8 @@ class VideoReader(ChunkReader):
         if os.getpid() != self._pid:
             self._pid = os.getpid()
             self._beside = SideBySide("imgstore-video")
+            self._row_helpers = RowHelpers(self._spec)
+            self._convert = PictureConverter(self._spec)
             self._main.forget()
             self._helpers = []
             if self._in_order_decoder is not None:
@@ -384,7 +389,6 @@ class VideoReader(ChunkReader):
             if self._ahead is not None:
                 self._ahead.forget()
             self._pictures = OrderedDict()
-            self._held = 0
 
     def idle(self) -> None:
         self._check_process()
@@ -402,6 +406,7 @@ class VideoReader(ChunkReader):
     def close(self) -> None:
         self._check_process()
         self._beside.close()
+        self._row_helpers.close()
         self._convert.rest()
         self._main.close()
         self._close_helpers()
@@ -410,7 +415,6 @@ class VideoReader(ChunkReader):
         if self._ahead is not None:
             self._ahead.close()
         self._pictures = OrderedDict()
-        self._held = 0
 
     def _close_helpers(self) -> None:
         while self._helpers:

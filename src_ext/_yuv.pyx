@@ -9,6 +9,15 @@ The equations are those of ITU-R BT.601-7, section 2.5, and BT.709-6, section 3,
 blue alone.
 """
 
+from cpython.pythread cimport (
+    NOWAIT_LOCK,
+    WAIT_LOCK,
+    PyThread_acquire_lock,
+    PyThread_allocate_lock,
+    PyThread_free_lock,
+    PyThread_release_lock,
+    PyThread_type_lock,
+)
 from libc.math cimport lround
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int16_t, int32_t, uint8_t
@@ -34,6 +43,7 @@ cdef extern from "yuv_rows.h" nogil:
         Weights cb
         Weights cr
     int32_t count "imgstore_count" (int32_t*)
+    void pause "imgstore_pause" ()
     void limited_luma_to_gray_row "imgstore_limited_luma_to_gray_row" (const uint8_t*, uint8_t*, ptrdiff_t)
     enum: MARGIN "IMGSTORE_MARGIN"
     void chroma_between_columns "imgstore_chroma_between_columns" (
@@ -79,33 +89,6 @@ def limited_luma_to_gray(const uint8_t[:, :] luma, uint8_t[:, ::1] out):
             limited_luma_to_gray_row(&luma[row, 0], &out[row, 0], width)
 
 
-cdef class Rows:
-    """The rows of a picture, which threads take part by part until none is left: who comes late takes fewer.
-
-    Parameters
-    ----------
-    height : int
-        How many there are.
-    part : int
-        How many are taken at a time.
-    """
-
-    cdef ptrdiff_t height
-    cdef ptrdiff_t part
-    cdef int32_t taken
-
-    def __init__(self, ptrdiff_t height, ptrdiff_t part):
-        self.height, self.part, self.taken = height, max(part, 1), 0
-
-    cdef bint take(self, ptrdiff_t* first, ptrdiff_t* stop) noexcept nogil:
-        # parts begin at odd rows, which are between the same rows of chroma as those that follow
-        first[0] = count(&self.taken) * self.part
-        stop[0] = min(first[0] + self.part + 1, self.height)
-        if first[0] > 0:
-            first[0] += 1
-        return first[0] < stop[0]
-
-
 def yuv_to_bgr(
     const uint8_t[:, :] luma,
     const uint8_t[:, :] cb,
@@ -115,9 +98,10 @@ def yuv_to_bgr(
     double blue,
     bint limited,
     bint centered,
-    Rows rows not None,
+    helpers=(),
+    ptrdiff_t part=_PART,
 ):
-    """Convert rows of luma and chroma to BGR. Chroma is interpolated by cubics, as swscale does at full accuracy.
+    """Convert luma and chroma to BGR. Chroma is interpolated by cubics, as swscale does at full accuracy.
 
     That is between columns first, where what goes beyond the highest level is cut off, as swscale has it, and then between rows.
 
@@ -128,61 +112,207 @@ def yuv_to_bgr(
     cb, cr : ndarray of uint8, shape ((h + 1) // 2, (w + 1) // 2) or (h, (w + 1) // 2)
         Likewise. Of half the height, a sample is half way between two rows of luma.
     out : ndarray of uint8, shape (h, w, 3), C-contiguous
-        The rows that are taken are filled.
+        Filled.
     red, blue : float
         Their weights in luma, which define the matrix.
     limited : bool
         Luma is in 16 to 235 and chroma in 16 to 240. Else both have all levels.
     centered : bool
         A sample of chroma is half way between two columns of luma. Else it is where the first of them is.
-    rows : Rows
-        They are taken from there as long as there are any.
+    helpers : sequence of Helper
+        They take rows too. Nobody else uses them meanwhile.
+    part : int
+        How many rows are taken at a time.
 
     Raises
     ------
     ValueError
         The shapes do not go together.
     """
-    cdef ptrdiff_t row, stop, height = luma.shape[0], width = luma.shape[1]
+    cdef ptrdiff_t height = luma.shape[0], width = luma.shape[1]
     cdef ptrdiff_t samples = cb.shape[0], columns = (width + 1) // 2
-    cdef bint halved = samples != height, large = 3 * height * width >= _LARGE
     _check(luma, height, width)
-    _check(cb, (height + 1) // 2 if halved else height, columns)
+    _check(cb, (height + 1) // 2 if samples != height else height, columns)
     _check(cr, samples, columns)
     if out.shape[0] != height or out.shape[1] != width or out.shape[2] != 3:
         raise ValueError(f"{height} x {width} pixels do not fit {out.shape[0]} x {out.shape[1]} x {out.shape[2]}")
-    if rows.height != height:
-        raise ValueError(f"{rows.height} rows do not fit {height}")
     if width == 0 or height == 0:
         return
-    cdef Factors factors = _factors(red, blue, limited)
+    cdef Picture picture
+    picture.luma, picture.cb, picture.cr, picture.bgr = &luma[0, 0], &cb[0, 0], &cr[0, 0], &out[0, 0, 0]
+    picture.luma_stride, picture.cb_stride, picture.cr_stride = luma.strides[0], cb.strides[0], cr.strides[0]
+    picture.height, picture.width, picture.samples = height, width, samples
+    picture.factors, picture.centered = _factors(red, blue, limited), centered
+    picture.part, picture.taken = max(part, 1), 0
+    picture.taken_from[0] = picture.taken_from[1] = 0
+    picture.left_out = False
+    cdef Helper helper
+    cdef bint from_end = True
+    cdef list begun = []
+    for helper in helpers:
+        if helper.serves:
+            helper.begin(&picture, from_end)
+            begun.append(helper)
+            from_end = not from_end
+    with nogil:
+        _convert_rows(&picture, False)
+    for helper in begun:
+        helper.finish()
+    if picture.left_out:
+        raise MemoryError
+
+
+cdef class Helper:
+    """Converts rows of pictures in a thread that calls `serve`, beside who asks for that.
+
+    It takes a thread that sleeps longer to wake up than another to get ready for converting. So it is to be woken before.
+    """
+
+    # Each is free when that is to happen, and taken by who waited for it.
+    cdef PyThread_type_lock waking
+    cdef PyThread_type_lock beginning
+    cdef PyThread_type_lock finishing
+    cdef bint awake
+    cdef bint serves
+    cdef Picture* picture
+    cdef bint from_end
+
+    def __cinit__(self):
+        self.waking, self.beginning, self.finishing = _taken_lock(), _taken_lock(), _taken_lock()
+        if self.waking == NULL or self.beginning == NULL or self.finishing == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        _free_lock(self.waking)
+        _free_lock(self.beginning)
+        _free_lock(self.finishing)
+
+    def serve(self):
+        """Convert what is asked for, until `dismiss` is called."""
+        self.serves = True
+        with nogil:
+            while True:
+                PyThread_acquire_lock(self.waking, WAIT_LOCK)
+                _wait_a_little(self.beginning)
+                if self.picture == NULL:
+                    break
+                _convert_rows(self.picture, self.from_end)
+                PyThread_release_lock(self.finishing)
+
+    def wake(self):
+        """Have it wait for something to convert, which is to come soon."""
+        if not self.awake:
+            self.awake = True
+            PyThread_release_lock(self.waking)
+
+    def dismiss(self):
+        """Have `serve` return. It does not convert anything any more."""
+        self.serves = False
+        self.wake()
+        PyThread_release_lock(self.beginning)
+
+    cdef void begin(self, Picture* picture, bint from_end) noexcept:
+        self.wake()
+        self.picture, self.from_end = picture, from_end
+        PyThread_release_lock(self.beginning)
+
+    cdef void finish(self) noexcept:
+        with nogil:
+            _wait_a_little(self.finishing)
+        self.picture = NULL
+        self.awake = False
+
+
+cdef PyThread_type_lock _taken_lock() noexcept:
+    cdef PyThread_type_lock lock = PyThread_allocate_lock()
+    if lock != NULL:
+        PyThread_acquire_lock(lock, WAIT_LOCK)
+    return lock
+
+
+cdef void _free_lock(PyThread_type_lock lock) noexcept:
+    if lock != NULL:
+        PyThread_free_lock(lock)
+
+
+cdef void _wait_a_little(PyThread_type_lock lock) noexcept nogil:
+    """Take a lock that will be free in some microseconds, without falling asleep unless it takes longer."""
+    cdef int k
+    for k in range(_TRIALS):
+        if PyThread_acquire_lock(lock, NOWAIT_LOCK):
+            return
+        pause()
+    PyThread_acquire_lock(lock, WAIT_LOCK)
+
+
+cdef enum:
+    _PART = 32  # rows of a large picture: they take some hundredths of a millisecond
+    _TRIALS = 3000  # a tenth of a millisecond
+
+
+cdef struct Picture:  # and what it becomes, by rows that threads take part by part until none is left
+    const uint8_t* luma
+    const uint8_t* cb
+    const uint8_t* cr
+    uint8_t* bgr
+    ptrdiff_t luma_stride
+    ptrdiff_t cb_stride
+    ptrdiff_t cr_stride
+    ptrdiff_t height
+    ptrdiff_t width
+    ptrdiff_t samples  # rows of chroma
+    Factors factors
+    bint centered
+    ptrdiff_t part
+    int32_t taken
+    int32_t taken_from[2]  # the start, and the end
+    bint left_out  # for want of memory
+
+
+cdef bint _take(Picture* picture, bint from_end, ptrdiff_t* first, ptrdiff_t* stop) noexcept nogil:
+    # parts begin at odd rows, which are between the same rows of chroma as those that follow
+    cdef ptrdiff_t parts = max(picture.height - 2, 0) // picture.part + 1
+    if count(&picture.taken) >= parts:
+        return False
+    cdef ptrdiff_t which = count(&picture.taken_from[from_end])
+    if from_end:
+        which = parts - 1 - which
+    first[0] = which * picture.part + (which > 0)
+    stop[0] = min((which + 1) * picture.part + 1, picture.height)
+    return True
+
+
+cdef void _convert_rows(Picture* picture, bint from_end) noexcept nogil:
+    """Convert parts as long as there are any: from the start on, or from the end on."""
+    cdef ptrdiff_t row, stop, width = picture.width, columns = (width + 1) // 2
+    cdef bint halved = picture.samples != picture.height, large = 3 * picture.height * width >= _LARGE
     cdef Chroma u, v
     cdef int16_t* room = <int16_t*>malloc((columns + 2 * MARGIN + 2 * _CHROMA_ROWS * width) * sizeof(int16_t))
     if room == NULL:
-        raise MemoryError
-    _begin(&u, &cb[0, 0], cb.strides[0], samples, room, room + columns + 2 * MARGIN, width)
-    _begin(&v, &cr[0, 0], cr.strides[0], samples, room, u.out + width, width)
+        picture.left_out = True
+        return
+    _begin(&u, picture.cb, picture.cb_stride, picture.samples, room, room + columns + 2 * MARGIN, width)
+    _begin(&v, picture.cr, picture.cr_stride, picture.samples, room, u.out + width, width)
     cdef const int16_t* cb_rows[_HELD]
     cdef const int16_t* cr_rows[_HELD]
     cdef const uint8_t* levels[2]
     cdef uint8_t* pixels[2]
-    with nogil:
-        while rows.take(&row, &stop):
-            while row < stop:
-                if halved and row % 2 and row + 1 < stop:
-                    _rows_around(&u, row, centered, cb_rows)
-                    _rows_around(&v, row, centered, cr_rows)
-                    levels[0], levels[1] = &luma[row, 0], &luma[row + 1, 0]
-                    pixels[0], pixels[1] = &out[row, 0, 0], &out[row + 1, 0, 0]
-                    yuv_to_bgr_pair(levels, cb_rows, cr_rows, row, pixels, width, &factors, large, u.out, v.out)
-                    row += 2
-                else:
-                    yuv_to_bgr_row(
-                        &luma[row, 0], _chroma(&u, row, halved, centered), _chroma(&v, row, halved, centered),
-                        &out[row, 0, 0], width, &factors,
-                    )
-                    row += 1
-        free(room)
+    while _take(picture, from_end, &row, &stop):
+        while row < stop:
+            levels[0], pixels[0] = picture.luma + row * picture.luma_stride, picture.bgr + 3 * row * width
+            if halved and row % 2 and row + 1 < stop:
+                _rows_around(&u, row, picture.centered, cb_rows)
+                _rows_around(&v, row, picture.centered, cr_rows)
+                levels[1], pixels[1] = levels[0] + picture.luma_stride, pixels[0] + 3 * width
+                yuv_to_bgr_pair(levels, cb_rows, cr_rows, row, pixels, width, &picture.factors, large, u.out, v.out)
+                row += 2
+            else:
+                yuv_to_bgr_row(
+                    levels[0], _chroma(&u, row, halved, picture.centered), _chroma(&v, row, halved, picture.centered),
+                    pixels[0], width, &picture.factors,
+                )
+                row += 1
+    free(room)
 
 
 cdef enum:
@@ -205,7 +335,7 @@ cdef struct Chroma:  # a plane of it, row by row
 
 cdef void _begin(
     Chroma* c, const uint8_t* samples, ptrdiff_t stride, ptrdiff_t rows, int16_t* scratch, int16_t* room, ptrdiff_t width
-) noexcept:
+) noexcept nogil:
     cdef ptrdiff_t k
     c.samples, c.stride, c.rows, c.width, c.scratch = samples, stride, rows, width, scratch
     for k in range(_HELD):

@@ -49,6 +49,14 @@ static inline int32_t imgstore_count(int32_t *counter)
 #endif
 }
 
+/* What a thread does that looks again and again: another one on the same core goes on meanwhile. */
+static inline void imgstore_pause(void)
+{
+#ifdef IMGSTORE_X86
+    _mm_pause();
+#endif
+}
+
 /* As the instruction pmulhrsw: the product's high bits, rounded. */
 static inline int16_t imgstore_product(int a, int b)
 {

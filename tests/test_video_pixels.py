@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
 from pathlib import Path
 
 import av
@@ -14,7 +17,6 @@ from video_samples import HEIGHT, WIDTH, encode
 
 from imgstore.codec import FrameSpec
 from imgstore.errors import FrameDecodeError
-from imgstore.side_by_side import SideBySide
 from imgstore_codecs.pixels import (
     SWS_ACCURATE_RND,
     SWS_BICUBIC,
@@ -23,6 +25,7 @@ from imgstore_codecs.pixels import (
     PictureConverter,
 )
 from imgstore_codecs.priority import usual_priority
+from imgstore_codecs.row_helpers import RowHelpers
 from imgstore_codecs.video_reader import VideoReader
 
 ACCURATE = SWS_BICUBIC | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND | SWS_BITEXACT
@@ -309,11 +312,12 @@ def test_large_pictures_are_the_same_in_parts(name: str, height: int) -> None:
     rng = np.random.default_rng(3)
     for plane in picture.planes:
         np.frombuffer(plane, np.uint8)[:] = rng.integers(0, 256, plane.buffer_size)
-    convert = PictureConverter(FrameSpec((height, 1500, 3), np.dtype(np.uint8)))
-    convert._threads = 3  # on any machine
-    beside = SideBySide("beside-test")
-    np.testing.assert_array_equal(convert(picture, beside=beside), convert(picture))
-    beside.close()
+    spec = FrameSpec((height, 1500, 3), np.dtype(np.uint8))
+    convert, helpers = PictureConverter(spec), RowHelpers(spec)
+    helpers._count = 2  # on any machine
+    for _ in range(2):
+        np.testing.assert_array_equal(convert(picture, helpers=helpers), convert(picture))
+    helpers.close()
 
 
 @pytest.mark.parametrize(
@@ -342,4 +346,36 @@ def test_a_matrix_that_swscale_does_not_know_is_an_error_of_each_frame(tmp_path:
     ):
         with pytest.raises(FrameDecodeError, match="frame 2"):
             read()
+    reader.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "shape", "dtype"),
+    [
+        ("libx264", "yuv420p", (96, 160, 3), "u1"),
+        ("libx264", "yuv444p", (96, 160, 3), "u1"),
+        ("libx264", "yuv420p10le", (96, 160, 3), "u1"),
+        ("libx264", "yuv420p10le", (96, 160, 3), "u2"),
+        ("libx264", "yuv420p10le", (96, 160), "u2"),
+    ],
+)
+def test_a_forked_child_converts(tmp_path: Path, codec: str, pix_fmt: str, shape: tuple[int, ...], dtype: str) -> None:
+    """The threads of swscale stay in the parent, and whoever frees or uses what waits for them there would hang."""
+    path = tmp_path / "video.mp4"
+    write_waves(path, codec, pix_fmt, {})
+    reader = VideoReader(str(path), FrameSpec(shape, np.dtype(dtype)), {"threads": 2})
+    frames = [reader.read(position) for position in range(2)]
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(30)
+        right = all((reader.read(position) == frames[position]).all() for position in (1, 0))
+        reader.close()
+        del reader
+        gc.collect()
+        os._exit(0 if right else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    np.testing.assert_array_equal(reader.read(1), frames[1])
     reader.close()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -11,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgstore_codecs._yuv import Rows, bgr_to_yuv, limited_luma_to_gray, yuv_to_bgr
+from imgstore_codecs._yuv import Helper, bgr_to_yuv, limited_luma_to_gray, yuv_to_bgr
 
 MATRICES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "240m": (0.212, 0.087), "2020": (0.2627, 0.0593)}
 # 32 pixels at a time where the processor can do that, the rest one by one
@@ -60,8 +64,7 @@ def by_the_equations(
 
 
 def to_bgr(planes: tuple[np.ndarray, ...], out: np.ndarray, matrix: str, limited: bool, centered: bool) -> None:
-    height = len(planes[0])
-    yuv_to_bgr(*planes, out, *MATRICES[matrix], limited, centered, Rows(height, height))
+    yuv_to_bgr(*planes, out, *MATRICES[matrix], limited, centered)
 
 
 @pytest.mark.parametrize("limited", [False, True])
@@ -102,31 +105,87 @@ def test_every_level_of_luma_with_every_one_of_chroma(limited: bool) -> None:
         assert np.abs(out - by_the_equations(luma, cb, cr, *MATRICES["709"], limited, False)).max() <= 0.7
 
 
-@given(st.integers(1, 40), WIDTHS, st.booleans(), st.booleans(), st.integers(1, 45))
-def test_rows_do_not_depend_on_how_many_are_taken_at_a_time(
-    height: int, width: int, halved: bool, centered: bool, part: int
-) -> None:
-    planes = make_planes(height, width, halved, 0, 1)
-    whole, parts = np.empty((height, width, 3), np.uint8), np.full((height, width, 3), 77, np.uint8)
-    to_bgr(planes, whole, "601", True, centered)
-    yuv_to_bgr(*planes, parts, *MATRICES["601"], True, centered, Rows(height, part))
-    np.testing.assert_array_equal(parts, whole)
+@contextmanager
+def helpers_at_work(count: int) -> Iterator[list[Helper]]:
+    helpers = [Helper() for _ in range(count)]
+    threads = [threading.Thread(target=helper.serve, daemon=True) for helper in helpers]
+    for thread in threads:
+        thread.start()
+    yield helpers
+    for helper, thread in zip(helpers, threads, strict=True):
+        helper.dismiss()
+        thread.join()
 
 
-def test_threads_share_the_rows() -> None:
-    planes = make_planes(2000, 500, True, 0, 1)
-    whole = np.empty((2000, 500, 3), np.uint8)
-    to_bgr(planes, whole, "709", False, False)
-    for part in (1, 2, 31, 32, 700):
-        shared, rows = np.full((2000, 500, 3), 77, np.uint8), Rows(2000, part)
-        convert = partial(yuv_to_bgr, *planes, shared, *MATRICES["709"], False, False, rows)
-        with ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(convert) for _ in range(4)]:
-                done.result()
-        np.testing.assert_array_equal(shared, whole)
-        shared[:] = 77
+def test_rows_do_not_depend_on_who_converts_them_and_how_many_at_a_time() -> None:
+    with helpers_at_work(3) as helpers:
+
+        @given(
+            st.integers(1, 80), WIDTHS, st.booleans(), st.booleans(), st.integers(0, 85), st.integers(0, 3), st.booleans()
+        )
+        def check(
+            height: int, width: int, halved: bool, centered: bool, part: int, count: int, woken: bool
+        ) -> None:
+            planes = make_planes(height, width, halved, 0, 1)
+            whole, parts = (np.full((height, width, 3), fill, np.uint8) for fill in (0, 77))
+            to_bgr(planes, whole, "601", True, centered)
+            if woken:
+                for helper in helpers:
+                    helper.wake()
+            yuv_to_bgr(*planes, parts, *MATRICES["601"], True, centered, helpers[:count], part)
+            np.testing.assert_array_equal(parts, whole)
+
+        check()
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core: who asks may convert all before a helper runs")
+def test_helpers_take_their_share() -> None:
+    planes = make_planes(2000, 2000, True, 0, 1)
+    out = np.empty((2000, 2000, 3), np.uint8)
+
+    def time_used(convert: Callable[[], None]) -> float:
+        begin = time.thread_time()
         convert()
-        assert (shared == 77).all()  # none is taken twice
+        return time.thread_time() - begin
+
+    alone = min(time_used(partial(to_bgr, planes, out, "601", True, False)) for _ in range(10))
+    with helpers_at_work(1) as helpers:
+        convert = partial(yuv_to_bgr, *planes, out, *MATRICES["601"], True, False, helpers, 5)
+        deadline = time.monotonic() + 60  # others may use the cores
+        while time_used(convert) > 0.8 * alone:
+            assert time.monotonic() < deadline
+
+
+def test_a_helper_without_a_thread_is_not_waited_for() -> None:
+    planes = make_planes(100, 96, True, 0, 1)
+    whole, out = np.empty((100, 96, 3), np.uint8), np.empty((100, 96, 3), np.uint8)
+    to_bgr(planes, whole, "601", True, False)
+    idle, gone = Helper(), Helper()
+    thread = threading.Thread(target=gone.serve, daemon=True)
+    thread.start()
+    gone.dismiss()
+    thread.join()
+    idle.wake()
+    yuv_to_bgr(*planes, out, *MATRICES["601"], True, False, [idle, gone], 4)
+    np.testing.assert_array_equal(out, whole)
+    idle.dismiss()
+    idle.serve()  # comes too late, and returns
+
+
+def test_a_helper_that_is_woken_waits_for_as_long_as_it_takes() -> None:
+    planes = make_planes(100, 96, True, 0, 1)
+    whole, out = np.empty((100, 96, 3), np.uint8), np.empty((100, 96, 3), np.uint8)
+    to_bgr(planes, whole, "601", True, False)
+    with helpers_at_work(2) as helpers:
+        for pause in (0.0, 0.05, 0.0):
+            for helper in helpers:
+                helper.wake()
+                helper.wake()
+            time.sleep(pause)
+            out[:] = 77
+            yuv_to_bgr(*planes, out, *MATRICES["601"], True, False, helpers, 4)
+            np.testing.assert_array_equal(out, whole)
+        helpers[0].wake()  # and is dismissed then
 
 
 @pytest.mark.parametrize("halved", [False, True])
@@ -139,10 +198,8 @@ def test_large_pictures_are_as_their_parts(offset: int, width: int, halved: bool
     room = np.full(3 * height * width + 3 * pad, 77, np.uint8)
     first = -room.ctypes.data % pad + offset
     out = room[first : first + 3 * height * width].reshape(height, width, 3)
-    rows = Rows(height, 32)
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(yuv_to_bgr, *planes, out, *MATRICES["709"], True, False, rows) for _ in range(2)]:
-            done.result()
+    with helpers_at_work(1) as helpers:
+        yuv_to_bgr(*planes, out, *MATRICES["709"], True, False, helpers)
     for top in range(0, height - 16, 40):
         chroma = slice(top // 2, top // 2 + 8) if halved else slice(top, top + 16)
         part = np.empty((16, width, 3), np.uint8)
@@ -298,12 +355,7 @@ def test_planes_that_do_not_fit_a_picture(img: object, luma: object, cb: object,
 )
 def test_shapes_that_do_not_go_together(luma: object, cb: object, cr: object, out: object) -> None:
     with pytest.raises(ValueError, match="plane|fit"):
-        yuv_to_bgr(*(np.zeros(shape, np.uint8) for shape in (luma, cb, cr, out)), 0.299, 0.114, True, True, Rows(4, 4))
-
-
-def test_rows_of_another_picture() -> None:
-    with pytest.raises(ValueError, match="rows"):
-        yuv_to_bgr(*make_planes(4, 6, True, 0, 0), np.zeros((4, 6, 3), np.uint8), 0.3, 0.1, True, True, Rows(5, 5))
+        yuv_to_bgr(*(np.zeros(shape, np.uint8) for shape in (luma, cb, cr, out)), 0.299, 0.114, True, True)
 
 
 def test_columns_that_are_apart() -> None:
