@@ -16,7 +16,7 @@ from typing import Literal
 from imgstore.errors import StoreLockedError, StoreWriteError
 from imgstore.layout import LOCK_FILENAME
 
-__all__ = ["LockOwner", "acquire", "is_held", "is_left_behind", "lock_state", "read_lock", "release"]
+__all__ = ["LockOwner", "acquire", "check_process", "is_held", "is_left_behind", "lock_state", "read_lock", "release"]
 
 _MAX_SIZE = 65536  # bytes that a damaged lock may cost to read
 
@@ -149,6 +149,22 @@ def read_lock(root: str) -> LockOwner | None:
             return LockOwner(**json.loads(file.read(_MAX_SIZE)))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def check_process(root: str, pid: int) -> None:
+    """Refuse to go on writing in a process that was forked from the one that began.
+
+    Encoders have threads, which stay in the parent, and both have the same files open.
+
+    Raises
+    ------
+    StoreLockedError
+        This process is not the one that began.
+    """
+    if os.getpid() != pid:
+        raise StoreLockedError(
+            f"{root}: the store is open for writing by process {pid}, from which this one was forked: only that one can write"
+        )
 
 
 def release(root: str) -> None:

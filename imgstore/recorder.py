@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ArgumentError, RecorderFullError, StoreClosedError
+from imgstore.lock import check_process
 from imgstore.store import ImgStore
 from imgstore.writer import Writer, checked_frame_number, checked_frame_time
 
@@ -174,7 +175,8 @@ class Recorder:
         self._dropped: list[int] = []
         self._began = time.monotonic()
         self._bytes_before = self._worker.writer.bytes_written
-        self._finalizer = weakref.finalize(self, _finish_in_own_process, self._worker, os.getpid())
+        self._pid = os.getpid()
+        self._finalizer = weakref.finalize(self, _finish_in_own_process, self._worker, self._pid)
 
     def add_image(self, img: Frame, frame_number: Any, frame_time: Any) -> bool:
         """Take a frame. Returns after it has been copied; `img` may be used again at once.
@@ -239,6 +241,7 @@ class Recorder:
     def _open_worker(self) -> _Worker:
         if not self._finalizer.alive:
             raise StoreClosedError(f"{self._root}: the recorder is closed")
+        check_process(self._root, self._pid)
         return self._worker
 
     def _raise_error(self, worker: _Worker) -> None:

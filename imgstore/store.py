@@ -200,7 +200,8 @@ class ImgStore(LegacyNames):
             opened=lambda chunk, paths: listeners.tell("imgstore_chunk_opened", chunk=chunk, paths=paths),
             closed=lambda chunk, paths: listeners.tell("imgstore_chunk_closed", chunk=chunk, paths=paths),
         )
-        self._finalizer = weakref.finalize(self, _close_writer, self._writer, listeners, self._root, os.getpid())
+        self._pid = os.getpid()
+        self._finalizer = weakref.finalize(self, _close_writer, self._writer, listeners, self._root, self._pid)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -700,6 +701,7 @@ class ImgStore(LegacyNames):
         if self._writer is None or not self._finalizer.alive:
             state = "is open for reading" if self._reader is not None else "is closed"
             raise StoreClosedError(f"{self._root}: the store {state}, it cannot be written to")
+        lock.check_process(self._root, self._pid)
         return self._writer
 
     def add_image(self, img: Frame, frame_number: Any, frame_time: Any) -> None:

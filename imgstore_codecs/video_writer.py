@@ -12,6 +12,7 @@ import numpy.typing as npt
 from imgstore.codec import ChunkWriter, FrameSpec
 from imgstore_codecs._yuv import bgr_to_yuv
 from imgstore_codecs.encoders import Settings, configure
+from imgstore_codecs.forked import leave_to_parent
 from imgstore_codecs.growing import FFmpegFile, Sink, header_of_one_frame, sample_maker
 from imgstore_codecs.mkv_file import MkvFile
 from imgstore_codecs.mp4_file import Mp4File
@@ -53,6 +54,7 @@ class VideoWriter(ChunkWriter):
     def __init__(self, path: str, spec: FrameSpec, settings: Settings) -> None:
         import av
 
+        leave_to_parent(self)
         self._path = path
         self._spec = spec
         self._settings = settings

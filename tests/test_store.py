@@ -977,7 +977,7 @@ def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     with imgstore.new_for_filename(path) as store:
         for _ in range(12):
             store.get_next_image()
-        assert ours("-read-ahead") == 1
+        assert ours("-read-ahead") >= 1  # more where groups of pictures are decoded at the same time
         assert shown_number(store.get_image(103)[0]) == 103
         assert ours("-read-ahead") == 0, "off when reading jumps about"
         for _ in range(12):
@@ -1018,6 +1018,39 @@ def test_a_store_goes_through_a_fork(tmp_path: Path, fmt: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, path, os.path.dirname(__file__)], timeout=60)
     assert done.returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("end", ["del store; gc.collect()", "store.close()", "sys.exit()"])
+def test_a_forked_child_does_nothing_to_a_recording(tmp_path: Path, fmt: str, end: str) -> None:
+    """An encoder's threads stay in the parent, and there is one file: the child neither waits for it nor writes to it."""
+    program = (
+        "import gc, os, signal, sys, imgstore\n"
+        "from imgstore.errors import StoreLockedError\n"
+        "sys.path.insert(0, sys.argv[3])\n"
+        "from scenes import coded_frame\n"
+        "store = imgstore.new_for_format(sys.argv[2], sys.argv[1], imgshape=coded_frame(0).shape, chunksize=20)\n"
+        "for n in range(25): store.add_image(coded_frame(n), n, n / 25)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    signal.alarm(30)\n"
+        "    for write in (lambda: store.add_image(coded_frame(25), 25, 1), lambda: store.add_extra_data(a=1)):\n"
+        "        try: write()\n"
+        "        except StoreLockedError: pass\n"
+        "        else: os._exit(1)\n"
+        f"    {end}\n"
+        "    os._exit(0)\n"
+        "status = os.waitpid(child, 0)[1]\n"
+        "for n in range(25, 45): store.add_image(coded_frame(n), n, n / 25)\n"
+        "store.close()\n"
+        "sys.exit(0 if status == 0 else 1)\n"
+    )
+    path = str(tmp_path / "s")
+    done = subprocess.run([sys.executable, "-c", program, path, fmt, os.path.dirname(__file__)], timeout=120)
+    assert done.returncode == 0
+    with imgstore.new_for_filename(path) as store:
+        assert [shown_number(img) for img, _ in store] == list(range(45))
 
 
 @pytest.mark.parametrize("fmt", CHEAP)
