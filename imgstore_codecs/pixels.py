@@ -269,7 +269,8 @@ def _noise_like(picture: VideoFrame) -> VideoFrame:
     from av.video.reformatter import VideoReformatter
 
     height = 16 if picture.height != 16 else 32  # of its own size it would be itself
-    small = VideoReformatter().reformat(picture, width=64, height=height, threads=1)  # pictures keep their own, with threads
+    # not by the picture's own method: it would keep swscale's threads, see `forked`
+    small = VideoReformatter().reformat(picture, width=64, height=height, threads=1)
     rng = np.random.default_rng(0)
     for index, plane in enumerate(small.planes):
         levels = rng.integers(*((90, 160) if index == 0 else (108, 149)), plane.buffer_size)

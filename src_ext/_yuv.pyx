@@ -148,15 +148,16 @@ def yuv_to_bgr(
     picture.left_out = False
     cdef Helper helper
     cdef bint from_end = True
-    cdef list begun = []
+    cdef list at_work = []
     for helper in helpers:
         if helper.serves:
-            helper.begin(&picture, from_end)
-            begun.append(helper)
-            from_end = not from_end
+            at_work.append(helper)
+    for helper in at_work:  # nothing may fail from here on, before they are done
+        helper.begin(&picture, from_end)
+        from_end = not from_end
     with nogil:
         _convert_rows(&picture, False)
-    for helper in begun:
+    for helper in at_work:
         helper.finish()
     if picture.left_out:
         raise MemoryError
@@ -165,10 +166,10 @@ def yuv_to_bgr(
 cdef class Helper:
     """Converts rows of pictures in a thread that calls `serve`, beside who asks for that.
 
-    It takes a thread that sleeps longer to wake up than another to get ready for converting. So it is to be woken before.
+    A thread that sleeps takes longer to wake up than another to get ready for converting. So it is to be woken before.
     """
 
-    # Each is free when that is to happen, and taken by who waited for it.
+    # Each is released when that is to happen, and taken by who waits for it.
     cdef PyThread_type_lock waking
     cdef PyThread_type_lock beginning
     cdef PyThread_type_lock finishing
@@ -198,6 +199,7 @@ cdef class Helper:
                     break
                 _convert_rows(self.picture, self.from_end)
                 PyThread_release_lock(self.finishing)
+        self.serves = False
 
     def wake(self):
         """Have it wait for something to convert, which is to come soon."""
@@ -206,7 +208,7 @@ cdef class Helper:
             PyThread_release_lock(self.waking)
 
     def dismiss(self):
-        """Have `serve` return. It does not convert anything any more."""
+        """Have `serve` return, once and for all."""
         self.serves = False
         self.wake()
         PyThread_release_lock(self.beginning)

@@ -170,6 +170,11 @@ def test_a_helper_without_a_thread_is_not_waited_for() -> None:
     np.testing.assert_array_equal(out, whole)
     idle.dismiss()
     idle.serve()  # comes too late, and returns
+    out[:] = 77
+    yuv_to_bgr(*planes, out, *MATRICES["601"], True, False, [idle, gone], 4)
+    np.testing.assert_array_equal(out, whole)
+    with pytest.raises(TypeError):
+        yuv_to_bgr(*planes, out, *MATRICES["601"], True, False, [gone, "another"], 4)
 
 
 def test_a_helper_that_is_woken_waits_for_as_long_as_it_takes() -> None:
