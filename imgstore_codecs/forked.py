@@ -8,7 +8,8 @@ import weakref
 
 __all__ = ["leave_to_parent"]
 
-_owners: weakref.WeakSet[object] = weakref.WeakSet()
+# Without callbacks, as `weakref.WeakSet` has them: Ctrl-C in the midst of one would be lost.
+_owners: set[weakref.ref[object]] = set()
 
 
 def leave_to_parent(owner: object) -> None:
@@ -16,12 +17,14 @@ def leave_to_parent(owner: object) -> None:
 
     The child is not to use it either.
     """
-    _owners.add(owner)
+    _owners.difference_update([reference for reference in list(_owners) if reference() is None])
+    _owners.add(weakref.ref(owner))
 
 
 def _keep_all() -> None:
-    for owner in list(_owners):
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))
+    for owner in [reference() for reference in _owners]:
+        if owner is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))
     _owners.clear()
 
 
