@@ -720,6 +720,8 @@ class ImgStore(LegacyNames):
         ------
         ArgumentError
             Shape, dtype, number or time cannot be used. Nothing is written.
+        StoreLockedError
+            This process was forked from the one that records.
         StoreWriteError
             The operating system refused; the frame is not in the store, those before it are.
         """

@@ -7,6 +7,8 @@ that of one pixel in four, and the mean of four, which has less noise to encode,
 
 The equations are those of ITU-R BT.601-7, section 2.5, and BT.709-6, section 3, which differ in the weights of red and
 blue alone.
+
+Rows of a large picture are shared out among threads that need no interpreter for it.
 """
 
 from cpython.pythread cimport (
@@ -248,8 +250,8 @@ cdef void _wait_a_little(PyThread_type_lock lock) noexcept nogil:
 
 
 cdef enum:
-    _PART = 32  # rows of a large picture: they take some hundredths of a millisecond
-    _TRIALS = 3000  # a tenth of a millisecond
+    _PART = 32  # rows of a large picture: they take one or two hundredths of a millisecond
+    _TRIALS = 3000  # one or two tenths of a millisecond
 
 
 cdef struct Picture:  # and what it becomes, by rows that threads take part by part until none is left

@@ -219,30 +219,3 @@ def test_add_image_does_not_wait_for_the_encoder(tmp_path: Path, held: _HeldCode
     held.go.set()
     recorder.close()
     assert imgstore.new_for_filename(tmp_path / "s").frame_count == 100
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.parametrize("fmt", ["png", "avc1/mp4"])
-def test_a_forked_child_cannot_record(tmp_path: Path, fmt: str) -> None:
-    """Its parent's threads are not there: what it gave would wait for them for ever."""
-    program = (
-        "import os, signal, sys, imgstore\n"
-        "from imgstore.errors import StoreLockedError\n"
-        "sys.path.insert(0, sys.argv[3])\n"
-        "from scenes import coded_frame\n"
-        "store = imgstore.new_for_format(sys.argv[2], sys.argv[1], imgshape=coded_frame(0).shape)\n"
-        "with imgstore.Recorder(store) as recorder:\n"
-        "    for n in range(30): recorder.add_image(coded_frame(n), n, n / 25)\n"
-        "    child = os.fork()\n"
-        "    if child == 0: signal.alarm(30)\n"
-        "    for n in range(30, 45):\n"
-        "        try: recorder.add_image(coded_frame(n), n, n / 25)\n"
-        "        except StoreLockedError: assert child == 0\n"
-        "        else: assert child != 0\n"
-        "if child: assert os.waitpid(child, 0)[1] == 0\n"
-    )
-    path = str(tmp_path / "s")
-    done = subprocess.run([sys.executable, "-c", program, path, fmt, os.path.dirname(__file__)], timeout=120)
-    assert done.returncode == 0
-    with imgstore.new_for_filename(path) as store:
-        assert [shown_number(img) for img, _ in store] == list(range(45))

@@ -83,7 +83,7 @@ def test_they_end_when_nobody_can_ask_them_any_more() -> None:
 
 @pytest.fixture(scope="module")
 def large_video(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[np.ndarray]]:
-    """A video whose pictures have two slices, and its frames, each by a reader of its own that has no helpers."""
+    """A video whose pictures have two slices, and its frames, by a reader that has no helpers."""
     path = str(tmp_path_factory.mktemp("large") / "video.mp4")
     rng = np.random.default_rng(1)
     with av.open(path, "w") as out:

@@ -1022,33 +1022,13 @@ def test_a_store_goes_through_a_fork(tmp_path: Path, fmt: str) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.parametrize("fmt", FORMATS)
-@pytest.mark.parametrize("end", ["del store; gc.collect()", "store.close()", "sys.exit()"])
-def test_a_forked_child_does_nothing_to_a_recording(tmp_path: Path, fmt: str, end: str) -> None:
+@pytest.mark.parametrize("writer", ["store", "recorder"])
+@pytest.mark.parametrize("end", ["collect", "close", "exit"])
+def test_a_forked_child_does_nothing_to_a_recording(tmp_path: Path, fmt: str, writer: str, end: str) -> None:
     """An encoder's threads stay in the parent, and there is one file: the child neither waits for it nor writes to it."""
-    program = (
-        "import gc, os, signal, sys, imgstore\n"
-        "from imgstore.errors import StoreLockedError\n"
-        "sys.path.insert(0, sys.argv[3])\n"
-        "from scenes import coded_frame\n"
-        "store = imgstore.new_for_format(sys.argv[2], sys.argv[1], imgshape=coded_frame(0).shape, chunksize=20)\n"
-        "for n in range(25): store.add_image(coded_frame(n), n, n / 25)\n"
-        "child = os.fork()\n"
-        "if child == 0:\n"
-        "    signal.alarm(30)\n"
-        "    for write in (lambda: store.add_image(coded_frame(25), 25, 1), lambda: store.add_extra_data(a=1)):\n"
-        "        try: write()\n"
-        "        except StoreLockedError: pass\n"
-        "        else: os._exit(1)\n"
-        f"    {end}\n"
-        "    os._exit(0)\n"
-        "status = os.waitpid(child, 0)[1]\n"
-        "for n in range(25, 45): store.add_image(coded_frame(n), n, n / 25)\n"
-        "store.close()\n"
-        "sys.exit(0 if status == 0 else 1)\n"
-    )
+    program = os.path.join(os.path.dirname(__file__), "forked_recording.py")
     path = str(tmp_path / "s")
-    done = subprocess.run([sys.executable, "-c", program, path, fmt, os.path.dirname(__file__)], timeout=120)
-    assert done.returncode == 0
+    assert subprocess.run([sys.executable, program, path, fmt, writer, end], timeout=120).returncode == 0
     with imgstore.new_for_filename(path) as store:
         assert [shown_number(img) for img, _ in store] == list(range(45))
 
