@@ -1026,9 +1026,11 @@ def test_a_store_goes_through_a_fork(tmp_path: Path, fmt: str) -> None:
 @pytest.mark.parametrize("end", ["collect", "close", "exit"])
 def test_a_forked_child_does_nothing_to_a_recording(tmp_path: Path, fmt: str, writer: str, end: str) -> None:
     """An encoder's threads stay in the parent, and there is one file: the child neither waits for it nor writes to it."""
-    program = os.path.join(os.path.dirname(__file__), "forked_recording.py")
-    path = str(tmp_path / "s")
-    assert subprocess.run([sys.executable, program, path, fmt, writer, end], timeout=120).returncode == 0
+    here = os.path.dirname(__file__)
+    path, program = str(tmp_path / "s"), os.path.join(here, "forked_recording.py")
+    environment = {**os.environ, "PYTHONPATH": here}  # which it is not on by itself under PYTHONSAFEPATH, as tox has it
+    done = subprocess.run([sys.executable, program, path, fmt, writer, end], timeout=120, env=environment)
+    assert done.returncode == 0
     with imgstore.new_for_filename(path) as store:
         assert [shown_number(img) for img, _ in store] == list(range(45))
 
