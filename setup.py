@@ -6,9 +6,9 @@ from setuptools import Extension, setup
 
 setup(
     ext_modules=[
-        Extension("imgstore._index", ["src_ext/_index.pyx"]),
+        Extension("imgstore.index._index", ["src_ext/_index.pyx"]),
         Extension(
-            "imgstore_codecs._yuv",
+            "imgstore_codecs.video.pixels._yuv",
             ["src_ext/_yuv.pyx"],
             include_dirs=["src_ext"],
             depends=["src_ext/yuv_rows.h", "src_ext/yuv_rows_x86.h"],

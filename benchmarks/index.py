@@ -161,7 +161,8 @@ def make_store(root: Path, chunks: int) -> Path:
 
 def make_large_store(root: Path, chunks: int) -> Path:
     """Make a cached index, and files that a listing of the directory shows; the first and last index are true."""
-    from imgstore.index import CACHE_FILENAME, IndexBuilder
+    from imgstore.index.cache import CACHE_FILENAME
+    from imgstore.index.frame_index import IndexBuilder
 
     root.mkdir()
     write_metadata(root)

@@ -50,7 +50,7 @@ def contestants() -> dict[str, tuple[Callable[[Any], Any], list[Any]]]:
     import numpy as np
 
     from imgstore.codec import FrameSpec
-    from imgstore_codecs.pixels import PictureConverter
+    from imgstore_codecs.video.pixels.convert import PictureConverter
 
     gray = PictureConverter(FrameSpec((HEIGHT, WIDTH), np.dtype(np.uint8)))
     color = PictureConverter(FrameSpec((HEIGHT, WIDTH, 3), np.dtype(np.uint8)))

@@ -60,10 +60,10 @@ def without_safety() -> Iterator[None]:
     """Patch out journal, checksums and syncs."""
     with contextlib.ExitStack() as stack:
         for name, value in {
-            "imgstore.writer.Journal": NoJournal,
-            "imgstore.chunk_files.checksum": lambda buffers: 0,
-            "imgstore.chunk_files.video_checksums": lambda path: ([os.path.getsize(path)], [0]),
-            "imgstore.chunk_files.DirectoryChunk.sync": lambda self: None,
+            "imgstore.writing.writer.Journal": NoJournal,
+            "imgstore.writing.chunk_files.checksum": lambda buffers: 0,
+            "imgstore.writing.chunk_files.video_checksums": lambda path: ([os.path.getsize(path)], [0]),
+            "imgstore.writing.chunk_files.DirectoryChunk.sync": lambda self: None,
             "os.fsync": lambda descriptor: None,
         }.items():
             stack.enter_context(mock.patch(name, value))

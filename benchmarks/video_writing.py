@@ -23,9 +23,9 @@ from av.video.reformatter import ColorRange
 from scene import scene
 
 from imgstore.codec import Format, FrameSpec
-from imgstore_codecs.encoders import configure, settings_for
-from imgstore_codecs.priority import usual_priority
-from imgstore_codecs.video import PyAVCodec
+from imgstore_codecs.video.codec import PyAVCodec
+from imgstore_codecs.video.writing.encoders import configure, settings_for
+from imgstore_codecs.video.writing.priority import usual_priority
 
 SIZES = {"480 x 640": (480, 640), "1024 x 1280": (1024, 1280)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from imgstore._version import __version__
-from imgstore.metadata import is_imgstore
+from imgstore.disk.metadata import is_imgstore
 from imgstore.opening import extract_only_frame, get_supported_formats, new_for_filename, new_for_format
 from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from imgstore import stores as stores
     from imgstore import util as util
     from imgstore.capture import VideoCapture
-    from imgstore.color import ensure_color, ensure_grayscale
     from imgstore.hookspecs import hookimpl
-    from imgstore.recorder import Recorder
+    from imgstore.pixels.color import ensure_color, ensure_grayscale
     from imgstore.selftest import run as test
+    from imgstore.writing.recorder import Recorder
 
 __all__ = [
     "DirectoryImgStore",
@@ -43,10 +43,10 @@ __all__ = [
 
 # What opening a store does not need is imported when it is first asked for.
 _LATER = {
-    "Recorder": ("imgstore.recorder", "Recorder"),
+    "Recorder": ("imgstore.writing.recorder", "Recorder"),
     "VideoCapture": ("imgstore.capture", "VideoCapture"),
-    "ensure_color": ("imgstore.color", "ensure_color"),
-    "ensure_grayscale": ("imgstore.color", "ensure_grayscale"),
+    "ensure_color": ("imgstore.pixels.color", "ensure_color"),
+    "ensure_grayscale": ("imgstore.pixels.color", "ensure_grayscale"),
     "hookimpl": ("imgstore.hookspecs", "hookimpl"),
     "test": ("imgstore.selftest", "run"),
 }

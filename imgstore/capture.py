@@ -100,7 +100,7 @@ class VideoCapture:
         except ImgStoreError:
             return False, None
         if img.shape[2:] != (3,):
-            from imgstore.color import ensure_color
+            from imgstore.pixels.color import ensure_color
 
             img = ensure_color(img)
         if image is not None and image.shape == img.shape and image.dtype == img.dtype:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from imgstore.layout import chunk_base, chunk_path
+from imgstore.disk.layout import chunk_base, chunk_path
 
 if TYPE_CHECKING:
-    from imgstore.index import ImgStoreIndex
+    from imgstore.index.frame_index import ImgStoreIndex
 
 __all__ = ["LegacyNames"]
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from imgstore import plugins
 from imgstore.codec import ChunkCodec
+from imgstore.disk.metadata import read_metadata, store_directory
 from imgstore.errors import ArgumentError
-from imgstore.metadata import read_metadata, store_directory
 from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 
 __all__ = ["extract_only_frame", "get_supported_formats", "new_for_filename", "new_for_format"]

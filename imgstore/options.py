@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from imgstore.chunk_frames import DEFAULT_CACHE_SIZE
 from imgstore.codec import Codec, Format
 from imgstore.errors import ArgumentError, UnknownOptionError
-from imgstore.index import ImgStoreIndex
+from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.reading.chunk_frames import DEFAULT_CACHE_SIZE
 
 __all__ = ["ReadOptions", "WriteOptions", "check_codec_options", "parse_read_options", "parse_write_options"]
 

@@ -40,7 +40,7 @@ _LEFT_OUT = "does not work and is left out"
 
 # Later ones win where two codecs have one format: OpenCV's video codec stands behind PyAV's.
 _SHIPPED = ("imgstore_codecs.npy", "imgstore_codecs.opencv", "imgstore_codecs.bloscpack",
-            "imgstore_codecs.opencv_video", "imgstore_codecs.video")  # fmt: skip
+            "imgstore_codecs.opencv_video", "imgstore_codecs.video.codec")  # fmt: skip
 
 
 @dataclass(frozen=True)

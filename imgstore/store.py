@@ -15,12 +15,20 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from imgstore import lock, plugins
-from imgstore.atomic import make_directory
-from imgstore.chunk_frames import ChunkFrames
+from imgstore import plugins
 from imgstore.codec import ChunkCodec, Codec, FrameCodec, FrameSpec
-from imgstore.conform import Conformer, conform
-from imgstore.encodings import check_encoding, decode_to_bgr
+from imgstore.disk import lock
+from imgstore.disk.atomic import make_directory
+from imgstore.disk.journal import read_records
+from imgstore.disk.layout import (
+    METADATA_FILENAME,
+    SQLITE_INDEX_FILENAME,
+    chunk_bases,
+    has_index,
+    holds_chunks,
+    list_store,
+)
+from imgstore.disk.metadata import StoreMetadata, new_metadata, read_metadata, store_directory, write_metadata
 from imgstore.errors import (
     ArgumentError,
     FormatError,
@@ -32,16 +40,16 @@ from imgstore.errors import (
     StoreExistsError,
     StoreWriteError,
 )
-from imgstore.index import ImgStoreIndex
-from imgstore.journal import read_records
-from imgstore.layout import METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases, has_index, holds_chunks, list_store
+from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.index.store_index import finished_chunks, sort_out
 from imgstore.legacy import LegacyNames
-from imgstore.listeners import Listeners
-from imgstore.metadata import StoreMetadata, new_metadata, read_metadata, store_directory, write_metadata
 from imgstore.options import WriteOptions, check_codec_options, parse_read_options, parse_write_options
-from imgstore.reader import Reader
-from imgstore.store_index import finished_chunks, sort_out
-from imgstore.writer import Writer, remove_chunks
+from imgstore.pixels.encodings import check_encoding, decode_to_bgr
+from imgstore.reading.chunk_frames import ChunkFrames
+from imgstore.reading.reader import Reader
+from imgstore.writing.conform import Conformer, conform
+from imgstore.writing.listeners import Listeners
+from imgstore.writing.writer import Writer, remove_chunks
 
 __all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
 
@@ -166,7 +174,7 @@ class ImgStore(LegacyNames):
         entry.codec.check_options(entry.format, conformer.stored, codec_options)
         lock.acquire(self._root, break_lock=options.break_lock)
         if list_store(self._root, meta.extension).journals:  # of a writer that died
-            from imgstore.repair import repair_store
+            from imgstore.care.repair import repair_store
 
             lock.release(self._root)  # repairing takes it
             repair_store(self._root)
@@ -263,7 +271,7 @@ class ImgStore(LegacyNames):
     @property
     def fps(self) -> float:
         """Frames per second: from the metadata, the store's or Motif's, else from the times; NaN where unknown."""
-        from imgstore.motif import get_parse_true_fps
+        from imgstore.beside.motif import get_parse_true_fps
 
         stored = self._meta.values.get("fps")
         if not isinstance(stored, (int, float)):
@@ -585,7 +593,7 @@ class ImgStore(LegacyNames):
     @property
     def has_extra_data(self) -> bool:
         """Whether data was recorded beside the video."""
-        from imgstore.extra_data import iter_extra_data_files
+        from imgstore.beside.extra_data import iter_extra_data_files
 
         bases, unfinished = self._extra_sources()
         return bool(unfinished) or next(iter_extra_data_files(self._root, bases), None) is not None
@@ -615,7 +623,7 @@ class ImgStore(LegacyNames):
         extensions : sequence of str, optional
             What their names end in; default every kind.
         """
-        from imgstore.extra_data import EXTENSIONS, find_extra_data_files
+        from imgstore.beside.extra_data import EXTENSIONS, find_extra_data_files
 
         bases, _ = self._extra_sources()
         return find_extra_data_files(self._root, bases, EXTENSIONS if extensions is None else extensions)
@@ -638,7 +646,7 @@ class ImgStore(LegacyNames):
         ExtraDataError
             A file cannot be read; it is named.
         """
-        from imgstore.extra_data import find_extra_data_files, read_extra_data
+        from imgstore.beside.extra_data import find_extra_data_files, read_extra_data
 
         sources: list[Any] = []
         bases, unfinished = self._extra_sources()
@@ -651,7 +659,7 @@ class ImgStore(LegacyNames):
 
     def get_extra_data_samplerate(self) -> float:
         """Return the sample rate in Hz that Motif has noted for its extra data."""
-        from imgstore.extra_data import extra_data_samplerate
+        from imgstore.beside.extra_data import extra_data_samplerate
 
         return extra_data_samplerate(self.find_extra_data_files())
 
@@ -686,7 +694,7 @@ class ImgStore(LegacyNames):
         FrameNotFoundError
             There is no frame number 0, or several; nothing is changed. Also a ValueError.
         """
-        from imgstore.reindex import reindex
+        from imgstore.care.reindex import reindex
 
         reader = self._readable
         chunks = finished_chunks(self._root, self._meta.extension, list_store(self._root, self._meta.extension))
@@ -920,7 +928,7 @@ def _close_writer(writer: Writer, listeners: Listeners, root: str, pid: int) -> 
 
 
 def _write_cache(root: str, extension: str | None) -> str:
-    from imgstore.index import CACHE_FILENAME
+    from imgstore.index.cache import CACHE_FILENAME
 
     chunks = finished_chunks(root, extension, list_store(root, extension))
     path = os.path.join(root, CACHE_FILENAME)

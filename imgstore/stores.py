@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from imgstore.color import ensure_color, ensure_grayscale
 from imgstore.constants import (
     EXTRA_DATA_FILE_EXTENSIONS,
     STORE_INDEX_FILENAME,
@@ -12,9 +11,10 @@ from imgstore.constants import (
     STORE_MD_FILENAME,
     STORE_MD_KEY,
 )
+from imgstore.disk.metadata import read_metadata, store_directory
 from imgstore.index import ImgStoreIndex
-from imgstore.metadata import read_metadata, store_directory
 from imgstore.opening import extract_only_frame, get_supported_formats, new_for_filename, new_for_format
+from imgstore.pixels.color import ensure_color, ensure_grayscale
 from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 from imgstore.util import FourCC, ImageCodecProcessor, JsonCustomEncoder
 

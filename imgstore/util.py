@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from imgstore import motif
-from imgstore.color import ensure_color, ensure_grayscale
-from imgstore.encodings import ImageCodecProcessor
+from imgstore.beside import motif
+from imgstore.beside.extra_data import JsonCustomEncoder
+from imgstore.beside.motif import extra_data_h5_attrs as motif_extra_data_h5_attrs
+from imgstore.beside.motif import get_parse_true_fps as motif_get_parse_true_fps
+from imgstore.beside.motif import get_recording_timezone as motif_get_recording_timezone
 from imgstore.errors import ArgumentError
-from imgstore.extra_data import JsonCustomEncoder
-from imgstore.motif import extra_data_h5_attrs as motif_extra_data_h5_attrs
-from imgstore.motif import get_parse_true_fps as motif_get_parse_true_fps
-from imgstore.motif import get_recording_timezone as motif_get_recording_timezone
+from imgstore.pixels.color import ensure_color, ensure_grayscale
+from imgstore.pixels.encodings import ImageCodecProcessor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,10 +48,10 @@ def FourCC(c1: str, c2: str, c3: str, c4: str) -> int:
 
 
 def motif_extra_data_h5_to_df(store: Any, path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read Motif's extra data from HDF5, see `imgstore.motif.extra_data_h5_to_df`; `store` is not used."""
+    """Read Motif's extra data from HDF5, see `imgstore.beside.motif.extra_data_h5_to_df`; `store` is not used."""
     return motif.extra_data_h5_to_df(path)
 
 
 def motif_extra_data_json_to_df(store: Any, path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read Motif's extra data from JSON, see `imgstore.motif.extra_data_json_to_df`; `store` is not used."""
+    """Read Motif's extra data from JSON, see `imgstore.beside.motif.extra_data_json_to_df`; `store` is not used."""
     return motif.extra_data_json_to_df(path)

@@ -168,6 +168,6 @@ def test_list_of_formats() -> None:
 
 def test_compiled_index() -> None:
     """The module that a C compiler made is there and is the one for this Python."""
-    from imgstore import _index
+    from imgstore.index import _index
 
     assert _index.__file__ is not None and not _index.__file__.endswith(".py")

@@ -24,7 +24,16 @@ if not hasattr(np, "complex"):  # see runner.py
     np.complex = complex
 
 import imgstore  # noqa: E402
-from imgstore import VideoImgStore, align, apps, constants, index, new_for_format, stores, util  # noqa: E402
+from imgstore import (  # noqa: E402
+    VideoImgStore,
+    align,
+    apps,
+    constants,
+    index,  # noqa: E402
+    new_for_format,
+    stores,
+    util,
+)
 from imgstore.stores import new_for_filename  # noqa: E402
 
 BUILTIN = (

@@ -14,8 +14,8 @@ from imgstore_archive.copying import copy_verified
 
 import imgstore
 from imgstore import plugins
+from imgstore.care.verify import check_store
 from imgstore.errors import ImgStoreWarning
-from imgstore.verify import check_store
 
 SHAPE = (48, 64)
 

@@ -1,0 +1,282 @@
+"""What Motif, the recorder, puts into a store beside frames: its own extra data, frame rates, time zones."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import warnings
+import zoneinfo
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.beside.extra_data import load_records, records_to_df
+from imgstore.disk import hdf5
+from imgstore.errors import ArgumentError, ExtraDataError, ImgStoreWarning
+
+if TYPE_CHECKING:
+    import h5py
+    import pandas as pd
+
+__all__ = [
+    "extra_data_h5_attrs",
+    "extra_data_h5_to_df",
+    "extra_data_json_to_df",
+    "get_parse_true_fps",
+    "get_recording_timezone",
+]
+
+
+def extra_data_json_to_df(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read Motif's extra data from JSON.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A file ``NNNNNN.extra_data.json``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per sample, without the padding (``frame_number`` below 0 or null), sorted by ``frame_index``
+        and then by ``sensor_time`` where there is one; rows that are equal in these stay in the order of the
+        file.
+
+    Raises
+    ------
+    ExtraDataError
+        The file holds no list of records, or they have no frame numbers and indexes.
+    OSError
+        It cannot be opened.
+    """
+    path = os.fspath(path)
+    table: pd.DataFrame = records_to_df(load_records(path))
+    if not len(table):
+        return table
+    try:
+        table = table[table["frame_number"] >= 0]
+        keys = ["frame_index", *(["sensor_time"] if "sensor_time" in table.columns else [])]
+        table = table.sort_values(keys, kind="stable", ignore_index=True)
+    except KeyError as error:
+        raise ExtraDataError(f"extra data {path!r}: the records have no {error.args[0]!r}") from None
+    except TypeError as error:
+        raise ExtraDataError(f"extra data {path!r}: frame numbers or indexes are no numbers ({error})") from None
+    return table
+
+
+def extra_data_h5_attrs(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the attributes of Motif's extra data in HDF5: column names, sample rates, ...
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A file ``NNNNNN.extra_data.h5``.
+
+    Returns
+    -------
+    dict
+        ``_datasets`` is the list of the datasets with samples; each other key is the name of something in the
+        file, with a dict of its attributes as they are in the file. Those of variable length that are no text,
+        and of types that numpy has not, are left out.
+
+    Raises
+    ------
+    ExtraDataError
+        It is no such file.
+    OSError
+        It cannot be opened.
+    """
+    path = os.fspath(path)
+    with _open_h5(path) as file:
+        try:
+            attributes: dict[str, Any] = {"_datasets": _names(hdf5.attributes(file)["datasets"])}
+            for name in file:
+                attributes[name] = hdf5.attributes(file[name])
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise _damaged(path, error) from error
+    return attributes
+
+
+def extra_data_h5_to_df(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read Motif's extra data from HDF5.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A file ``NNNNNN.extra_data.h5``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per used sample, that is where the frame number is not negative. A column per column of each
+        dataset that the file lists, then those of the dataset ``camera`` (``frame_number``, ``frame_time``,
+        ``frame_index``, ...) and ``sample_delay``, each in its own dtype.
+
+    Raises
+    ------
+    ExtraDataError
+        It is no such file, it is damaged, or its datasets do not fit together.
+    OSError
+        It cannot be opened.
+
+    Warns
+    -----
+    ImgStoreWarning
+        Two columns have the same name: the last one is returned.
+    """
+    import pandas as pd
+
+    path = os.fspath(path)
+    with _open_h5(path) as file:
+        try:
+            table: pd.DataFrame = pd.DataFrame(_read_columns(path, file))
+        except (KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise _damaged(path, error) from error
+    return table
+
+
+def _read_columns(path: str, file: h5py.File) -> dict[str, npt.NDArray[Any]]:
+    camera = hdf5.dataset(file, "camera")[...]
+    if camera.ndim != 1 or "frame_number" not in (camera.dtype.names or ()):
+        raise ExtraDataError(f"extra data {path!r}: the dataset 'camera' has no frame numbers")
+    used = camera["frame_number"] >= 0
+    columns: dict[str, npt.NDArray[Any]] = {}
+
+    def add(name: str, values: npt.NDArray[Any]) -> None:
+        if name in columns:
+            warnings.warn(
+                f"extra data {path!r}: several columns are named {name!r}; the last one is returned",
+                ImgStoreWarning,
+                stacklevel=4,
+            )
+        columns[name] = values[used]
+
+    for name in _names(hdf5.attributes(file)["datasets"]):
+        dataset = hdf5.dataset(file, name)
+        names = _names(hdf5.attributes(dataset)["column_names"])
+        shape = dataset.shape if dataset.ndim > 1 else (1, *dataset.shape)
+        if shape != (len(names), len(camera)):  # looked at first: a damaged one may be larger than the memory
+            raise ExtraDataError(
+                f"extra data {path!r}: the dataset {name!r} is of shape {shape}, but there are"
+                f" {len(names)} column names and {len(camera)} samples"
+            )
+        for column, values in zip(names, np.atleast_2d(dataset[...]), strict=True):
+            add(column, values)
+    for name in camera.dtype.names:
+        add(name, camera[name])
+    if "sample_delay" in file:
+        delay = hdf5.dataset(file, "sample_delay")[...]
+        if delay.shape != camera.shape:
+            raise ExtraDataError(
+                f"extra data {path!r}: 'sample_delay' is of shape {delay.shape}, 'camera' of {camera.shape}"
+            )
+        add("sample_delay", delay)
+    return columns
+
+
+def _open_h5(path: str) -> h5py.File:
+    import h5py
+
+    try:
+        return h5py.File(path, "r")
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except OSError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str, error: Exception) -> ExtraDataError:
+    if isinstance(error, ExtraDataError):
+        return error
+    return ExtraDataError(f"extra data {path!r} is no file of Motif's, or is damaged: {error}")
+
+
+def _names(value: object) -> list[str]:
+    """Split an attribute with names, separated by commas; HDF5 may give bytes, str, or an array of them."""
+    if isinstance(value, np.ndarray):
+        return [name for item in value.ravel().tolist() for name in _names(item)]
+    text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def get_parse_true_fps(
+    store: Any,
+    default: float | None = 25.0,
+    hardware_only: bool = False,
+    *,
+    hwardware_only: bool = False,
+) -> Any:
+    """Return the frame rate of a recording, as the hardware or the recorder noted it.
+
+    Parameters
+    ----------
+    store : store
+        Open for reading.
+    default : float or None
+        What to return where nothing is noted; None to measure the rate in the first chunk.
+    hardware_only : bool
+        Leave aside what was asked of the camera, and trust only what timed it.
+    hwardware_only : bool
+        The same, as 0.x spelt it.
+
+    Returns
+    -------
+    float
+        In frames per second: user metadata ``hwframerate``, else ``motifptpframerate``, else
+        ``acquisitionframerate`` if ``acquisitionframerateenable`` is True, else `default`; where that is
+        None, one over the median interval between frames in the first chunk that has more than one (NaN where
+        none has).
+
+    Raises
+    ------
+    ArgumentError
+        What is noted is no number.
+    """
+    metadata = store.user_metadata
+    for key in ("hwframerate", "motifptpframerate"):
+        if metadata.get(key) is not None:
+            return _rate(key, metadata[key])
+    enabled = metadata.get("acquisitionframerateenable") is True and not (hardware_only or hwardware_only)
+    if enabled and metadata.get("acquisitionframerate"):
+        return _rate("acquisitionframerate", metadata["acquisitionframerate"])
+    return default if default is not None else _measured_rate(store)
+
+
+def _rate(key: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"the store's user metadata {key!r} is no frame rate: {value!r}") from None
+
+
+def _measured_rate(store: Any) -> float:
+    for chunk in store.chunks:
+        intervals = np.diff(store._get_chunk_metadata(chunk)["frame_time"])
+        if len(intervals):
+            with np.errstate(divide="ignore"):
+                return float(1.0 / np.median(intervals))
+    return float("nan")
+
+
+def get_recording_timezone(store: Any) -> datetime.tzinfo | None:
+    """Return the time zone in which a recording was made.
+
+    Parameters
+    ----------
+    store : store
+        Open for reading.
+
+    Returns
+    -------
+    tzinfo
+        Of user metadata ``timezone`` where that names a zone, else that of ``store.created``.
+    """
+    name = store.user_metadata.get("timezone")
+    if isinstance(name, str) and name:
+        try:
+            return zoneinfo.ZoneInfo(name)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            pass  # OSError: the name is that of a directory of the zone database
+    zone: datetime.tzinfo | None = store.created[1]
+    return zone

@@ -1,0 +1,1 @@
+"""Checking a store, mending it, renumbering its frames."""

@@ -1,0 +1,283 @@
+"""Making a damaged or interrupted store whole, with what its files hold: nothing is encoded again, nothing is deleted.
+
+Journals become indexes; videos without an end get one, cut after the last good frame, by copying packets; what cannot
+be read goes to a directory beside the store (`imgstore.care.set_aside`); cached indexes are made anew. A second run finds
+nothing to do. ``docs/recovery.md`` says what happens to what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.care.estimate import estimate
+from imgstore.care.parts import StoreParts, take_apart
+from imgstore.care.repair_chunk import Action, Bench, ChunkMender
+from imgstore.care.set_aside import SetAside
+from imgstore.care.verify import disagreement_of_cache, disagreement_of_sqlite, stray_files
+from imgstore.disk import lock
+from imgstore.disk.checksums import METADATA_NAME, file_checksum
+from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
+from imgstore.disk.layout import LOCK_FILENAME, METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases
+from imgstore.disk.open_files import who_writes_in
+from imgstore.errors import ChunkIndexError, StoreLockedError
+from imgstore.index.cache import CACHE_FILENAME, read_cache
+from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.index.store_index import finished_chunks
+
+__all__ = ["Action", "repair_store"]
+
+Numbers = npt.NDArray[np.int64]
+Times = npt.NDArray[np.float64]
+
+
+def repair_store(
+    path: str | os.PathLike[str],
+    *,
+    dry_run: bool = False,
+    estimate_times: bool = False,
+    accept_metadata: bool = False,
+    break_lock: bool = False,
+    set_aside: str | os.PathLike[str] | None = None,
+) -> list[Action]:
+    """Make a store whole, as far as its files allow.
+
+    What files hold is not compared with its checksums: `imgstore.verify.check_store` does that.
+
+    Parameters
+    ----------
+    path : path-like
+        The store's directory or its ``metadata.yaml``.
+    dry_run : bool
+        Change nothing, and say what would be done.
+    estimate_times : bool
+        Give frames whose numbers and times are lost such as continue those of the chunk before, and mark them as
+        estimated (``_estimated`` in the chunk's index).
+    accept_metadata : bool
+        ``metadata.yaml`` has been changed on purpose: note it as it is now.
+    break_lock : bool
+        The writer that the store's lock names is gone for certain.
+    set_aside : path-like, optional
+        Where to put what is of no use in the store, on the same file system; default ``STORE.set-aside``.
+
+    Returns
+    -------
+    list of Action
+        What was done; those of kind ``'left'`` could not be repaired.
+
+    Raises
+    ------
+    NotAStoreError, MetadataError, FormatError, ArgumentError
+        There is no store, or nothing tells what its files are.
+    StoreLockedError
+        The store is being written, or may be.
+    StoreWriteError
+        The operating system refused. What was done is whole; run it again.
+    """
+    parts = take_apart(path)
+    bench = Bench(SetAside(parts.root, os.fspath(set_aside) if set_aside is not None else None), dry_run)
+    with contextlib.closing(parts.frames), warnings.catch_warnings(), _locked(parts, bench, break_lock):
+        warnings.simplefilter("ignore")  # what reading would warn of is what is mended here
+        _repair(parts, bench, estimate_times, accept_metadata)
+    return bench.actions
+
+
+@contextlib.contextmanager
+def _locked(parts: StoreParts, bench: Bench, break_lock: bool) -> Iterator[None]:
+    """Keep writers out, and see that there is none."""
+    root, path = parts.root, os.path.join(parts.root, LOCK_FILENAME)
+    state, holder = lock.lock_state(root), lock.read_lock(root)
+    if state == "held":
+        raise StoreLockedError(f"{path}: the store is being written by {holder}: repair it when that has ended")
+    if state == "unknown" and not break_lock:
+        if holder is not None:
+            raise StoreLockedError(
+                f"{path}: the store is open for writing by {holder}, or was. If you know that this writer is gone, say"
+                " so with --break-lock"
+            )
+        writer = who_writes_in(root)
+        if writer is not None:
+            raise StoreLockedError(f"{path}: process {writer} has files of the store open for writing")
+        yield  # the lock of imgstore 0.x names nobody: it stays until somebody takes it away
+        return
+    if state != "free":
+        bench.do("lock", path, None, f"of {holder or 'a writer without a name'}, which is gone; removed")
+    if bench.dry_run:
+        yield
+        return
+    lock.acquire(root, break_lock=break_lock)
+    try:
+        yield
+    finally:
+        lock.release(root)
+
+
+def _repair(parts: StoreParts, bench: Bench, estimate_times: bool, accept_metadata: bool) -> None:
+    lost = _LostNumbers(parts, estimate_times)
+    mender = ChunkMender(parts, bench, lost.find)
+    named = sorted(_named_chunks(parts))
+    for stray in stray_files(parts, named):
+        if stray.path.endswith(".tmp"):  # first of all: files are written under these names here too
+            bench.set_aside(stray.path, stray.chunk, stray.message)
+    for chunk in named:
+        mender.mend(chunk)
+    gone = {action.path for action in bench.actions if action.kind == "set aside"}  # in a dry run it is still there
+    chunks = [n for n in sorted(_named_chunks(parts)) if parts.path(n) not in gone]
+    for stray in stray_files(parts, chunks):
+        if stray.path in gone or os.path.dirname(stray.path) in gone:
+            continue
+        if os.path.isdir(stray.path) and not os.path.basename(stray.path).isdigit():
+            bench.leave(stray.path, None, stray.message)
+        else:
+            bench.set_aside(stray.path, stray.chunk, stray.message)
+    _mend_metadata_checksums(parts, bench, chunks, accept_metadata)
+    _mend_indexes_of_store(parts, bench)
+
+
+def _named_chunks(parts: StoreParts) -> set[int]:
+    """Return the chunks that any name tells of, that of a record of extra data without a journal too."""
+    listing = parts.listing()
+    found = {*listing.chunks, *listing.with_index, *listing.without_index, *listing.journals}
+    for name in os.listdir(parts.root):
+        if name.startswith(".") and name.endswith(".records") and name[1:-8].isdigit():
+            found.add(int(name[1:-8]))
+        elif parts.extension is not None and name.endswith(".extra.json") and name[:-11].isdigit():
+            found.add(int(name[:-11]))
+    return found
+
+
+@dataclass
+class _LostNumbers:
+    """Finds the numbers and times of chunks whose own indexes are lost."""
+
+    parts: StoreParts
+    estimate_times: bool
+    _copies: list[tuple[str, dict[int, tuple[Numbers, Times]]]] | None = field(default=None, init=False)
+
+    def find(self, chunk: int, count: int) -> tuple[Numbers, Times, str, bool] | None:
+        """Return numbers, times, where they are from, and whether they are estimated; None where nobody knows."""
+        if self._copies is None:
+            self._copies = [("from the cached index", self._from_cache()), ("from .index.sqlite", self._from_sqlite())]
+        for source, copy in self._copies:
+            if chunk in copy and len(copy[chunk][0]) == count:
+                return *copy[chunk], source, False
+        if not self.estimate_times:
+            return None
+        guess = estimate(count, self._neighbour(chunk, -1), self._neighbour(chunk, 1), self.parts.meta)
+        return None if guess is None else (*guess, "with ESTIMATED numbers and times", True)
+
+    def _from_cache(self) -> dict[int, tuple[Numbers, Times]]:
+        """Read the cached index, where it is of this store: where it agrees with every chunk that can be read."""
+        parts = self.parts
+        listing = parts.listing()
+        # a video whose own index is gone is not among the chunks that the names tell of now
+        for chunks in (listing.chunks, sorted({*listing.chunks, *listing.without_index})):
+            try:
+                bases = chunk_bases(parts.root, chunks, parts.extension)
+                cached = read_cache(os.path.join(parts.root, CACHE_FILENAME), parts.root, bases)
+            except (ValueError, OSError, OverflowError, MemoryError):
+                continue
+            with contextlib.closing(ImgStoreIndex(cached.frames, bases, verified=False, mapped=cached.mapped)) as index:
+                copy = {}
+                for chunk in index.chunks:
+                    values = index.get_chunk_metadata(chunk)
+                    copy[chunk] = np.array(values["frame_number"], np.int64), np.array(values["frame_time"], np.float64)
+                if self._agrees(copy):
+                    return copy
+        return {}
+
+    def _from_sqlite(self) -> dict[int, tuple[Numbers, Times]]:
+        from imgstore.index.sqlite import read_sqlite_chunks
+
+        path = os.path.join(self.parts.root, SQLITE_INDEX_FILENAME)
+        if not os.path.exists(path):
+            return {}
+        try:
+            copy = {chunk: (numbers, times) for chunk, numbers, times in read_sqlite_chunks(path)}
+        except (ChunkIndexError, OSError):
+            return {}
+        return copy if self._agrees(copy) else {}
+
+    def _agrees(self, copy: dict[int, tuple[Numbers, Times]]) -> bool:
+        """Whether a copy has the same frames as every chunk that has a readable index."""
+        for chunk, (numbers, times) in copy.items():
+            try:
+                own = read_chunk_index(self.parts.base(chunk))
+            except ChunkIndexError:
+                continue
+            if not (np.array_equal(numbers, own[0]) and np.array_equal(times, own[1], equal_nan=True)):
+                return False
+        return True
+
+    def _neighbour(self, chunk: int, step: int) -> tuple[Numbers, Times] | None:
+        """Return numbers and times of the nearest chunk before (-1) or after (1) that has frames."""
+        others = [n for n in self.parts.listing().chunks if (n - chunk) * step > 0]
+        for n in sorted(others, key=lambda n: abs(n - chunk)):
+            with contextlib.suppress(ChunkIndexError):
+                numbers, times = read_chunk_index(self.parts.base(n))
+                if len(numbers):
+                    return numbers, times
+        return None
+
+
+def _mend_metadata_checksums(parts: StoreParts, bench: Bench, chunks: list[int], accept: bool) -> None:
+    """Note ``metadata.yaml`` as it is now, where a person says that it is right."""
+    path = os.path.join(parts.root, METADATA_FILENAME)
+    found = file_checksum(path)[1]
+    other: list[tuple[int, dict[str, npt.NDArray[Any]]]] = []
+    for chunk in chunks:
+        with contextlib.suppress(ChunkIndexError):
+            arrays = read_all_arrays(parts.base(chunk))
+            if METADATA_NAME in arrays and arrays[METADATA_NAME].tolist() != [found]:
+                other.append((chunk, arrays))
+    if not other:
+        return
+    if not accept:
+        message = "is not what it was when the chunks were written; --accept-metadata says that it is right"
+        bench.leave(path, None, message)
+        return
+
+    def note() -> None:
+        for chunk, arrays in other:
+            bench.aside.keep(parts.base(chunk) + ".npz")
+            numbers, times = arrays.pop("frame_number"), arrays.pop("frame_time")
+            arrays[METADATA_NAME] = np.array([found], np.uint64)
+            write_chunk_index(parts.base(chunk), numbers, times, arrays)
+
+    bench.do("metadata", path, None, f"noted as it is now in the indexes of {len(other)} chunks", note)
+
+
+def _mend_indexes_of_store(parts: StoreParts, bench: Bench) -> None:
+    """Make the indexes of all chunks together anew, where they do not agree with the chunks."""
+    chunks = finished_chunks(parts.root, parts.extension, parts.listing())
+    bases = chunk_bases(parts.root, chunks, parts.extension)
+    counts = {}
+    for chunk, base in bases:
+        with contextlib.suppress(ChunkIndexError):
+            counts[chunk] = len(read_chunk_index(base)[0])
+    changed = any(action.kind in ("index", "set aside") for action in bench.actions)
+    path = os.path.join(parts.root, CACHE_FILENAME)
+    if os.path.lexists(path) or changed:
+        wrong = disagreement_of_cache(parts, chunks, counts) if os.path.lexists(path) else "is not there"
+        if wrong is not None or (changed and bench.dry_run):
+            bench.do(
+                "cache", path, None, "made anew from the chunks",
+                lambda: ImgStoreIndex.new_from_chunks(bases).write_cache(path),
+            )  # fmt: skip
+    path = os.path.join(parts.root, SQLITE_INDEX_FILENAME)
+    if os.path.lexists(path):
+        wrong = disagreement_of_sqlite(parts, counts)
+        if wrong is not None or (changed and bench.dry_run):
+            bench.do(
+                "sqlite index", path, None,
+                f"made anew from the chunks; the one before is kept in {bench.aside.directory}",
+                lambda: bench.aside.keep(path),
+                lambda: ImgStoreIndex.new_from_chunks(bases).to_file(path),
+            )  # fmt: skip

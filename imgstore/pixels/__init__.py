@@ -1,0 +1,1 @@
+"""Colour, and the encodings of raw sensor data."""

@@ -1,0 +1,344 @@
+"""The frames of the chunks of one store, by chunk and position in the chunk, whatever the codec."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
+from imgstore.disk.checksums import FRAME_NAME, HASH_NAME, STREAM_NAME, checksum
+from imgstore.disk.chunk_index import read_arrays
+from imgstore.disk.layout import chunk_base, chunk_path
+from imgstore.errors import ChunkError, ChunkIndexError, FrameDecodeError
+from imgstore.plugins import RegisteredCodec
+from imgstore.threads.side_by_side import SideBySide
+
+__all__ = ["DEFAULT_CACHE_SIZE", "ChunkFrames"]
+
+Frame = npt.NDArray[Any]
+DEFAULT_CACHE_SIZE = 256 * 2**20
+_MAX_OPEN_CHUNKS = 8
+_MAX_OPEN_DIRECTORIES = 512  # of which only checksums are kept
+_PIECE = 1 << 20  # bytes that are read and, while the processor's cache has them, compared
+_NUMBER_NAME = "frame_number"  # in the index of a chunk
+_HUGE = 4 << 20  # numpy asks for large pages from here on, which take the system less time
+
+
+class _DirectoryReader(ChunkReader):
+    """A chunk that is a directory with a file per frame."""
+
+    def __init__(self, path: str, extension: str, decode: Callable[[Frame], Frame], checksums: Sequence[int]):
+        self._path = path
+        self._extension = extension
+        self._decode = decode
+        self._checksums = checksums
+
+    @property
+    def frame_count(self) -> int:
+        count = 0
+        while os.path.exists(self._file(count)):
+            count += 1
+        return count
+
+    def _file(self, position: int) -> str:
+        return f"{self._path}{os.sep}{position:06d}{self._extension}"
+
+    def read(self, position: int) -> Frame:
+        path = self._file(position)
+        try:
+            noted = self._checksums[position] if position < len(self._checksums) else None
+            return self._decode(read_bytes(path, noted))
+        except FileNotFoundError:
+            raise FrameDecodeError(f"{path}: the file of this frame is missing") from None
+        except Exception as error:
+            raise FrameDecodeError(f"{path}: cannot be decoded: {error}") from error
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def read_bytes(path: str, noted: int | None = None) -> Frame:
+    """Read a whole file into a new uint8 array, and compare it with its XXH3-64 if that is given.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    ValueError
+        It is not what was written.
+    """
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = np.empty(_HUGE, np.uint8)[:size] if _HUGE // 2 <= size < _HUGE else np.empty(size, np.uint8)
+        done, view, state = 0, memoryview(data), xxhash.xxh3_64()  # type: ignore[arg-type]
+        while done < size:
+            count = file.readinto(view[done : done + _PIECE])
+            if not count:
+                raise EOFError(f"the file was cut to {done} bytes while it was read")
+            if noted is not None:
+                state.update(view[done : done + count])
+            done += count
+    if noted is not None and state.intdigest() != noted:
+        raise ValueError("the file is not what was written, its checksum is another")
+    return data
+
+
+class ChunkFrames:
+    """Opens chunks through the codec and keeps a bounded number of them open. Used by one thread at a time.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory.
+    entry : RegisteredCodec
+        The codec that reads it.
+    extension : str or None
+        Of video files; None where chunks are directories.
+    spec : FrameSpec
+        What every frame must look like.
+    options : mapping
+        For the codec: ``seek``, ``threads``, ``cache_size``.
+    checksums : bool
+        Compare what is read with the checksums in the chunks' indexes.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        entry: RegisteredCodec,
+        extension: str | None,
+        spec: FrameSpec,
+        options: Mapping[str, Any],
+        *,
+        checksums: bool,
+    ):
+        self._root = root
+        self._entry = entry
+        self._extension = extension
+        self._spec = spec
+        self._options = options
+        self._checksums = checksums
+        self._open: OrderedDict[int, ChunkReader] = OrderedDict()  # the one in use comes last
+        self._compared: dict[int, int] = {}  # frames of unfinished chunks whose content is as it was written
+        self._beside = SideBySide("imgstore-batch")
+        self._pid = os.getpid()
+        self._decode: Callable[[Frame], Frame] | None = None
+        if isinstance(entry.codec, FrameCodec):
+            self._decode = entry.codec.decoder(entry.format, spec)
+
+    def reader(self, chunk: int) -> ChunkReader:
+        """Return the open reader of a chunk, opening it where needed.
+
+        Raises
+        ------
+        ChunkError
+            The chunk's file cannot be opened.
+        """
+        self._make_ready()
+        if self._open and next(reversed(self._open)) != chunk:
+            self._open[next(reversed(self._open))].idle()
+        reader = self._open.get(chunk)
+        if reader is None:
+            reader = self._open_chunk(chunk)
+            self._open[chunk] = reader
+            self._drop_oldest()
+        else:
+            self._open.move_to_end(chunk)
+        return reader
+
+    def _make_ready(self) -> None:
+        if os.getpid() != self._pid:
+            # After a fork the files' positions are shared with the parent, so nothing that is open may be used here; and
+            # the threads are not here.
+            self._open.clear()
+            self._beside = SideBySide("imgstore-batch")
+            self._pid = os.getpid()
+        if self._beside.busy:  # Ctrl-C came between, again and again
+            self._beside.close()
+
+    def _open_chunk(self, chunk: int) -> ChunkReader:
+        path = chunk_path(self._root, chunk, self._extension)
+        if self._decode is not None:
+            noted = self._checksums_in(self._index_arrays(chunk, [HASH_NAME]), HASH_NAME)
+            hashes = [] if noted is None else noted.tolist()
+            return _DirectoryReader(path, self._entry.format.extension, self._decode, hashes)
+        assert isinstance(self._entry.codec, ChunkCodec)
+        arrays = self._index_arrays(chunk, [FRAME_NAME, STREAM_NAME, _NUMBER_NAME])
+        frames, stream = (self._checksums_in(arrays, name) for name in (FRAME_NAME, STREAM_NAME))
+        count = len(arrays[_NUMBER_NAME]) if _NUMBER_NAME in arrays else None
+        options = {**self._options, "checksums": frames, "frame_count": count}
+        try:
+            reader = self._entry.codec.open_reader(path, self._entry.format, self._spec, options)
+        except Exception as error:
+            raise ChunkError(f"{path}: this chunk cannot be opened: {error}") from error
+        described = reader.description
+        if stream is not None and described is not None and stream.tolist() != [checksum([described])]:
+            reader.close()
+            raise ChunkError(f"{path}: this chunk cannot be opened: what it says of its frames is not what was written")
+        return reader
+
+    def _index_arrays(self, chunk: int, names: Sequence[str]) -> Mapping[str, npt.NDArray[Any]]:
+        """Return arrays of a chunk's own index; none where there is none."""
+        with contextlib.suppress(ChunkIndexError):  # of an unfinished chunk the journal has them, see `readable`
+            return read_arrays(chunk_base(self._root, chunk, self._extension), names)
+        return {}
+
+    def _checksums_in(self, arrays: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[np.uint64] | None:
+        found = arrays.get(name) if self._checksums else None
+        return found if found is not None and found.ndim == 1 and found.dtype == np.uint64 else None
+
+    def _drop_oldest(self) -> None:
+        limit = self._options["cache_size"]
+        most = _MAX_OPEN_CHUNKS if self._decode is None else _MAX_OPEN_DIRECTORIES
+        while len(self._open) > 1 and (len(self._open) > most or sum(r.nbytes for r in self._open.values()) > limit):
+            self._open.popitem(last=False)[1].close()
+
+    def read(self, chunk: int, position: int) -> Frame:
+        """Read one frame.
+
+        Raises
+        ------
+        FrameDecodeError
+            It is not there or cannot be decoded, or is not what the store says its frames are. Names chunk and frame.
+        """
+        reader = self.reader(chunk)
+        try:
+            img = reader.read(position)
+        except FrameDecodeError:
+            raise
+        except IndexError:
+            raise self._missing(chunk, position, reader) from None
+        except Exception as error:
+            path = chunk_path(self._root, chunk, self._extension)
+            raise FrameDecodeError(f"{path}: frame {position} of chunk {chunk} cannot be decoded: {error}") from error
+        if img.shape != self._spec.shape or img.dtype != self._spec.dtype:
+            path = chunk_path(self._root, chunk, self._extension)
+            raise FrameDecodeError(
+                f"{path}: frame {position} of chunk {chunk} is {img.dtype} {img.shape}, "
+                f"but the store says {self._spec.dtype} {self._spec.shape}"
+            )
+        return img
+
+    def _missing(self, chunk: int, position: int, reader: ChunkReader) -> FrameDecodeError:
+        path = chunk_path(self._root, chunk, self._extension)
+        return FrameDecodeError(
+            f"{path}: has no frame {position}: it holds {reader.frame_count} frames, fewer than its index lists"
+        )
+
+    def readable(self, chunk: int, noted: npt.NDArray[Any]) -> int:
+        """Count the frames of an unfinished chunk that are whole, from the first on.
+
+        After a power cut a file may have its length and not its content. So the bytes of each frame are compared with
+        their checksum, once.
+
+        Parameters
+        ----------
+        chunk : int
+            Number of the chunk.
+        noted : numpy.ndarray
+            Its journal, as `imgstore.disk.journal.read_journal` returns it.
+        """
+        whole = self._compared.get(chunk, 0)
+        for k in range(whole, len(noted)):
+            if not self._is_whole(chunk, k, *(int(noted[name][k]) for name in ("offset", "size", "content_hash"))):
+                break
+            whole = k + 1
+        self._compared[chunk] = whole
+        if self._decode is not None:
+            return whole
+        try:
+            held = self.reader(chunk).frame_count
+        except ChunkError:  # nothing of it has reached the file yet
+            return 0
+        # What stands in the file behind damage may be taken for frames that it has swallowed.
+        known = np.count_nonzero(noted["size"][:whole]) if whole < len(noted) else whole
+        return min(held, int(known))
+
+    def _is_whole(self, chunk: int, position: int, offset: int, size: int, content_hash: int) -> bool:
+        path = chunk_path(self._root, chunk, self._extension)
+        if self._decode is not None:
+            path = os.path.join(path, f"{position:06d}{self._entry.format.extension}")
+        elif not size:
+            return True  # nobody knows which bytes are this frame's
+        try:
+            with open(path, "rb", buffering=0) as file:
+                length = os.fstat(file.fileno()).st_size
+                if length < offset + size or (self._decode is not None and length != size):
+                    return False
+                file.seek(offset)
+                return checksum([file.read(size)]) == content_hash
+        except OSError:
+            return False
+
+    def forget(self, chunks: Sequence[int]) -> None:
+        """Close chunks whose files have grown."""
+        for chunk in chunks:
+            reader = self._open.pop(chunk, None)
+            if reader is not None and os.getpid() == self._pid:
+                reader.close()
+
+    def read_many(self, wanted: Mapping[int, tuple[Sequence[int], Sequence[Frame]]]) -> None:
+        """Read frames of several chunks, each chunk's in one go, on all cores.
+
+        Parameters
+        ----------
+        wanted : mapping
+            From chunk number to positions in the chunk and the arrays to fill.
+        """
+        if self._decode is not None:
+            for chunk, (positions, out) in wanted.items():
+                self._read_chunk(chunk, self.reader(chunk), positions, out)
+            return
+        self._make_ready()
+        # A reader for each thread: an open one may be kept, others are closed when their frames are read.
+        readers = {chunk: self.reader(chunk) if len(wanted) == 1 else self._open.get(chunk) for chunk in wanted}
+
+        def work(chunk: int) -> None:
+            kept = readers[chunk]
+            reader = kept or self._open_chunk(chunk)
+            try:
+                self._read_chunk(chunk, reader, *wanted[chunk])
+            finally:
+                if kept is None:
+                    reader.close()
+
+        # For one chunk too: codecs may have threads, and are not to be interrupted by Ctrl-C while these run.
+        try:
+            self._beside.run_elsewhere([partial(work, chunk) for chunk in wanted], os.cpu_count() or 1)
+        finally:
+            if self._beside.busy:  # Ctrl-C came between
+                self._beside.close()
+        for reader in list(self._open.values())[:-1]:  # one chunk at a time keeps what its codec decodes with
+            reader.idle()
+
+    def _read_chunk(self, chunk: int, reader: ChunkReader, positions: Sequence[int], out: Sequence[Frame]) -> None:
+        if self._decode is not None:
+            for position, target in zip(positions, out, strict=True):
+                target[...] = self.read(chunk, position)
+            return
+        try:
+            reader.read_many(positions, out)
+        except FrameDecodeError:
+            raise
+        except IndexError:
+            raise self._missing(chunk, max(positions), reader) from None
+        except Exception as error:
+            path = chunk_path(self._root, chunk, self._extension)
+            raise FrameDecodeError(f"{path}: a frame of chunk {chunk} cannot be decoded: {error}") from error
+
+    def close(self) -> None:
+        """Close every chunk."""
+        if os.getpid() == self._pid:
+            self._beside.close()
+        while self._open:
+            reader = self._open.popitem()[1]
+            if os.getpid() == self._pid:
+                reader.close()

@@ -1,0 +1,375 @@
+"""The way out: index -> chunk and position -> codec -> frame."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.disk.layout import chunk_bases, list_store
+from imgstore.errors import (
+    ArgumentError,
+    EndOfStoreError,
+    FrameIndexError,
+    FrameNotFoundError,
+    ImgStoreWarning,
+    StaleIndexError,
+)
+from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.index.store_index import StoreIndex
+from imgstore.pixels.encodings import decode_to_bgr
+from imgstore.reading.chunk_frames import ChunkFrames
+from imgstore.threads.read_ahead import ReadAhead
+
+__all__ = ["Reader"]
+
+Frame = npt.NDArray[Any]
+T = TypeVar("T")
+
+_READ_AHEAD_BYTES = 64 * 2**20
+_READ_AHEAD_FRAMES = (2, 16)  # at least, at most
+_IN_ORDER = 3  # reads in order after which decoding runs ahead
+
+
+def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise ArgumentError where a batch cannot be put into what was given for it."""
+    wanted = f"out must be a numpy array of {dtype} and shape {shape} that can be written to"
+    if not isinstance(out, np.ndarray):
+        raise ArgumentError(f"{wanted}, not a {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ArgumentError(f"{wanted}, not one of {out.dtype} and shape {out.shape}")
+    if not out.flags.writeable:
+        raise ArgumentError(f"{wanted}, and this one is read-only")
+
+
+def _read_raw(index: ImgStoreIndex, frames: ChunkFrames, position: int) -> tuple[Frame, int, float]:
+    """Read one frame as it is stored, with its number and time."""
+    chunk, k = index.locate(position)
+    index.verify(chunk)
+    number, time = index.frame(position)
+    return frames.read(chunk, k), number, time
+
+
+_readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+_forking = threading.Lock()
+_held: list[Reader] = []
+
+
+def _hold_all() -> None:
+    """Before a fork: a lock that some thread has then, its own or FFmpeg's, would be taken for ever in the child."""
+    _forking.acquire()
+    for reader in sorted(_readers, key=id):
+        _held.append(reader)
+        reader.hold()
+
+
+def _let_go_all() -> None:
+    """After it, in the parent and in the child."""
+    while _held:
+        _held.pop().let_go()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_all, after_in_parent=_let_go_all, after_in_child=_let_go_all)
+
+
+class Reader:
+    """Reads the frames of one store by position, number or time, and keeps the place where reading goes on.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory.
+    extension : str or None
+        Of its video files; None where chunks are directories.
+    frames : ChunkFrames
+        Opens the chunks.
+    encoding : str or None
+        How raw frames are turned into BGR.
+    index : ImgStoreIndex, optional
+        Given by the user; default the store's own.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        extension: str | None,
+        frames: ChunkFrames,
+        encoding: str | None,
+        frame_bytes: int,
+        index: ImgStoreIndex | None = None,
+    ):
+        self._root = root
+        self._extension = extension
+        self._frames = frames
+        self.encoding = encoding
+        low, high = _READ_AHEAD_FRAMES
+        self._depth = max(low, min(high, _READ_AHEAD_BYTES // max(1, frame_bytes)))
+        self._store_index: StoreIndex | None = None  # none where the user gave an index
+        if index is None:
+            self._store_index = StoreIndex(root, extension, frames)
+            index = self._store_index.index
+        else:
+            index.bind(chunk_bases(root, list_store(root, extension).chunks, extension))
+        self.index = index
+        self.position = -1
+        self.frame_number: float = float("nan")
+        self.frame_time: float = float("nan")
+        self._lock = threading.RLock()
+        self._ahead: ReadAhead | None = None
+        self._in_order = 0
+        self._reading = False  # True when a read begins although none goes on: that one was interrupted
+        self._pid = os.getpid()
+        with _forking:
+            _readers.add(self)
+
+    # -- looking up ----------------------------------------------------------------------------------------------
+
+    def _retry_with_fresh_index(self, look_up: Callable[[], T]) -> T:
+        """Run a look-up, a second time with an index made anew where the cached one turns out to be stale."""
+        try:
+            return look_up()
+        except StaleIndexError as error:
+            warnings.warn(f"{error}; the chunks are read again", ImgStoreWarning, stacklevel=4)
+        self._stop_ahead()
+        self._make_index_anew()
+        return look_up()
+
+    def _make_index_anew(self) -> None:
+        self._frames.close()
+        (self._store_index or self.index).close()
+        self._store_index = StoreIndex(self._root, self._extension, self._frames, cached=False)
+        self.index = self._store_index.index
+
+    def whole_index(self) -> ImgStoreIndex:
+        """Return the index after every chunk has been compared with it."""
+
+        def verified() -> ImgStoreIndex:
+            self.index.verify_all()
+            return self.index
+
+        with self._lock:
+            return self._retry_with_fresh_index(verified)
+
+    def position_of(self, frame_number: Any, exact_only: bool) -> int:
+        """Return the position of the first frame with a number, or of the one nearest to it.
+
+        Raises
+        ------
+        FrameNotFoundError
+            There is none.
+        """
+
+        def look_up() -> int:
+            return self._find("frame_number", frame_number, exact_only)
+
+        position = self._retry_with_fresh_index(look_up)
+        if position < 0:
+            raise FrameNotFoundError(f"{self._root}: no frame has the number {frame_number!r}")
+        return position
+
+    def position_nearest_time(self, frame_time: Any) -> int:
+        """Return the position of the frame nearest to a time."""
+
+        def look_up() -> int:
+            return self._find("frame_time", frame_time, False)
+
+        position = self._retry_with_fresh_index(look_up)
+        if position < 0:
+            raise FrameNotFoundError(f"{self._root}: no frame is near the time {frame_time!r}, the store is empty")
+        return position
+
+    def _find(self, what: str, value: Any, exact_only: bool) -> int:
+        position = self.index.find(what, value) if exact_only else self.index.find_nearest(what, value)
+        if position < 0:
+            self.index.verify_all()  # before it is said that there is none
+        else:
+            self.index.verify(self.index.locate(position)[0])
+        return position
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def read(self, position: int) -> tuple[Frame, tuple[int, float]]:
+        """Read the frame at a position, and go on from there, also where it is damaged.
+
+        Parameters
+        ----------
+        position : int
+            From 0 to the number of frames - 1.
+
+        Returns
+        -------
+        tuple
+            ``(img, (frame_number, frame_time))``
+        """
+        with self._lock:
+            self._check(position)
+            self._begin_reading()
+            try:
+                raw, number, time = self._retry_with_fresh_index(lambda: self._read_in_order_or_not(position))
+            except Exception:
+                self._reading = False
+                self.position = position  # or whoever reads on would never get past a frame that is damaged
+                raise
+            self._reading = False
+            self.position, self.frame_number, self.frame_time = position, number, time
+            img = decode_to_bgr(raw, self.encoding) if self.encoding else raw
+            return img, (number, time)
+
+    def _begin_reading(self) -> None:
+        self._after_fork()
+        if self._reading:  # Ctrl-C may have come anywhere, within a decoder too
+            self._stop_ahead()
+            self._frames.close()
+        self._reading = True
+
+    def _read_in_order_or_not(self, position: int) -> tuple[Frame, int, float]:
+        self._check(position)
+        if self._ahead is not None and self._ahead.next_position != position:
+            self._stop_ahead()
+        self._in_order = self._in_order + 1 if position == self.position + 1 else 0
+        if self._ahead is None and self._in_order >= _IN_ORDER and self._worth_reading_ahead(position):
+            self._start_ahead(position)
+        if self._ahead is None:
+            return _read_raw(self.index, self._frames, position)
+        result: tuple[Frame, int, float] = self._ahead.get()
+        return result
+
+    def _worth_reading_ahead(self, position: int) -> bool:
+        if position + 1 >= self.index.frame_count:
+            return False
+        return self._frames.reader(self.index.locate(position)[0]).reads_ahead
+
+    def _start_ahead(self, position: int) -> None:
+        read = partial(_read_raw, self.index, self._frames)  # refers to no reader, so that it can be collected
+        self._ahead = ReadAhead(read, position, self.index.frame_count, self._depth)
+        self._ahead_finalizer = weakref.finalize(self, self._ahead.request_stop)
+        self._ahead.start()  # now that it is known, whatever interrupts this
+
+    def _stop_ahead(self) -> None:
+        self._in_order = 0
+        if self._ahead is not None:
+            self._ahead.stop()
+            self._ahead_finalizer.detach()
+            self._ahead = None  # not before it has stopped, whatever interrupts this
+
+    def _after_fork(self) -> None:
+        if os.getpid() != self._pid:
+            self._ahead = None  # its thread stayed in the parent
+            self._in_order = 0
+            self._pid = os.getpid()
+
+    def _check(self, position: int) -> None:
+        if not 0 <= position < self.index.frame_count:
+            raise FrameIndexError(f"{self._root}: no frame at position {position}, there are {self.index.frame_count}")
+
+    def read_next(self) -> tuple[Frame, tuple[int, float]]:
+        """Read the frame after the one that was read last.
+
+        Raises
+        ------
+        EndOfStoreError
+            There is none; the place stays where it was.
+        """
+        with self._lock:
+            if self.position + 1 >= self.index.frame_count:
+                raise EndOfStoreError(f"{self._root}: there is no frame after the last one")
+            return self.read(self.position + 1)
+
+    def next_frame_number(self) -> int:
+        """Return the number of the frame that `read_next` would read."""
+        with self._lock:
+            if self.position + 1 >= self.index.frame_count:
+                raise EndOfStoreError(f"{self._root}: there is no frame after the last one")
+            return self.index.frame(self.position + 1)[0]
+
+    def read_many(
+        self, positions: Sequence[int], out: Frame | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> tuple[Frame, tuple[Frame, Frame]]:
+        """Read frames in one go, in whatever order is fast. See `ImgStore.get_images`."""
+        with self._lock:
+            self._begin_reading()
+            try:
+                self._stop_ahead()
+                batch = self._retry_with_fresh_index(lambda: self._read_batch(positions, out, shape, dtype))
+            except Exception:
+                self._reading = False
+                raise
+            self._reading = False
+            return batch
+
+    def _read_batch(
+        self, positions: Sequence[int], out: Frame | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> tuple[Frame, tuple[Frame, Frame]]:
+        count = len(positions)
+        numbers, times = np.empty(count, np.int64), np.empty(count, np.float64)
+        wanted: dict[int, tuple[list[int], list[int]]] = {}
+        for k, position in enumerate(positions):
+            self._check(position)
+            chunk, in_chunk = self.index.locate(position)
+            if chunk not in wanted:
+                self.index.verify(chunk)
+                wanted[chunk] = ([], [])
+            wanted[chunk][0].append(in_chunk)
+            wanted[chunk][1].append(k)
+            numbers[k], times[k] = self.index.frame(position)
+        full = (count, *shape)
+        if out is None:
+            out = np.empty(full, dtype)
+        else:
+            _check_out(out, full, dtype)
+        if not self.encoding:
+            self._frames.read_many({c: (p, [out[k] for k in ks]) for c, (p, ks) in wanted.items()})
+        else:
+            for chunk, (in_chunk_positions, ks) in wanted.items():
+                for in_chunk, k in zip(in_chunk_positions, ks, strict=True):
+                    out[k] = decode_to_bgr(self._frames.read(chunk, in_chunk), self.encoding)
+        return out, (numbers, times)
+
+    def refresh(self) -> None:
+        """Bring in the frames that have been written since the store was opened."""
+        with self._lock:
+            self._after_fork()
+            self._stop_ahead()
+            if self._store_index is None:
+                self._make_index_anew()
+            else:
+                self._store_index.refresh()
+                self.index = self._store_index.index
+
+    def reopen(self) -> None:
+        """Read everything anew, after the chunks' own indexes were changed."""
+        with self._lock:
+            self._after_fork()
+            self._stop_ahead()
+            self._make_index_anew()
+
+    def hold(self) -> None:
+        """Let nothing be read, and have nothing open, until `let_go`."""
+        self._lock.acquire()
+        self._after_fork()
+        self._stop_ahead()
+        self._frames.close()
+
+    def let_go(self) -> None:
+        """Let frames be read again."""
+        self._lock.release()
+
+    def close(self) -> None:
+        """Stop reading ahead and close every file."""
+        if sys.is_finalizing():
+            return  # all other threads stand still by then, wherever they are, and may be in a decoder
+        with self._lock:
+            self._after_fork()
+            self._stop_ahead()
+            self._frames.close()
+            (self._store_index or self.index).close()

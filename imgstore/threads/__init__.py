@@ -1,0 +1,1 @@
+"""Tools for threads that know nothing of stores; codecs may use them."""

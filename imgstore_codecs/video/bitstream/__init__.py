@@ -1,0 +1,1 @@
+"""What packets of the several codecs say about pictures, read without decoding them."""

@@ -1,0 +1,89 @@
+"""Video through PyAV, whose wheels bring FFmpeg with its encoders: H.264, HEVC, AV1, MJPEG and lossless FFV1."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from imgstore.codec import ChunkCodec, ChunkReader, ChunkWriter, Codec, Format, FrameSpec
+from imgstore.hookspecs import hookimpl
+from imgstore_codecs.video.reading.video_reader import VideoReader
+from imgstore_codecs.video.recovery import recover_video
+from imgstore_codecs.video.writing.encoders import ENCODERS, check_encoder, option_help, settings_for
+from imgstore_codecs.video.writing.video_writer import VideoWriter
+
+__all__ = ["PyAVCodec", "imgstore_codecs"]
+
+_FORMATS = (
+    Format("mjpeg/avi", ".avi", lossless=False, even_size=True, aliases=("mjpeg",)),
+    Format("h264/mkv", ".mkv", lossless=False, even_size=True),
+    Format("avc1/mp4", ".mp4", lossless=False, even_size=True),
+    Format("hevc/mp4", ".mp4", lossless=False, even_size=True),
+    Format("av1/mp4", ".mp4", lossless=False, even_size=True),
+    Format("ffv1/mkv", ".mkv", lossless=True, dtypes=("uint8", "uint16")),
+    Format("h264-nvenc/mp4", ".mp4", lossless=False, even_size=True),
+    Format("hevc-nvenc/mp4", ".mp4", lossless=False, even_size=True),
+)
+
+
+@cache
+def _missing(name: str) -> str | None:
+    """Why a format cannot be written here, tried out once."""
+    try:
+        import av
+    except ImportError as error:
+        return f"PyAV cannot be imported ({error}): pip install av"
+    encoder = ENCODERS[name].name
+    try:
+        av.codec.Codec(encoder, "w")
+    except ValueError:
+        return f"this PyAV's FFmpeg has no encoder {encoder}: pip install --force-reinstall av"
+    if not encoder.endswith("_nvenc"):
+        return None
+    fmt = next(f for f in _FORMATS if f.name == name)
+    try:
+        check_encoder(settings_for(fmt, FrameSpec((256, 256), np.dtype(np.uint8)), {}))
+    except Exception as error:
+        log = getattr(error.__cause__, "log", None)  # of FFmpeg: level, name, message
+        return f"{encoder} needs an NVIDIA GPU and its driver ({log[2].strip() if log else error})"
+    return None
+
+
+class PyAVCodec(ChunkCodec):
+    """All formats that FFmpeg writes for us; reads whatever it decodes."""
+
+    name = "pyav"
+    formats: Sequence[Format] = _FORMATS
+
+    def missing(self, fmt: Format) -> str | None:
+        return _missing(fmt.name)
+
+    def missing_for_reading(self, fmt: Format) -> str | None:
+        return None if importlib.util.find_spec("av") else "PyAV is not installed: pip install av"
+
+    def write_options(self, fmt: Format) -> Mapping[str, str]:
+        return option_help(ENCODERS[fmt.name])
+
+    def check_options(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> None:
+        check_encoder(settings_for(fmt, spec, options))
+
+    def lossless(self, fmt: Format, options: Mapping[str, Any]) -> bool:
+        return fmt.lossless and options.get("pix_fmt") is None
+
+    def open_writer(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkWriter:
+        return VideoWriter(path, spec, settings_for(fmt, spec, options))
+
+    def open_reader(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkReader:
+        return VideoReader(path, spec, options)
+
+    def recover(self, damaged: str, target: str, fmt: Format, spec: FrameSpec, limit: int | None = None) -> int:
+        return recover_video(damaged, target, spec, limit)
+
+
+@hookimpl
+def imgstore_codecs() -> Sequence[Codec]:
+    return (PyAVCodec(),)

@@ -1,0 +1,1 @@
+"""From decoded planes to gray or BGR, and the memory for it."""

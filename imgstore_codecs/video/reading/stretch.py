@@ -1,0 +1,384 @@
+"""A video file decoded onwards from one place, and what of it may be trusted.
+
+Before a packet goes to the decoder, its place in decoding order is written over its presentation time, which decoders
+carry along with the picture. What comes out is matched by it and by nothing else, so that missing, repeated or wrong
+times in a file change nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from imgstore.errors import ChunkError
+from imgstore_codecs.video.bitstream.h264_references import DecodingPlan
+from imgstore_codecs.video.bitstream.key_frames import (
+    INTRA_CODECS,
+    SeekPoint,
+    checksums_agree,
+    decodes_in_one_piece,
+    is_unreferenced,
+    seek_point,
+)
+from imgstore_codecs.video.forked import leave_to_parent
+from imgstore_codecs.video.open_video import open_to_decode
+from imgstore_codecs.video.reading.packets import NO_TIME, UNCHECKED, PacketTable, packets_from
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+__all__ = ["Stretch"]
+
+# FFmpeg's own choice is one more than there are cores, which costs more than it brings where a picture has few slices.
+_MOST_THREADS = 16
+
+# Bytes of packets that are looked at before they are decoded
+_MOST_AHEAD = 64 << 20
+
+_NOT_WRITTEN = "its data are not what was written"
+
+
+class Stretch:
+    """An open file with its decoder.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    threads : int
+        For decoding; 0: as many as there are cores.
+    ahead : bool
+        Decode several packets at a time. Else the threads share each picture, which then comes out at once.
+    checked : bool
+        Packets have checksums, so that the decoder need not notice damage.
+
+    Raises
+    ------
+    ChunkError
+        It is no video, or FFmpeg has no decoder for it.
+    """
+
+    def __init__(self, path: str, threads: int, ahead: bool = False, checked: bool = False) -> None:
+        import av
+
+        try:
+            self.container: InputContainer = open_to_decode(path)
+        except (av.error.FFmpegError, UnicodeDecodeError) as error:
+            raise ChunkError(f"{path}: cannot be opened as a video: {error}") from error
+        extension = os.path.splitext(path)[1].lstrip(".").lower()
+        if extension in ("avi", "mkv", "mov", "mp4") and extension not in self.container.format.extensions:
+            # FFmpeg goes by content, and would show a photograph that was put in place of a recording
+            self.container.close()
+            raise ChunkError(f"{path}: is no {extension} file, it holds {self.container.format.long_name}")
+        videos = self.container.streams.video
+        context = videos[0].codec_context if videos else None
+        if context is None:
+            self.container.close()
+            lack = "FFmpeg has no decoder for its video stream" if videos else "the file holds no video stream"
+            raise ChunkError(f"{path}: {lack}")
+        self.stream: VideoStream = videos[0]
+        self.context = context
+        self.packets: Iterator[Packet[VideoStream]] = packets_from(self.container, self.stream)
+        first = self._first_packet()
+        context.thread_type = "FRAME" if ahead else "SLICE"
+        context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
+        self.one_piece = first is None or decodes_in_one_piece(context.name, context.extradata, memoryview(first))
+        if context.name == "h264" and not ahead and (self.one_piece or not checked):
+            # Of one slice more threads have no use. Of several, and with more threads, FFmpeg keeps quiet about damage within
+            # a slice (its `enable_er`), and where it decodes several pictures at a time, about some of it.
+            context.thread_count = 1
+        # Else MJPEG's fills the rest of a torn picture with the one before, and where several packets are decoded at a
+        # time, a picture may come out before it is known to be damaged.
+        if context.name == "mjpeg" or ahead:
+            context.options = {"err_detect": "explode"}
+        self._is_intra = context.name in INTRA_CODECS
+        # FFmpeg hands on the palette of a whole file with its first packet
+        self.palette_comes_first = context.name == "rawvideo" and context.pix_fmt == "pal8"
+        self._table: PacketTable | None = None
+        self._begin(0, self.packets)
+        leave_to_parent(self)
+
+    def use(self, table: PacketTable) -> None:
+        """Take the table that says which packet is which."""
+        self._table = table
+
+    def close(self) -> None:
+        """Close the file."""
+        self.packets = iter(())
+        self.container.close()
+
+    # ------------------------------------------------------------------ where it stands
+
+    def _begin(self, start: int, packets: Iterator[Packet[VideoStream]]) -> None:
+        self.start = start
+        self.next = start  # place of the packet to be fed next
+        self.plan: DecodingPlan | None = None  # what alone is to be decoded
+        self.ended = False  # nothing can be fed any more without going elsewhere
+        self.refused = False  # the decoder has met damage in what it held back
+        self.waiting: set[int] = set()  # wanted and fed, not given yet
+        self._flying: dict[int, Packet[VideoStream]] = {}  # fed, not come out of the decoder
+        self._held: list[tuple[int, VideoFrame]] = []  # come out, not to be trusted yet
+        self.faults: dict[int, str] = {}
+        self._damage: list[tuple[int, int | None]] = []  # from the first damaged place to the next seek point
+        self.packets = packets
+
+    def _first_packet(self) -> Packet[VideoStream] | None:
+        """Look at the first packet of a newly opened file, and stand before it."""
+        packet = next(self.packets, None)
+        if packet is not None:
+            self.packets = chain((packet,), self.packets)
+        return packet
+
+    def first_packet_point(self) -> SeekPoint:
+        """Say whether a newly opened file can be decoded from its first packet."""
+        packet = self._first_packet()
+        if packet is None:
+            return SeekPoint.NONE
+        return seek_point(self.context.name, self.context.extradata, memoryview(packet))
+
+    def begins_as(self, table: PacketTable) -> bool:
+        """Whether the first packet of a newly opened file is where a table has it."""
+        packet = self._first_packet()
+        return packet is None or not len(table) or packet.pos == table.pos[0]
+
+    def seek(self, place: int) -> bool:
+        """Stand at a packet flagged as a key frame.
+
+        Returns
+        -------
+        bool
+            False: the file does not lead there, or decoding cannot begin there.
+        """
+        import av
+
+        table = self._table
+        assert table is not None and table.identity is not None
+        name, places = table.identity
+        times = {int(t[place]) for t in (table.dts, table.pts) if t[place] != NO_TIME}
+        for time in sorted(times, reverse=True):
+            try:
+                self.container.seek(time, stream=self.stream)
+            except av.error.FFmpegError:
+                continue
+            packets = packets_from(self.container, self.stream)
+            for packet in packets:
+                found = places.get(getattr(packet, name), -1)
+                if found == place and packet.size == table.size[place]:
+                    point = self._point(place, packet)
+                    self._begin(place, chain((packet,), packets))
+                    return place == 0 or point is not SeekPoint.NONE
+                if found < 0 or found > place:
+                    break
+        self._begin(place, iter(()))
+        self.ended = True
+        return False
+
+    def _point(self, place: int, packet: Packet[VideoStream]) -> SeekPoint:
+        assert self._table is not None
+        point = self._table.point.get(place)
+        if point is None:
+            point = seek_point(self.context.name, self.context.extradata, memoryview(packet))
+            self._table.point[place] = point
+        return point
+
+    # ------------------------------------------------------------------ decoding
+
+    def feed(self, wanted: bool) -> list[tuple[int, VideoFrame]]:
+        """Decode the next packet.
+
+        Parameters
+        ----------
+        wanted : bool
+            Whether its picture is. If not and nothing refers to it, it is not decoded.
+
+        Returns
+        -------
+        list of (place, picture)
+            What came out, whole and to be trusted. Of others `faults` says what is wrong. At the end of the file all
+            that the decoder holds back comes out and `ended` is set.
+        """
+        import av
+
+        table = self._table
+        assert table is not None
+        packet = next(self.packets, None)
+        if packet is not None and table.identity is not None:
+            name, places = table.identity
+            found = places.get(getattr(packet, name), -1)
+            while packet is not None and found < self.next:  # not what this file held before: damaged in between
+                packet = next(self.packets, None)
+                found = places.get(getattr(packet, name), -1) if packet is not None else -1
+            for lost in range(self.next, found):
+                self._note(lost, "its data are missing", None)
+            self.next = max(self.next, found)
+        place = self.next
+        if packet is None or place >= len(table):
+            return self.drain()
+        self.next += 1
+        if packet.size == 0:
+            return []
+        if place in table.gaps:
+            self._note_damage(place - 1)
+        damaged = bool(self._damage) and self._damage[-1][1] is None
+        if damaged and packet.is_keyframe and self._point(place, packet) is not SeekPoint.NONE:
+            self._damage[-1] = (self._damage[-1][0], place)
+        why = self._what_is_wrong(place, packet)
+        if why is not None:
+            # whether others refer to it is not to be learned from it either, where a codec knows references at all
+            says_more = self._is_intra or why is not _NOT_WRITTEN
+            self._note(place, why, packet if says_more else None)
+            return []
+        # left out by us, not by FFmpeg's `skip_frame`: with it, FFmpeg keeps quiet about packets that are damaged
+        if self.plan is not None:
+            if place not in self.plan.fed:
+                return []
+        elif not wanted and self._can_be_left_out(packet):
+            return []
+        packet.pts, packet.dts = place, None
+        if wanted:
+            self.waiting.add(place)
+        if table.rank[place] >= 0:
+            self._flying[place] = packet
+        try:
+            pictures = self.context.decode(packet)
+        except av.error.FFmpegError as error:
+            self._note(place, error.strerror or "the decoder refuses it", packet)
+            return []
+        return self._whole(pictures)
+
+    def _can_be_left_out(self, packet: Packet[VideoStream]) -> bool:
+        if self.palette_comes_first:
+            return False
+        return is_unreferenced(self.context.name, self.context.extradata, memoryview(packet))
+
+    def _what_is_wrong(self, place: int, packet: Packet[VideoStream]) -> str | None:
+        """Say why a packet cannot be used, where that is to be seen without decoding it."""
+        table = self._table
+        assert table is not None
+        if packet.size != table.size[place] or packet.is_corrupt:
+            return "its data are incomplete"
+        if table.has_checksums and not checksums_agree(memoryview(packet)):
+            return "its checksums do not agree"
+        expected = UNCHECKED if table.expected is None else table.expected[place]
+        if expected != UNCHECKED and xxhash.xxh3_64_intdigest(memoryview(packet)) != expected:
+            return _NOT_WRITTEN
+        return None
+
+    def look_ahead(self, place: int) -> list[memoryview] | None:
+        """Return the packets from where this stands to another one, without taking them.
+
+        Returns
+        -------
+        list of memoryview or None
+            None: there is something wrong with one of them, or they are too many.
+        """
+        table = self._table
+        assert table is not None and table.identity is not None
+        name, places = table.identity
+        packets: list[Packet[VideoStream]] = []
+        size = 0
+        while self.next + len(packets) <= place and size < _MOST_AHEAD:
+            packet = next(self.packets, None)
+            if packet is None:
+                break
+            packets.append(packet)
+            size += packet.size
+        before, self.packets = self.next, chain(packets, self.packets)
+        if before + len(packets) <= place:
+            return None
+        for k, packet in enumerate(packets, before):
+            if places.get(getattr(packet, name)) != k or k in table.gaps or self._what_is_wrong(k, packet) is not None:
+                return None
+        return [memoryview(packet) for packet in packets]
+
+    @property
+    def leaves_out_most(self) -> bool:
+        """Whether so little of the way has to be decoded that it is no use to decode several pictures at a time.
+
+        What is left refers to each other, and who decodes the second one waits for the first.
+        """
+        plan = self.plan
+        return plan is not None and 5 * len(plan.fed) < 2 * (max(plan.wanted) - self.start)
+
+    def drain(self) -> list[tuple[int, VideoFrame]]:
+        """Let the decoder give what it holds back. Nothing can be fed afterwards."""
+        import av
+
+        if self.ended:
+            return []
+        self.ended = True
+        try:
+            pictures = self.context.decode(None)
+        except av.error.FFmpegError:
+            pictures, self.refused = [], True
+        found = self._whole(pictures) + self._release(all_came=True)
+        for place in self.waiting:
+            self.faults.setdefault(place, "the decoder gives no picture for it")
+        self.waiting = set()
+        return found
+
+    def _note(self, place: int, why: str, packet: Packet[VideoStream] | None) -> None:
+        """Note that a packet cannot be decoded, and that what refers to it is not to be trusted."""
+        self.waiting.discard(place)
+        self._flying.pop(place, None)
+        self.faults.setdefault(place, why)
+        if packet is not None and self._can_be_left_out(packet):
+            return
+        self._note_damage(place)
+
+    def _note_damage(self, place: int) -> None:
+        if not self._damage or self._damage[-1][1] is not None:
+            self._damage.append((place, None))
+
+    def _whole(self, pictures: list[VideoFrame]) -> list[tuple[int, VideoFrame]]:
+        """Take what came out of the decoder, and give the pictures that may be trusted by now."""
+        assert self._table is not None
+        rank = self._table.rank
+        for picture in pictures:
+            place = picture.pts
+            if place is None:
+                continue
+            packet = self._flying.pop(place, None)
+            if self.plan is not None and place not in self.plan.right:
+                continue
+            if picture.is_corrupt:
+                self._note(place, "its data are damaged", packet)
+            else:
+                self._held.append((place, picture))
+            position = rank[place]
+            for passed in [p for p in self._flying if rank[p] < position]:
+                del self._flying[passed]  # the decoder did not show it
+        return self._release()
+
+    def _release(self, all_came: bool = False) -> list[tuple[int, VideoFrame]]:
+        """Give the pictures of which all that they may refer to has come out undamaged.
+
+        Of damage FFmpeg tells when a picture comes out, and then others that refer to it may have come before.
+        """
+        found, held = [], []
+        first = len(self._table or ()) if all_came else min(self._flying, default=len(self._table or ()))
+        for place, picture in self._held:
+            if place > first:
+                held.append((place, picture))
+                continue
+            self.waiting.discard(place)
+            if self._damage and self._is_tainted(place):
+                self.faults.setdefault(place, "it builds on a frame that is damaged")
+            else:
+                found.append((place, picture))
+        self._held = held
+        return found
+
+    def _is_tainted(self, place: int) -> bool:
+        assert self._table is not None
+        rank = self._table.rank
+        return any(
+            first < place and (end is None or place < end or rank[place] < rank[end]) for first, end in self._damage
+        )

@@ -1,0 +1,39 @@
+"""What decoding a video depends on besides its packets, so that damage to a file's header is noticed."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from imgstore_codecs.video.open_video import NO_DECODING
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
+
+__all__ = ["describe", "describe_file"]
+
+
+def describe(stream: VideoStream) -> bytes:
+    """Put the codec, the size in pixels and the codec's parameters (of H.264 its parameter sets) into bytes.
+
+    They are as the file has them, and not what FFmpeg makes of them, which may change with its version.
+    """
+    context = stream.codec_context
+    size = struct.pack("<ii", context.width, context.height)
+    return context.codec.canonical_name.encode() + b"\0" + size + (context.extradata or b"")
+
+
+def describe_file(path: str) -> bytes:
+    """Open a complete video file and describe its first video stream.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, or there is none in it.
+    """
+    import av
+
+    with av.open(path, options=NO_DECODING) as container:
+        if not container.streams.video:
+            raise OSError(f"{path}: the file holds no video stream")
+        return describe(container.streams.video[0])

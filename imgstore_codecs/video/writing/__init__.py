@@ -1,0 +1,1 @@
+"""Frames into a video file that can be read while it grows."""

@@ -1,0 +1,278 @@
+"""Who may know whom, held by reading the sources: docs/architecture.md says why."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGES = ("imgstore", "imgstore_codecs")
+
+# Names of imgstore 0.x: they look inward, and nothing inside looks at them. `imgstore/__init__.py` hands them out.
+DOORS = {"imgstore.apps", "imgstore.constants", "imgstore.legacy", "imgstore.stores", "imgstore.util"}
+DOOR_EXCEPTIONS = {("imgstore.store", "imgstore.legacy")}  # the private names have to be on the class itself
+# The tools in `threads/` know nothing of stores.
+FOR_CODECS = {"imgstore.codec", "imgstore.errors", "imgstore.hookspecs", "imgstore.threads"}
+# Which wing, and what at the top, each wing may know. What is not named here is at the top and knows what it needs.
+MAY_KNOW = {
+    "disk": {"codec", "errors"},
+    "threads": set[str](),
+    "pixels": {"errors"},
+    "index": {"disk", "errors"},
+    "beside": {"disk", "errors"},
+    "reading": {"codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
+    "writing": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
+    "care": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "reading"},
+}
+# The same for the one codec that is a house of its own.
+VIDEO_MAY_KNOW = {
+    "bitstream": set[str](),
+    "pixels": {"forked"},
+    "reading": {"bitstream", "forked", "open_video", "pixels", "stream_description"},
+    "writing": {"forked", "pixels", "stream_description"},
+}
+# What anyone may import; the commands have to do with that. The self-check is a command's work in a package of its own.
+PUBLIC = {
+    "imgstore",
+    "imgstore.cli",
+    "imgstore.errors",
+    "imgstore.plugins",
+    "imgstore.repair",
+    "imgstore.selftest",
+    "imgstore.timecodes",
+    "imgstore.verify",
+}
+# Each takes long to import, and not every program needs it.
+HEAVY = {"av", "blosc", "cv2", "h5py", "pandas", "rich", "sqlite3", "tqdm", "yaml"}
+# Modules that are imported when one of these is wanted anyway: for an SQLite index, and for any store at all.
+HEAVY_EXCEPTIONS = {
+    ("imgstore.index.sqlite", "sqlite3"),
+    ("imgstore.disk.metadata", "yaml"),
+    ("imgstore.disk.plain_yaml", "yaml"),
+}
+EXECUTING = {"eval", "exec", "np.load", "numpy.load", "yaml.full_load", "yaml.unsafe_load"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import statement's target."""
+
+    module: str
+    line: int
+    at_import: bool  # not within a function, and not for type checkers alone
+    typing_only: bool
+
+
+def sources() -> dict[str, Path]:
+    """Return the file of every module that is installed, by the module's name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((REPOSITORY / package).rglob("*.py")):
+            parts = path.relative_to(REPOSITORY).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+SOURCES = sources()
+every_module = pytest.mark.parametrize("module", SOURCES)
+
+
+def imports(path: Path) -> list[Import]:
+    """Find all imports of a file, wherever they stand."""
+    return list(_walk(ast.parse(path.read_text(encoding="utf-8"), str(path)), False, False))
+
+
+def _walk(node: ast.AST, in_function: bool, typing_only: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        function = in_function or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        typing = typing_only or (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"))
+        names: list[str] = []
+        line = 0
+        if isinstance(child, ast.Import):
+            line = child.lineno
+            names = [alias.name for alias in child.names]
+        elif isinstance(child, ast.ImportFrom):
+            assert not child.level and child.module, "imports are absolute here"
+            line = child.lineno
+            # `from imgstore import x` is of the module imgstore.x where there is one
+            members = [f"{child.module}.{alias.name}" for alias in child.names]
+            names = [m if m in SOURCES else child.module for m in members]
+        for name in names:
+            yield Import(name, line, not (function or typing), typing)
+        yield from _walk(child, function, typing)
+
+
+IMPORTS = {module: imports(path) for module, path in SOURCES.items()}
+
+
+def faults(module: str, allowed: set[str]) -> list[str]:
+    """Return the imports of a module that are of imgstore and not allowed, those for type checkers aside."""
+    return [
+        f"line {i.line}: {i.module}"
+        for i in IMPORTS[module]
+        if i.module.partition(".")[0] in PACKAGES and i.module not in allowed and not i.typing_only
+    ]
+
+
+def test_everything_is_looked_at() -> None:
+    assert {"imgstore.reading.reader", "imgstore.writing.writer", "imgstore.cli.view", "imgstore_codecs.npy"} <= SOURCES.keys()
+    assert sum(map(len, IMPORTS.values())) > 300
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore_codecs")])
+def test_codecs_know_the_contract_alone(module: str) -> None:
+    """The codecs that ship have nothing that a stranger's have not."""
+    siblings = {m for m in SOURCES if m.startswith("imgstore_codecs")} | {"imgstore_codecs.video.pixels._yuv"}  # compiled
+    tools = {m for m in SOURCES if m.startswith("imgstore.threads.")}
+    assert faults(module, FOR_CODECS | tools | siblings) == []
+
+
+def door(module: str) -> str:
+    """Return what stands at the top of the package for a module: its wing, or itself."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+@pytest.mark.parametrize("wing", MAY_KNOW)
+def test_wings_know_whom_they_may(wing: str) -> None:
+    known = {
+        (module, i.module)
+        for module, found in IMPORTS.items()
+        if module.startswith(f"imgstore.{wing}.") or module == f"imgstore.{wing}"
+        for i in found
+        if i.module.startswith("imgstore.") and not i.typing_only and door(i.module) != wing
+    }
+    assert {pair for pair in known if door(pair[1]) not in MAY_KNOW[wing]} == set()
+    assert known or not MAY_KNOW[wing], "nothing was looked at"
+
+
+def test_every_wing_has_its_rule() -> None:
+    wings = {path.parent.name for path in (REPOSITORY / "imgstore").glob("*/__init__.py")}
+    assert wings - {"cli", "selftest"} == MAY_KNOW.keys()
+
+
+def test_wings_know_each_other_in_no_circle() -> None:
+    TopologicalSorter({wing: known & MAY_KNOW.keys() for wing, known in MAY_KNOW.items()}).prepare()
+
+
+@pytest.mark.parametrize("wing", VIDEO_MAY_KNOW)
+def test_wings_of_the_video_codec(wing: str) -> None:
+    prefix = "imgstore_codecs.video."
+    for module in (m for m in SOURCES if m.startswith(f"{prefix}{wing}.")):
+        known = {i.module.removeprefix(prefix) for i in IMPORTS[module] if i.module.startswith(prefix)}
+        others = {name for name in known if not name.startswith(f"{wing}.")}
+        assert {name.partition(".")[0] for name in others} <= VIDEO_MAY_KNOW[wing], module
+
+
+def test_example_codec_knows_the_contract_alone() -> None:
+    (path,) = (REPOSITORY / "examples" / "third_party_codec").glob("imgstore_*/__init__.py")
+    known = {i.module for i in imports(path) if i.module.startswith("imgstore")}
+    assert known <= FOR_CODECS
+    assert "imgstore.codec" in known
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore.") or m == "imgstore"])
+def test_core_knows_codecs_through_plugins_alone(module: str) -> None:
+    assert [i for i in IMPORTS[module] if i.module.startswith("imgstore_codecs")] == []
+    named = [
+        node.value
+        for node in ast.walk(ast.parse(SOURCES[module].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("imgstore_codecs.")
+    ]
+    assert (named != []) == (module == "imgstore.plugins")
+
+
+def test_reader_and_writer_do_not_know_each_other() -> None:
+    assert "imgstore.writing.writer" not in reachable("imgstore.reading.reader")
+    assert "imgstore.reading.reader" not in reachable("imgstore.writing.writer")
+
+
+def reachable(module: str) -> set[str]:
+    """Return all modules that a module imports, and those that they import, wherever the imports stand."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        for i in IMPORTS[waiting.pop()]:
+            if i.module in SOURCES and i.module != "imgstore" and i.module not in found and not i.typing_only:
+                found.add(i.module)
+                waiting.append(i.module)
+    return found
+
+
+@every_module
+def test_nothing_inside_looks_at_the_doors(module: str) -> None:
+    if module in DOORS or module == "imgstore":
+        return
+    seen = {i.module for i in IMPORTS[module] if i.module in DOORS}
+    assert {(module, door) for door in seen} <= DOOR_EXCEPTIONS
+
+
+def test_door_exceptions_are_needed() -> None:
+    there = {(module, i.module) for module, found in IMPORTS.items() for i in found}
+    assert there >= DOOR_EXCEPTIONS
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore.cli") or m == "imgstore.__main__"])
+def test_commands_use_the_public_interface(module: str) -> None:
+    siblings = {m for m in SOURCES if m.startswith("imgstore.cli")}
+    assert faults(module, PUBLIC | siblings) == []
+
+
+@every_module
+def test_nothing_imports_in_a_circle(module: str) -> None:
+    """A module can be imported first, whichever it is; what circles there are go through functions."""
+    graph = {
+        name: {i.module for i in found if i.at_import and i.module in SOURCES and i.module != name}
+        for name, found in IMPORTS.items()
+        if name == module or name in reachable(module)
+    }
+    # `from imgstore import x` of a module needs no more than that the package's own import has begun
+    try:
+        TopologicalSorter({n: {d for d in deps if d != "imgstore"} for n, deps in graph.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(f"imports in a circle: {' -> '.join(error.args[1])}")
+
+
+@every_module
+def test_heavy_packages_are_imported_when_they_are_used(module: str) -> None:
+    allowed = {package for m, package in HEAVY_EXCEPTIONS if m == module}
+    found = {i.module.partition(".")[0] for i in IMPORTS[module] if i.at_import} & HEAVY
+    assert found <= allowed
+
+
+@every_module
+def test_library_does_not_print(module: str) -> None:
+    """It warns and logs; commands tell what they have to tell through click."""
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    assert [call.lineno for call in calls if call.func.id == "print"] == []  # type: ignore[attr-defined]
+
+
+@every_module
+def test_nothing_executes_what_it_reads(module: str) -> None:
+    """No pickles, no YAML objects, no eval: recordings come from anywhere."""
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    assert [i for i in IMPORTS[module] if i.module in ("pickle", "marshal", "shelve", "dill")] == []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        keywords = {k.arg: ast.unparse(k.value) for k in call.keywords}
+        assert name not in EXECUTING, f"line {call.lineno}: {name}"
+        assert keywords.get("allow_pickle", "False") == "False", f"line {call.lineno}: {name} allows pickles"
+        if name == "yaml.load":
+            assert "unsafe" not in keywords.get("Loader", "unsafe").lower(), f"line {call.lineno}: {name}"
+
+
+def test_every_room_is_on_the_page() -> None:
+    """docs/architecture.md tells of each module what it is for."""
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    missing = []
+    for module, path in SOURCES.items():
+        if path.name.startswith("_") or module.startswith(("imgstore.cli.", "imgstore.selftest.")):
+            continue
+        if f"`{path.name}`" not in page:
+            missing.append(module)
+    assert missing == []

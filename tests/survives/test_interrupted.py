@@ -1,0 +1,40 @@
+"""Ctrl-C in the midst of reading, and reading goes on, as in notebooks; Ctrl-C in the midst of recording, and it is whole."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenes import HELPERS, write_store
+
+SECONDS = 1.5
+OPTIONS: dict[str, dict[str, Any]] = {"default": {}, "b-frames": {"gop_size": 50, "encoder_options": {"bf": "2"}}}
+
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that interrupt on this system")
+
+
+def run(script: str, *arguments: str) -> list[int]:
+    """Run a script beside this file; return the numbers that it prints."""
+    command = [sys.executable, str(HELPERS / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return [int(word) for word in done.stdout.split()]
+
+
+@pytest.mark.parametrize("way", ["in_order", "at_random", "in_batches"])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_reading_goes_on_after_ctrl_c(tmp_path: Path, options: str, way: str) -> None:
+    path = write_store(tmp_path / "s", "avc1/mp4", 150, first=0, chunksize=60, **OPTIONS[options])
+    interrupted, read = run("interrupted.py", path, way, str(SECONDS))
+    assert interrupted > 20 and read > 20
+
+
+@pytest.mark.parametrize("fmt", ["npy", "avc1/mp4"])
+def test_a_recording_is_whole_after_ctrl_c(tmp_path: Path, fmt: str) -> None:
+    (interrupted,) = run("interrupted_writing.py", str(tmp_path), fmt, str(2 * SECONDS))
+    assert interrupted > 10
