@@ -1,4 +1,5 @@
-# make test                run all tests
+# make test                run the tests
+# make test-all            run all of them, also those that take long
 # make demo                record a small scene into a store, read it back, draw a contact sheet
 # make demo VIDEO=clip.mp4 the same with a video of yours
 #
@@ -15,12 +16,15 @@ VIDEO ?=
 # Exit status 0 for an interpreter that will do; pyenv's and Windows' stand-ins for absent interpreters fail it too.
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 
-.PHONY: help test demo install clean
+.PHONY: help test test-all demo install clean
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 7
 
 test: install
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto -m 'not long' $(PYTEST_ARGS)
+
+test-all: install
+	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 demo: install
 	$(BIN)/python examples/demo.py $(if $(VIDEO),"$(VIDEO)")

@@ -1,6 +1,6 @@
 """What all tests share: the sample stores, and a word for "cannot run here" that CI takes for a failure.
 
-A test that lacks a tool, a package or a sample skips with a reason that begins with ``needs``: a person
+A test that lacks a tool or a package skips with a reason that begins with ``needs``: a person
 without ``xdotool`` can still run the rest. With ``IMGSTORE_NO_SKIPS=1`` (set by ``.ci/run``) such a skip is a
 failure, so that nothing goes untested unnoticed where everything ought to be there.
 """
@@ -88,11 +88,8 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def samples() -> Path:
-    """The sample stores that came with the format's description; tests never write into them."""
-    path = Path(os.environ.get("IMGSTORE_SAMPLES") or REPOSITORY.parent / "shared" / "data")
-    if not path.is_dir():
-        pytest.skip(f"needs the sample stores (no directory {path}; IMGSTORE_SAMPLES may name another)")
-    return path
+    """Stores that imgstore 0.x wrote, most with what it reads from them (``NAME.expected.json``); tests never write into them."""
+    return REPOSITORY / "tests" / "data"
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,7 @@ def test_sdist_holds_the_sources(sdist: Path, repository: Path) -> None:
         wanted |= {
             n for n in source_files(repository, folder, (".py", ".md", ".toml", ".typed")) if "/.venvs/" not in n
         }
+    wanted |= {p.relative_to(repository).as_posix() for p in (repository / "tests" / "data").rglob("*") if p.is_file()}
     assert wanted - names == set()
     assert [n for n in names if n.endswith((".so", ".pyd", ".c", ".pyc"))] == []
 
@@ -88,7 +90,7 @@ def test_wheel_holds_both_packages_and_the_compiled_index(wheel_names: list[str]
         for name in source_files(repository, folder, (".py", ".pyi", ".typed"))
     }
     assert wanted - set(wheel_names) == set()
-    compiled = [n for n in wheel_names if re.fullmatch(r"imgstore/_index\..*(so|pyd)", n)]
+    compiled = [n for n in wheel_names if re.fullmatch(r"imgstore/index/_index\..*(so|pyd)", n)]
     assert len(compiled) == 1
     tops = {name.split("/")[0] for name in wheel_names}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"imgstore", "imgstore_codecs"}
@@ -181,7 +183,7 @@ def test_makefile_installs_once(repository: Path, tmp_path: Path, need_tool: Any
     for name in ("Makefile", "pyproject.toml", "setup.py", "src_ext/_index.pyx", "imgstore/_version.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(repository / name, tmp_path / name)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "PYTEST_"))}
     past = time.time() - 1000
     for name in ("made", "installed"):
         (tmp_path / ".venv").mkdir(exist_ok=True)
@@ -190,7 +192,7 @@ def test_makefile_installs_once(repository: Path, tmp_path: Path, need_tool: Any
         if path.is_file() and ".venv" not in path.parts:
             os.utime(path, (past, past))
     done = subprocess.run([make, "--dry-run", "test"], cwd=tmp_path, capture_output=True, text=True, env=environment)
-    assert done.stdout.split() == [".venv/bin/pytest"]
+    assert shlex.split(done.stdout) == [".venv/bin/pytest", "-n", "auto", "-m", "not long"]
     os.utime(tmp_path / "src_ext" / "_index.pyx")
     os.utime(tmp_path / ".venv" / "installed", (past, past))
     done = subprocess.run([make, "--dry-run", "test"], cwd=tmp_path, capture_output=True, text=True, env=environment)
