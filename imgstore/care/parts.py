@@ -9,6 +9,7 @@ from imgstore import plugins
 from imgstore.codec import FrameSpec
 from imgstore.disk.layout import Listing, chunk_base, chunk_path, list_store
 from imgstore.disk.metadata import StoreMetadata, read_metadata, store_directory
+from imgstore.errors import FrameDecodeError
 from imgstore.pixels.encodings import check_encoding
 from imgstore.plugins import RegisteredCodec
 from imgstore.reading.chunk_frames import ChunkFrames
@@ -67,6 +68,14 @@ class StoreParts:
     def frame_path(self, chunk: int, position: int) -> str:
         """Return the path of a frame's file, where each has one."""
         return os.path.join(self.path(chunk), f"{position:06d}{self.entry.format.extension}")
+
+    def decodes(self, chunk: int, position: int) -> bool:
+        """Whether a frame can be decoded, whatever its checksum."""
+        try:
+            self.frames.read(chunk, position)
+        except FrameDecodeError:
+            return False
+        return True
 
     def listing(self) -> Listing:
         """Look at the names in the directory now."""

@@ -11,15 +11,15 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.care.estimate import estimate
+from imgstore.care.bench import Action, Bench
+from imgstore.care.lost_numbers import LostNumbers
 from imgstore.care.parts import StoreParts, take_apart
-from imgstore.care.repair_chunk import Action, Bench, ChunkMender
+from imgstore.care.repair_chunk import mend_chunk
 from imgstore.care.set_aside import SetAside
 from imgstore.care.verify import disagreement_of_cache, disagreement_of_sqlite, stray_files
 from imgstore.disk import lock
@@ -28,14 +28,11 @@ from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_c
 from imgstore.disk.layout import LOCK_FILENAME, METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases
 from imgstore.disk.open_files import who_writes_in
 from imgstore.errors import ChunkIndexError, StoreLockedError
-from imgstore.index.cache import CACHE_FILENAME, read_cache
+from imgstore.index.cache import CACHE_FILENAME
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.index.store_index import finished_chunks
 
 __all__ = ["Action", "repair_store"]
-
-Numbers = npt.NDArray[np.int64]
-Times = npt.NDArray[np.float64]
 
 
 def repair_store(
@@ -82,7 +79,7 @@ def repair_store(
         The operating system refused. What was done is whole; run it again.
     """
     parts = take_apart(path)
-    bench = Bench(SetAside(parts.root, os.fspath(set_aside) if set_aside is not None else None), dry_run)
+    bench = Bench(parts, SetAside(parts.root, os.fspath(set_aside) if set_aside is not None else None), dry_run)
     with contextlib.closing(parts.frames), warnings.catch_warnings(), _locked(parts, bench, break_lock):
         warnings.simplefilter("ignore")  # what reading would warn of is what is mended here
         _repair(parts, bench, estimate_times, accept_metadata)
@@ -120,14 +117,13 @@ def _locked(parts: StoreParts, bench: Bench, break_lock: bool) -> Iterator[None]
 
 
 def _repair(parts: StoreParts, bench: Bench, estimate_times: bool, accept_metadata: bool) -> None:
-    lost = _LostNumbers(parts, estimate_times)
-    mender = ChunkMender(parts, bench, lost.find)
+    lost = LostNumbers(parts, estimate_times)
     named = sorted(_named_chunks(parts))
     for stray in stray_files(parts, named):
         if stray.path.endswith(".tmp"):  # first of all: files are written under these names here too
             bench.set_aside(stray.path, stray.chunk, stray.message)
     for chunk in named:
-        mender.mend(chunk)
+        mend_chunk(bench, chunk, lost)
     gone = {action.path for action in bench.actions if action.kind == "set aside"}  # in a dry run it is still there
     chunks = [n for n in sorted(_named_chunks(parts)) if parts.path(n) not in gone]
     for stray in stray_files(parts, chunks):
@@ -151,80 +147,6 @@ def _named_chunks(parts: StoreParts) -> set[int]:
         elif parts.extension is not None and name.endswith(".extra.json") and name[:-11].isdigit():
             found.add(int(name[:-11]))
     return found
-
-
-@dataclass
-class _LostNumbers:
-    """Finds the numbers and times of chunks whose own indexes are lost."""
-
-    parts: StoreParts
-    estimate_times: bool
-    _copies: list[tuple[str, dict[int, tuple[Numbers, Times]]]] | None = field(default=None, init=False)
-
-    def find(self, chunk: int, count: int) -> tuple[Numbers, Times, str, bool] | None:
-        """Return numbers, times, where they are from, and whether they are estimated; None where nobody knows."""
-        if self._copies is None:
-            self._copies = [("from the cached index", self._from_cache()), ("from .index.sqlite", self._from_sqlite())]
-        for source, copy in self._copies:
-            if chunk in copy and len(copy[chunk][0]) == count:
-                return *copy[chunk], source, False
-        if not self.estimate_times:
-            return None
-        guess = estimate(count, self._neighbour(chunk, -1), self._neighbour(chunk, 1), self.parts.meta)
-        return None if guess is None else (*guess, "with ESTIMATED numbers and times", True)
-
-    def _from_cache(self) -> dict[int, tuple[Numbers, Times]]:
-        """Read the cached index, where it is of this store: where it agrees with every chunk that can be read."""
-        parts = self.parts
-        listing = parts.listing()
-        # a video whose own index is gone is not among the chunks that the names tell of now
-        for chunks in (listing.chunks, sorted({*listing.chunks, *listing.without_index})):
-            try:
-                bases = chunk_bases(parts.root, chunks, parts.extension)
-                cached = read_cache(os.path.join(parts.root, CACHE_FILENAME), parts.root, bases)
-            except (ValueError, OSError, OverflowError, MemoryError):
-                continue
-            with contextlib.closing(ImgStoreIndex(cached.frames, bases, verified=False, mapped=cached.mapped)) as index:
-                copy = {}
-                for chunk in index.chunks:
-                    values = index.get_chunk_metadata(chunk)
-                    copy[chunk] = np.array(values["frame_number"], np.int64), np.array(values["frame_time"], np.float64)
-                if self._agrees(copy):
-                    return copy
-        return {}
-
-    def _from_sqlite(self) -> dict[int, tuple[Numbers, Times]]:
-        from imgstore.index.sqlite import read_sqlite_chunks
-
-        path = os.path.join(self.parts.root, SQLITE_INDEX_FILENAME)
-        if not os.path.exists(path):
-            return {}
-        try:
-            copy = {chunk: (numbers, times) for chunk, numbers, times in read_sqlite_chunks(path)}
-        except (ChunkIndexError, OSError):
-            return {}
-        return copy if self._agrees(copy) else {}
-
-    def _agrees(self, copy: dict[int, tuple[Numbers, Times]]) -> bool:
-        """Whether a copy has the same frames as every chunk that has a readable index."""
-        for chunk, (numbers, times) in copy.items():
-            try:
-                own = read_chunk_index(self.parts.base(chunk))
-            except ChunkIndexError:
-                continue
-            if not (np.array_equal(numbers, own[0]) and np.array_equal(times, own[1], equal_nan=True)):
-                return False
-        return True
-
-    def _neighbour(self, chunk: int, step: int) -> tuple[Numbers, Times] | None:
-        """Return numbers and times of the nearest chunk before (-1) or after (1) that has frames."""
-        others = [n for n in self.parts.listing().chunks if (n - chunk) * step > 0]
-        for n in sorted(others, key=lambda n: abs(n - chunk)):
-            with contextlib.suppress(ChunkIndexError):
-                numbers, times = read_chunk_index(self.parts.base(n))
-                if len(numbers):
-                    return numbers, times
-        return None
 
 
 def _mend_metadata_checksums(parts: StoreParts, bench: Bench, chunks: list[int], accept: bool) -> None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgstore.beside.extra_data import API_EXTENSION, MOTIF_H5_EXTENSION, MOTIF_JSON_EXTENSION, read_extra_data
+from imgstore.care.chunk_files import index_files, readable_size
 from imgstore.care.parts import StoreParts, take_apart
-from imgstore.care.verify_chunk import Fault, check_chunk, check_unfinished_chunk, readable_size
+from imgstore.care.verify_chunk import Fault, check_chunk, check_unfinished_chunk
 from imgstore.disk.checksums import file_checksum
 from imgstore.disk.chunk_index import read_chunk_index
 from imgstore.disk.layout import (
@@ -135,7 +136,7 @@ def _check(parts: StoreParts, deep: bool, progress: Progress | None) -> Report:
     for done, chunk in enumerate(everything):
         if progress is not None:
             progress(done, len(everything))
-        if live and (chunk in listing.journals or _has_no_index(parts, chunk)):
+        if live and (chunk in listing.journals or not index_files(parts, chunk)):
             notes.append(Fault("unfinished", parts.path(chunk), chunk, None, f"chunk {chunk} is being recorded"))
             continue
         if chunk in without_index:
@@ -166,10 +167,6 @@ def _check(parts: StoreParts, deep: bool, progress: Progress | None) -> Report:
     notes += _note_gaps(parts, everything)
     notes += _note_checksums(parts, counts, metadata_hashes)
     return Report(parts.root, faults, notes, len(everything), sum(counts.values()), compared, decoded)
-
-
-def _has_no_index(parts: StoreParts, chunk: int) -> bool:
-    return not any(os.path.exists(parts.base(chunk) + ending) for ending in (".npz", ".yaml"))
 
 
 def _check_lock(root: str, state: str, faults: list[Fault], notes: list[Fault]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from imgstore.beside.extra_data import load_records, records_path
+from imgstore.care.chunk_files import LARGEST_TEXT, frame_files, index_files, readable_size, runs, without_path
 from imgstore.care.estimate import ESTIMATED_NAME
 from imgstore.care.parts import StoreParts
 from imgstore.disk.checksums import (
@@ -26,12 +27,10 @@ from imgstore.disk.journal import read_journal
 from imgstore.disk.layout import journal_path
 from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError
 
-__all__ = ["ChunkCheck", "Fault", "check_chunk", "check_unfinished_chunk", "frame_files", "readable_size"]
+__all__ = ["ChunkCheck", "Fault", "check_chunk", "check_unfinished_chunk"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-# What is read as a whole: a file that is larger is refused before it costs the memory.
-_LARGEST_TEXT = 1 << 29
 _LARGEST_JOURNAL = 1 << 31
 
 
@@ -104,10 +103,8 @@ def check_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCheck:
     try:
         arrays = read_all_arrays(parts.base(chunk))
     except ChunkIndexError as error:
-        base = parts.base(chunk)
-        is_missing = not any(os.path.lexists(base + ending) for ending in (".npz", ".yaml"))
-        kind = "unfinished" if is_missing else "index"
-        check.faults.append(Fault(kind, base + ".npz", chunk, None, _without_path(error)))
+        kind = "index" if index_files(parts, chunk) else "unfinished"
+        check.faults.append(Fault(kind, parts.base(chunk) + ".npz", chunk, None, without_path(error)))
         return check
     check.count = count = len(arrays["frame_number"])
     if _holds_more(parts.base(chunk) + ".npz"):
@@ -165,28 +162,6 @@ def _noted_files(
     return list(zip(sizes.tolist(), hashes.tolist(), strict=True))
 
 
-def frame_files(parts: StoreParts, chunk: int) -> dict[int, int]:
-    """Return the sizes in bytes of a directory's frame files, by position.
-
-    Raises
-    ------
-    OSError
-        The directory cannot be listed.
-    """
-    extension = parts.entry.format.extension
-    found = {}
-    with os.scandir(parts.path(chunk)) as entries:
-        for entry in entries:
-            stem = entry.name.removesuffix(extension)
-            if stem != entry.name and _is_position(stem) and entry.is_file():
-                found[int(stem)] = entry.stat().st_size
-    return found
-
-
-def _is_position(stem: str) -> bool:
-    return stem.isascii() and stem.isdigit() and stem == f"{int(stem[:19]):06d}"
-
-
 def _check_frame_files(
     parts: StoreParts, chunk: int, count: int, noted: list[tuple[int, int]] | None, check: ChunkCheck
 ) -> set[int]:
@@ -198,10 +173,10 @@ def _check_frame_files(
         check.faults.append(Fault("missing", parts.path(chunk), chunk, None, message))
         return set(range(count))
     missing = [k for k in range(count) if k not in found]
-    for first, last in _runs(missing):
+    for first, last in runs(missing):
         which = "the file of this frame is" if first == last else f"the files of frames {first} to {last} are"
         check.faults.append(Fault("missing", parts.frame_path(chunk, first), chunk, first, f"{which} missing"))
-    for first, last in _runs(sorted(k for k in found if k >= count)):
+    for first, last in runs(sorted(k for k in found if k >= count)):
         which = "is a file" if first == last else f"and those up to frame {last} are files"
         message = f"{which} beyond the {count} frames that the index lists"
         check.faults.append(Fault("count", parts.frame_path(chunk, first), chunk, first, message))
@@ -241,15 +216,6 @@ def _compare(path: str, chunk: int, frame: int | None, noted: tuple[int, int]) -
     return None
 
 
-def _runs(positions: list[int]) -> Iterator[tuple[int, int]]:
-    """Give first and last of each run of consecutive positions."""
-    start = 0
-    for k in range(1, len(positions) + 1):
-        if k == len(positions) or positions[k] != positions[k - 1] + 1:
-            yield positions[start], positions[k - 1]
-            start = k
-
-
 def _check_video_file(
     parts: StoreParts, chunk: int, count: int, noted: list[tuple[int, int]] | None, check: ChunkCheck
 ) -> set[int]:
@@ -267,7 +233,7 @@ def _check_video_file(
     try:
         held = parts.frames.reader(chunk).frame_count
     except ChunkError as error:
-        check.faults.append(Fault("frame", path, chunk, None, _without_path(error)))
+        check.faults.append(Fault("frame", path, chunk, None, without_path(error)))
         return everything
     if held != count:
         message = f"holds {held} frames, its index lists {count}"
@@ -282,7 +248,7 @@ def _decode(parts: StoreParts, chunk: int, positions: Iterable[int], check: Chun
             parts.frames.read(chunk, k)
         except FrameDecodeError as error:
             path = parts.frame_path(chunk, k) if parts.extension is None else parts.path(chunk)
-            message = _without_path(error)
+            message = without_path(error)
             if parts.extension is not None and f"frame {k}" not in message:
                 message = f"frame {k} of chunk {chunk}: {message}"
             check.faults.append(Fault("frame", path, chunk, k, message))
@@ -303,7 +269,7 @@ def _check_records(parts: StoreParts, chunk: int, arrays: Arrays, check: ChunkCh
     if noted is None and HASH_NAME in arrays:
         fault("was not there when the chunk was finished")
         return
-    if size > _LARGEST_TEXT:
+    if size > LARGEST_TEXT:
         fault(f"has {size} bytes, more than any extra data")
         return
     if noted is not None:
@@ -319,15 +285,7 @@ def _check_records(parts: StoreParts, chunk: int, arrays: Arrays, check: ChunkCh
     try:
         load_records(path)
     except (ExtraDataError, OSError) as error:
-        fault(_without_path(error))
-
-
-def readable_size(path: str) -> int | None:
-    """Return the size of a file in bytes; None where there is none."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None
+        fault(without_path(error))
 
 
 def check_unfinished_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCheck:
@@ -345,7 +303,7 @@ def check_unfinished_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCh
     try:
         records = read_journal(parts.root, chunk)
     except ChunkError as error:
-        fault("journal", _without_path(error))
+        fault("journal", without_path(error))
         return check
     sizes = records["size"].tolist()
     count = parts.frames.readable(chunk, records) if sizes else 0
@@ -363,12 +321,3 @@ def check_unfinished_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCh
                 bad.add(k)
     _decode(parts, chunk, (k for k in range(count if deep else min(count, 1)) if k not in bad), check)
     return check
-
-
-def _without_path(error: BaseException) -> str:
-    """Return what an error says, without the path that the fault has beside it."""
-    text = str(error) if not isinstance(error, OSError) or error.strerror is None else str(error.strerror)
-    head, separator, rest = text.partition(": ")
-    if separator and (os.sep in head or "/" in head):
-        return rest
-    return text

@@ -130,7 +130,7 @@ def test_a_repair_that_is_interrupted_before_the_index_is_written(
         warnings.simplefilter("ignore")
         before = read_frames(path)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("imgstore.care.repair_chunk.write_chunk_index", interrupted)
+        patch.setattr("imgstore.care.mend_index.write_chunk_index", interrupted)
         repair_store(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

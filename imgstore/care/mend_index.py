@@ -1,0 +1,97 @@
+"""Writing the index of a chunk that has been mended: its numbers and times, and checksums of what is there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.beside.extra_data import records_path
+from imgstore.care.bench import Bench
+from imgstore.care.chunk_files import index_files
+from imgstore.disk.checksums import (
+    CHUNK_NAME,
+    EXTRA_DATA_NAME,
+    HASH_NAME,
+    METADATA_NAME,
+    SINCE_REPAIR_NAME,
+    SIZE_NAME,
+    STREAM_NAME,
+    checksum_arrays,
+    file_checksum,
+    place_arrays,
+)
+from imgstore.disk.chunk_index import write_chunk_index
+
+__all__ = ["SINCE_REPAIR", "keep_index", "make_index", "rewrite_index"]
+
+Array = npt.NDArray[Any]
+
+SINCE_REPAIR = {SINCE_REPAIR_NAME: np.ones(1, np.bool_)}
+_ONE_ENTRY = (METADATA_NAME, CHUNK_NAME, SINCE_REPAIR_NAME, STREAM_NAME)
+
+
+def make_index(
+    bench: Bench,
+    chunk: int,
+    numbers: Array,
+    times: Array,
+    files: list[tuple[int, int]],
+    extra: Mapping[str, Array],
+) -> None:
+    """Write an index for a chunk that has none.
+
+    Parameters
+    ----------
+    bench : Bench
+        What is done, and how.
+    chunk : int
+        Number of the chunk.
+    numbers, times : ndarray, shape (n,)
+        Of its frames.
+    files : list of (int, int)
+        Size and checksum of each frame's file, or of the one video file.
+    extra : mapping of str to ndarray
+        Further arrays.
+    """
+    parts = bench.parts
+    beside = records_path(parts.base(chunk))
+    checksums = checksum_arrays(
+        [size for size, _ in files], [noted for _, noted in files], beside if os.path.exists(beside) else None
+    )
+    arrays = {**checksums, **extra, **place_arrays(parts.root, chunk)}
+    write_chunk_index(parts.base(chunk), numbers, times, arrays)
+
+
+def keep_index(bench: Bench, chunk: int) -> None:
+    """Keep the index of a chunk as it is now, beside the store."""
+    for path in index_files(bench.parts, chunk):
+        bench.aside.keep(path)
+
+
+def rewrite_index(bench: Bench, chunk: int, arrays: Mapping[str, Array], kept: int) -> None:
+    """Write the index of a chunk again, for its first frames alone, with the checksums of what is there."""
+    parts = bench.parts
+    base = parts.base(chunk)
+    count = len(arrays["frame_number"])
+    extra = {
+        name: values[:kept] if len(values) == count and name not in _ONE_ENTRY else values
+        for name, values in arrays.items()
+        if name not in ("frame_number", "frame_time", EXTRA_DATA_NAME)
+    }
+    if HASH_NAME in arrays:
+        if parts.extension is not None:
+            files = [file_checksum(parts.path(chunk))] if kept else []
+            extra[SIZE_NAME] = np.array([size for size, _ in files], np.int64)
+            extra[HASH_NAME] = np.array([content_hash for _, content_hash in files], np.uint64)
+            extra |= SINCE_REPAIR
+            extra.pop(STREAM_NAME, None)  # a mended file may have a header of another kind
+        if os.path.exists(records_path(base)):
+            extra[EXTRA_DATA_NAME] = np.array([file_checksum(records_path(base))[1]], np.uint64)
+    write_chunk_index(base, arrays["frame_number"][:kept], arrays["frame_time"][:kept], extra)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(base + ".yaml")  # kept aside; 0.x would find it beside the new one
