@@ -646,7 +646,39 @@ class ImgStore(LegacyNames):
         ExtraDataError
             A file cannot be read; it is named.
         """
-        from imgstore.beside.extra_data import find_extra_data_files, read_extra_data
+        from imgstore.beside.extra_data import read_extra_data
+
+        return read_extra_data(self._extra_data_in_order(), ignore_corrupt_chunks)
+
+    def get_extra_records(self, ignore_corrupt_chunks: bool = False) -> list[dict[str, Any]]:
+        """Return the data recorded beside the video as the records that were added.
+
+        In a table every record has every key, and integers may become floats. Here each has its own keys and values,
+        as JSON holds them.
+
+        Parameters
+        ----------
+        ignore_corrupt_chunks : bool
+            Leave out files that cannot be read, with a warning.
+
+        Returns
+        -------
+        list of dict
+            In the order of the rows of `get_extra_data`; empty when there are none. ``frame_number``, ``frame_time``
+            (NaN before the first frame) and ``frame_index`` (-1) say beside which frame each was recorded.
+
+        Raises
+        ------
+        ExtraDataError
+            A file cannot be read; it is named.
+        """
+        from imgstore.beside.extra_data import read_extra_records
+
+        return read_extra_records(self._extra_data_in_order(), ignore_corrupt_chunks)
+
+    def _extra_data_in_order(self) -> list[Any]:
+        """Return the files with extra data, and the records of chunks that have none yet, in order of chunks."""
+        from imgstore.beside.extra_data import find_extra_data_files
 
         sources: list[Any] = []
         bases, unfinished = self._extra_sources()
@@ -654,8 +686,7 @@ class ImgStore(LegacyNames):
             before = [(n, base) for n, base in bases if n < chunk]
             bases = bases[len(before) :]
             sources += [*find_extra_data_files(self._root, before), records]
-        sources += find_extra_data_files(self._root, bases)
-        return read_extra_data(sources, ignore_corrupt_chunks)
+        return sources + find_extra_data_files(self._root, bases)
 
     def get_extra_data_samplerate(self) -> float:
         """Return the sample rate in Hz that Motif has noted for its extra data."""

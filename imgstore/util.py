@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from imgstore.beside import motif
-from imgstore.beside.extra_data import JsonCustomEncoder
 from imgstore.beside.motif import extra_data_h5_attrs as motif_extra_data_h5_attrs
 from imgstore.beside.motif import get_parse_true_fps as motif_get_parse_true_fps
 from imgstore.beside.motif import get_recording_timezone as motif_get_recording_timezone
+from imgstore.beside.records import JsonCustomEncoder
 from imgstore.errors import ArgumentError
 from imgstore.pixels.color import ensure_color, ensure_grayscale
 from imgstore.pixels.encodings import ImageCodecProcessor

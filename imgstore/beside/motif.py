@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.beside.extra_data import load_records, records_to_df
+from imgstore.beside.records import load_records
+from imgstore.beside.table import records_to_df
 from imgstore.disk import hdf5
 from imgstore.errors import ArgumentError, ExtraDataError, ImgStoreWarning
 
@@ -51,18 +52,33 @@ def extra_data_json_to_df(path: str | os.PathLike[str]) -> pd.DataFrame:
         It cannot be opened.
     """
     path = os.fspath(path)
-    table: pd.DataFrame = records_to_df(load_records(path))
-    if not len(table):
-        return table
+    records = load_records(path)
+    table: pd.DataFrame = records_to_df(records).take(_used(path, records)).reset_index(drop=True)
+    return table
+
+
+def extra_data_json_records(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Read Motif's extra data from JSON as records: those that are rows of `extra_data_json_to_df`, in their order."""
+    path = os.fspath(path)
+    records = load_records(path)
+    return [records[n] for n in _used(path, records)]
+
+
+def _used(path: str, records: list[dict[str, Any]]) -> list[int]:
+    """Say which records are no padding, sorted by frame and time."""
+    if not records:
+        return []
+    names = ("frame_number", "frame_index", "sensor_time")
+    table = records_to_df([{name: record[name] for name in names if name in record} for record in records])
     try:
-        table = table[table["frame_number"] >= 0]
+        used = table[table["frame_number"] >= 0]
         keys = ["frame_index", *(["sensor_time"] if "sensor_time" in table.columns else [])]
-        table = table.sort_values(keys, kind="stable", ignore_index=True)
+        order: list[int] = used.sort_values(keys, kind="stable").index.tolist()
     except KeyError as error:
         raise ExtraDataError(f"extra data {path!r}: the records have no {error.args[0]!r}") from None
     except TypeError as error:
         raise ExtraDataError(f"extra data {path!r}: frame numbers or indexes are no numbers ({error})") from None
-    return table
+    return order
 
 
 def extra_data_h5_attrs(path: str | os.PathLike[str]) -> dict[str, Any]:

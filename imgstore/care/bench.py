@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from imgstore.beside.extra_data import records_path
+from imgstore.beside.records import records_path
 from imgstore.care.chunk_files import index_files
 from imgstore.care.parts import StoreParts
 from imgstore.care.set_aside import SetAside

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.beside.extra_data import records_path
+from imgstore.beside.records import records_path
 from imgstore.care.bench import Bench
 from imgstore.care.chunk_files import index_files
 from imgstore.disk.checksums import (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.beside.extra_data import dumps_record, load_records, records_path, write_records
+from imgstore.beside.records import dumps_record, load_records, records_path, write_records
 from imgstore.care.bench import Bench
 from imgstore.care.chunk_files import index_files
 from imgstore.care.mend_directory import FrameFiles

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from imgstore.beside.extra_data import dumps_record, load_records, records_path, write_records
+from imgstore.beside.records import dumps_record, load_records, records_path, write_records
 from imgstore.care.bench import Bench
 from imgstore.care.chunk_files import LARGEST_TEXT, readable_size
 from imgstore.disk.journal import read_records

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imgstore.beside.extra_data import NUMBER_BEFORE_REINDEX, records_path, renumber_records
+from imgstore.beside.records import records_path
+from imgstore.beside.renumber import NUMBER_BEFORE_REINDEX, renumber_records
 from imgstore.disk.checksums import EXTRA_DATA_NAME, file_checksum
 from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
 from imgstore.disk.layout import SQLITE_INDEX_FILENAME

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgstore.beside.extra_data import API_EXTENSION, MOTIF_H5_EXTENSION, MOTIF_JSON_EXTENSION, read_extra_data
+from imgstore.beside.extra_data import MOTIF_H5_EXTENSION, MOTIF_JSON_EXTENSION, read_extra_data
+from imgstore.beside.records import API_EXTENSION
 from imgstore.care.chunk_files import index_files, readable_size
 from imgstore.care.parts import StoreParts, take_apart
 from imgstore.care.verify_chunk import Fault, check_chunk, check_unfinished_chunk

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from imgstore.beside.extra_data import load_records, records_path
+from imgstore.beside.records import load_records, records_path
 from imgstore.care.chunk_files import LARGEST_TEXT, frame_files, index_files, readable_size, runs, without_path
 from imgstore.care.estimate import ESTIMATED_NAME
 from imgstore.care.parts import StoreParts

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.beside import extra_data
+from imgstore.beside.records import dumps_record, records_path, write_records
 from imgstore.codec import Buffer, ChunkCodec, FrameCodec
 from imgstore.disk.atomic import sync_directory, sync_file
 from imgstore.disk.checksums import checksum_arrays, frame_arrays, place_arrays, video_checksums
@@ -237,7 +237,7 @@ class Writer:
     def add_record(self, values: Mapping[str, Any]) -> None:
         """Append a record of extra data, marked with the frame added last."""
         self._raise_background_error()
-        line = extra_data.dumps_record(
+        line = dumps_record(
             {
                 **values,
                 "frame_time": self.frame_time,
@@ -349,12 +349,12 @@ class Writer:
             count = len(chunk.numbers) if chunk.readable is None else chunk.readable
             base = chunk_base(self._root, chunk.number, self._extension)
             if chunk.records:
-                extra_data.write_records(base, chunk.records)
+                write_records(base, chunk.records)
             numbers, times = np.array(chunk.numbers[:count], np.int64), np.array(chunk.times[:count], np.float64)
             sizes, hashes = chunk.files.checksums()
             if self._extension is None:
                 sizes, hashes = sizes[:count], hashes[:count]
-            extra_path = extra_data.records_path(base) if chunk.records else None
+            extra_path = records_path(base) if chunk.records else None
             checksums = checksum_arrays(sizes, hashes, extra_path) | place_arrays(self._root, chunk.number)
             if chunk.whole:
                 checksums |= frame_arrays(*chunk.files.frame_checksums())
@@ -400,7 +400,7 @@ class Writer:
 
     def _tell_closed(self, number: int, path: str) -> None:
         base = chunk_base(self._root, number, self._extension)
-        beside = [base + ".npz", extra_data.records_path(base)]
+        beside = [base + ".npz", records_path(base)]
         paths = [path, *(p for p in beside if not p.startswith(path + os.sep) and os.path.exists(p))]
         self._closed(number, paths)
 
@@ -507,7 +507,7 @@ class Writer:
         base, path = chunk_base(self._root, number, self._extension), chunk_path(self._root, number, self._extension)
         none = np.empty(0, np.int64), np.empty(0, np.float64)
         files: tuple[list[int], list[int]]
-        extra_path = extra_data.records_path(base) if records else None
+        extra_path = records_path(base) if records else None
         try:
             if self._extension is None:
                 os.makedirs(path, exist_ok=True)
@@ -518,7 +518,7 @@ class Writer:
                     remove_journal(self._root, number)
                     return
             if records:
-                extra_data.write_records(base, records)
+                write_records(base, records)
             files = ([], []) if self._extension is None else video_checksums(path)
             write_chunk_index(base, *none, checksum_arrays(*files, extra_path))
         except OSError as error:

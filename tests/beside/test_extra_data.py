@@ -23,15 +23,12 @@ import imgstore
 from imgstore import util
 from imgstore.beside.extra_data import (
     EXTENSIONS,
-    dumps_record,
     extra_data_samplerate,
     find_extra_data_files,
-    load_records,
     read_extra_data,
-    records_path,
-    renumber_records,
-    write_records,
 )
+from imgstore.beside.records import dumps_record, load_records, records_path, write_records
+from imgstore.beside.renumber import renumber_records
 from imgstore.errors import ArgumentError, ExtraDataError, ImgStoreWarning
 
 BEFORE = "_frame_number_before_reindex"
