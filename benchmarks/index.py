@@ -161,8 +161,7 @@ def make_store(root: Path, chunks: int) -> Path:
 
 def make_large_store(root: Path, chunks: int) -> Path:
     """Make a cached index, and files that a listing of the directory shows; the first and last index are true."""
-    from imgstore.index.cache import CACHE_FILENAME
-    from imgstore.index.frame_index import IndexBuilder
+    from imgstore.index.cache import CACHE_FILENAME, IndexBuilder
 
     root.mkdir()
     write_metadata(root)

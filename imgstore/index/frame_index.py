@@ -1,14 +1,13 @@
 """The index of a store: which chunk, and where in it, is a frame.
 
-`ImgStoreIndex` is what stores look frames up in. The look-ups themselves are compiled (`imgstore.index._index`);
-this module knows where an index can come from (the chunks' own indexes, the cache file, an SQLite database of
-imgstore 0.x) and finds out when it no longer agrees with the chunks, which are always right.
+`ImgStoreIndex` is what stores look frames up in (`imgstore.index.look_ups`). This module knows where an index can
+come from (the chunks' own indexes, the cache file, an SQLite database of imgstore 0.x) and finds out when it no
+longer agrees with the chunks, which are always right.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -16,36 +15,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from imgstore.disk.chunk_index import as_frame_numbers, as_frame_times, read_chunk_index
 from imgstore.errors import ArgumentError, ChunkIndexError, ImgStoreWarning, StaleIndexError
-from imgstore.index._index import ROW_SIZE, FrameIndex, encode_block
+from imgstore.index._index import FrameIndex, encode_block
 from imgstore.index.cache import CACHE_FILENAME, IndexBuilder, chunk_names, read_cache
+from imgstore.index.look_ups import LookUps
 
 if TYPE_CHECKING:
     import mmap
 
-__all__ = ["CACHE_FILENAME", "ImgStoreIndex", "IndexBuilder"]
-
-_ROW = np.dtype(
-    [
-        ("chunk", np.int64),
-        ("start", np.int64),
-        ("count", np.int64),
-        ("rest", np.void, ROW_SIZE - 24),
-    ]
-)
+__all__ = ["ImgStoreIndex"]
 
 ChunkPaths = Sequence[tuple[int, str]]
 
 
-class ImgStoreIndex:
+class ImgStoreIndex(LookUps):
     """Frame numbers and times of all frames of a store, and look-ups among them. It does not change.
 
-    A *position* counts frames in store order from 0. Numbers and times may be in any order; among equals the
-    first in store order is found, and among those equally near too.
+    What is in it, and how frames are found, is in `imgstore.index.look_ups.LookUps`.
 
     Parameters
     ----------
@@ -72,16 +61,10 @@ class ImgStoreIndex:
         verified: bool = True,
         mapped: mmap.mmap | None = None,
     ) -> None:
-        self._frames = frames
+        super().__init__(frames)
         self._chunk_paths = chunk_paths
         self._mapped = mapped
-        table = np.frombuffer(frames.table(), _ROW)
-        self._starts: npt.NDArray[np.int64] = table["start"].copy()
-        self._counts: npt.NDArray[np.int64] = table["count"].copy()
-        self._chunks: tuple[int, ...] = tuple(table["chunk"].tolist())
         self._unverified: set[int] = set() if verified else set(self._chunks)
-        self._numbers = frames.number_range() or (math.nan, math.nan)
-        self._times = frames.time_range()
 
     # ---- where an index comes from
 
@@ -376,241 +359,15 @@ class ImgStoreIndex:
             if len(numbers):
                 raise StaleIndexError(f"chunk {chunk} at {path} had no readable index and has one now")
 
-    # ---- what is in it
-
-    @property
-    def chunks(self) -> tuple[int, ...]:
-        """Numbers of the chunks that hold frames, in store order."""
-        return self._chunks
-
-    @property
-    def frame_count(self) -> int:
-        """Number of frames."""
-        return self._frames.frame_count
-
-    def __len__(self) -> int:
-        return self._frames.frame_count
-
-    @property
-    def frame_min(self) -> int | float:
-        """Lowest frame number; NaN when there are no frames."""
-        return self._numbers[0]
-
-    @property
-    def frame_max(self) -> int | float:
-        """Highest frame number; NaN when there are no frames."""
-        return self._numbers[1]
-
-    @property
-    def frame_time_min(self) -> float:
-        """Earliest time in seconds; NaN when there are none."""
-        return self._times[0]
-
-    @property
-    def frame_time_max(self) -> float:
-        """Latest time in seconds; NaN when there are none."""
-        return self._times[1]
-
-    @cached_property
-    def frame_numbers(self) -> npt.NDArray[np.int64]:
-        """Frame numbers by position: read-only array of int64, shape (frame_count,)."""
-        numbers = self._frames.numbers()
-        numbers.flags.writeable = False
-        return numbers
-
-    @cached_property
-    def frame_times(self) -> npt.NDArray[np.float64]:
-        """Times in seconds by position: read-only array of float64, shape (frame_count,)."""
-        times = self._frames.times_in_place()
-        if times is None:
-            times = self._frames.times()
-            times.flags.writeable = False
-        return times
-
-    def get_all_metadata(self) -> dict[str, list[Any]]:
-        """Return numbers and times of all frames.
-
-        Returns
-        -------
-        dict
-            ``frame_number``, a list of int, and ``frame_time``, a list of float in seconds.
-        """
-        return {"frame_number": self._frames.numbers().tolist(), "frame_time": self._frames.times().tolist()}
-
-    def get_chunk_metadata(self, chunk_n: int) -> dict[str, list[Any]]:
-        """Return numbers and times of the frames of one chunk.
-
-        Parameters
-        ----------
-        chunk_n : int
-            Number of the chunk; one that is not there has no frames.
-
-        Returns
-        -------
-        dict
-            ``frame_number``, a list of int, and ``frame_time``, a list of float in seconds.
-        """
-        numbers, times = self._arrays(chunk_n)
-        return {"frame_number": numbers.tolist(), "frame_time": times.tolist()}
-
-    def chunk_start(self, chunk_n: int) -> int:
-        """Return the position of the first frame of a chunk.
-
-        Raises
-        ------
-        ArgumentError
-            The chunk has no frames in this index.
-        """
-        return int(self._starts[self._row(chunk_n)])
-
-    def chunk_count(self, chunk_n: int) -> int:
-        """Return how many frames a chunk has; 0 for one that is not there."""
-        return int(self._counts[self._row(chunk_n)]) if chunk_n in self._row_of else 0
-
-    # ---- look-ups
-
-    def find(self, what: str, value: Any) -> int:
-        """Find a frame.
-
-        Parameters
-        ----------
-        what : {'frame_number', 'frame_time', 'index'}
-            What `value` is; ``index`` is the position.
-        value : int or float
-            Any kind of number, compared exactly.
-
-        Returns
-        -------
-        int
-            Position of the first such frame; -1 when there is none.
-
-        Raises
-        ------
-        ArgumentError
-            `value` is no number, or `what` none of the above.
-        """
-        if what == "frame_number":
-            return self._frames.find_number(value)
-        if what == "frame_time":
-            return self._frames.find_time(value)
-        if what == "index":
-            return self._frames.find_position(value)
-        raise _unknown(what)
-
-    def find_nearest(self, what: str, value: Any) -> int:
-        """Find the frame nearest to a value.
-
-        Parameters
-        ----------
-        what : {'frame_number', 'frame_time', 'index'}
-            What `value` is; ``index`` is the position.
-        value : int or float
-            Any kind of number but NaN.
-
-        Returns
-        -------
-        int
-            Position of the first of the nearest frames; -1 when there are no frames, or no times but NaN.
-
-        Raises
-        ------
-        ArgumentError
-            `value` is no number, or `what` none of the above.
-        """
-        if what == "frame_number":
-            return self._frames.nearest_number(value)
-        if what == "frame_time":
-            return self._frames.nearest_time(value)
-        if what == "index":
-            return self._frames.nearest_position(value)
-        raise _unknown(what)
-
-    def find_chunk(self, what: str, value: Any) -> tuple[int, int]:
-        """Find a frame, as `find` does, and say in which chunk it is.
-
-        Returns
-        -------
-        (int, int)
-            Number of the chunk and index of the frame within it; (-1, -1) when there is none.
-        """
-        position = self.find(what, value)
-        if position < 0:
-            return -1, -1
-        row, index = self._frames.locate(position)
-        return self._chunks[row], index
-
-    def find_chunk_nearest(self, what: str, value: Any) -> tuple[int, int]:
-        """Find the frame nearest to a value, as `find_nearest` does, and say in which chunk it is.
-
-        Returns
-        -------
-        (int, int)
-            Number of the chunk and index of the frame within it; (-1, -1) when there is none.
-        """
-        position = self.find_nearest(what, value)
-        if position < 0:
-            return -1, -1
-        row, index = self._frames.locate(position)
-        return self._chunks[row], index
-
-    def locate(self, position: int) -> tuple[int, int]:
-        """Say in which chunk a position is.
-
-        Returns
-        -------
-        (int, int)
-            Number of the chunk and index of the frame within it.
-
-        Raises
-        ------
-        FrameIndexError
-            There is no such position.
-        """
-        row, index = self._frames.locate(position)
-        return self._chunks[row], index
-
-    def frame(self, position: int) -> tuple[int, float]:
-        """Return the frame number and the time in seconds at a position.
-
-        Raises
-        ------
-        FrameIndexError
-            There is no such position.
-        """
-        return self._frames.frame(position)
-
-    # ---- helpers
-
-    @cached_property
-    def _row_of(self) -> dict[int, int]:
-        return {chunk: row for row, chunk in enumerate(self._chunks)}
-
     @cached_property
     def _path_of(self) -> dict[int, str]:
         return dict(self._chunk_paths)
-
-    def _row(self, chunk_n: int) -> int:
-        try:
-            return self._row_of[chunk_n]
-        except KeyError:
-            raise ArgumentError(f"chunk {chunk_n!r} has no frames in this index") from None
-
-    def _arrays(self, chunk_n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        if chunk_n not in self._row_of:
-            return self._frames.numbers(0, 0), self._frames.times(0, 0)
-        start = self.chunk_start(chunk_n)
-        stop = start + self.chunk_count(chunk_n)
-        return self._frames.numbers(start, stop), self._frames.times(start, stop)
 
 
 def _unpickle(chunks: list[Any], chunk_paths: list[tuple[int, str]], unverified: list[int]) -> ImgStoreIndex:
     index = ImgStoreIndex(FrameIndex(b"", b""), chunk_paths).extended(chunks)
     index._unverified = set(unverified)
     return index
-
-
-def _unknown(what: object) -> ArgumentError:
-    return ArgumentError(f"cannot look up {what!r}, only 'frame_number', 'frame_time' and 'index'")
 
 
 def _warn_of_chunk(chunk: int, error: Exception) -> None:

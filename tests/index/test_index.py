@@ -29,8 +29,8 @@ from imgstore.errors import (
     StoreWriteError,
 )
 from imgstore.index._index import MAX_RUNS, ROW_SIZE, FrameIndex, encode_block
-from imgstore.index.cache import CACHE_FILENAME
-from imgstore.index.frame_index import ImgStoreIndex, IndexBuilder
+from imgstore.index.cache import CACHE_FILENAME, IndexBuilder
+from imgstore.index.frame_index import ImgStoreIndex
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
