@@ -15,7 +15,7 @@ PACKAGES = ("imgstore", "imgstore_codecs")
 
 # Names of imgstore 0.x: they look inward, and nothing inside looks at them. `imgstore/__init__.py` hands them out.
 DOORS = {"imgstore.apps", "imgstore.constants", "imgstore.legacy", "imgstore.stores", "imgstore.util"}
-DOOR_EXCEPTIONS = {("imgstore.store", "imgstore.legacy")}  # the private names have to be on the class itself
+DOOR_EXCEPTIONS = {("imgstore.store.store", "imgstore.legacy")}  # the private names have to be on the class itself
 # The tools in `threads/` know nothing of stores.
 FOR_CODECS = {"imgstore.codec", "imgstore.errors", "imgstore.hookspecs", "imgstore.threads"}
 # Which wing, and what at the top, each wing may know. What is not named here is at the top and knows what it needs.
@@ -28,6 +28,8 @@ MAY_KNOW = {
     "reading": {"codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
     "writing": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
     "care": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "reading"},
+    "store": {"beside", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins", "reading",
+              "writing"},
 }
 # The same for the one codec that is a house of its own.
 VIDEO_MAY_KNOW = {

@@ -1,0 +1,62 @@
+"""Indexes of a whole store, written on request, and its frames renumbered."""
+
+from __future__ import annotations
+
+import os
+
+from imgstore.disk.layout import SQLITE_INDEX_FILENAME, chunk_bases, list_store
+from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.index.store_index import finished_chunks
+from imgstore.store.shared import Path, Shared
+
+__all__ = ["Indexes"]
+
+
+class Indexes(Shared):
+    """The part of `ImgStore` that writes indexes."""
+
+    def save_index(self, path: Path | None = None) -> None:
+        """Write the index as 0.x does, an SQLite file.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            Where; default ``.index.sqlite`` in the store.
+        """
+        target = os.fspath(path) if path is not None else os.path.join(self._root, SQLITE_INDEX_FILENAME)
+        self._readable.whole_index().to_file(target)
+
+    def cache_index(self) -> str:
+        """Leave a cached index in the store, with which it opens in milliseconds whatever its length; return its path.
+
+        It is never needed, checked whenever it is used, and not seen by 0.x.
+        """
+        self._readable.whole_index()
+        return _write_cache(self._root, self._meta.extension)
+
+    def reindex(self) -> None:
+        """Make the frames before the only frame number 0 negative, in the indexes and in the extra data.
+
+        The old numbers are kept as ``_frame_number_before_reindex``.
+
+        Raises
+        ------
+        FrameNotFoundError
+            There is no frame number 0, or several; nothing is changed. Also a ValueError.
+        """
+        from imgstore.care.reindex import reindex
+
+        reader = self._readable
+        chunks = finished_chunks(self._root, self._meta.extension, list_store(self._root, self._meta.extension))
+        reader.whole_index()
+        reindex(self._root, chunk_bases(self._root, chunks, self._meta.extension))
+        reader.reopen()
+
+
+def _write_cache(root: str, extension: str | None) -> str:
+    from imgstore.index.cache import CACHE_FILENAME
+
+    chunks = finished_chunks(root, extension, list_store(root, extension))
+    path = os.path.join(root, CACHE_FILENAME)
+    ImgStoreIndex.new_from_chunks(chunk_bases(root, chunks, extension)).write_cache(path)
+    return path

@@ -1,0 +1,266 @@
+"""Reading frames: the next one, one by number, time or position, many at once, all in order."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore import plugins
+from imgstore.codec import FrameSpec
+from imgstore.disk import lock
+from imgstore.errors import ArgumentError, FrameIndexError, FrameNotFoundError
+from imgstore.options import parse_read_options
+from imgstore.pixels.encodings import check_encoding
+from imgstore.reading.chunk_frames import ChunkFrames
+from imgstore.reading.reader import Reader
+from imgstore.store.contents import Contents
+from imgstore.store.shared import Frame, FrameAndMetadata
+
+__all__ = ["Reading"]
+
+
+class Reading(Contents):
+    """The part of `ImgStore` that reads frames."""
+
+    def _open_for_reading(self, given: Mapping[str, Any]) -> None:
+        self._open_options = dict(given)
+        options = parse_read_options(given)
+        meta = self._meta = self._read_metadata()
+        if meta.encoding is not None:
+            check_encoding(meta.encoding)
+        self._entry = plugins.codec_for_stored(meta.format, meta.extension, options.backend)
+        spec = FrameSpec(meta.imgshape, meta.imgdtype)
+        frames = ChunkFrames(self._root, self._entry, meta.extension, spec, options.codec, checksums=options.checksums)
+        frame_bytes = math.prod(spec.shape) * spec.dtype.itemsize
+        self._index_given = options.index is not None
+        self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, options.index)
+
+    def get_next_image(self) -> FrameAndMetadata:
+        """Read the frame after the one that was read last, at first the first one.
+
+        Returns
+        -------
+        tuple
+            ``(img, (frame_number, frame_time))``
+
+        Raises
+        ------
+        EndOfStoreError
+            After the last frame; also an EOFError. The place stays where it was.
+        FrameDecodeError
+            The frame is damaged; the next call goes on with the next one.
+        """
+        reader = self._reader  # the shortest way: this is called for every frame of a week
+        return reader.read_next() if reader is not None else self._after_close()
+
+    def _after_close(self) -> Any:
+        return self._readable
+
+    def get_image(self, frame_number: Any, exact_only: bool = True, frame_index: Any = None) -> FrameAndMetadata:
+        """Read the first frame with a number, or the frame at a position, and go on from there.
+
+        Parameters
+        ----------
+        frame_number : int
+            Number of the frame; ignored when `frame_index` is given.
+        exact_only : bool
+            False: the frame whose number is nearest will do.
+        frame_index : int, optional
+            Position in the store, from 0.
+
+        Returns
+        -------
+        tuple
+            ``(img, (frame_number, frame_time))``
+
+        Raises
+        ------
+        FrameNotFoundError
+            No such frame; also a ValueError.
+        FrameDecodeError
+            The frame is damaged.
+        """
+        reader = self._readable
+        if frame_index is None:
+            return reader.read(reader.position_of(frame_number, exact_only))
+        position = _whole(frame_index, "frame_index")
+        if not 0 <= position < reader.index.frame_count:
+            raise FrameNotFoundError(
+                f"{self._root}: no frame at index {position}, there are {reader.index.frame_count}, from 0"
+            )
+        return reader.read(position)
+
+    def get_nearest_image(self, frame_time: float) -> FrameAndMetadata:
+        """Read the frame whose time is nearest, and go on from there.
+
+        Parameters
+        ----------
+        frame_time : float
+            Seconds.
+
+        Returns
+        -------
+        tuple
+            ``(img, (frame_number, frame_time))``
+
+        Raises
+        ------
+        FrameNotFoundError
+            The store is empty; also a ValueError.
+        FrameDecodeError
+            The frame is damaged.
+        """
+        reader = self._readable
+        return reader.read(reader.position_nearest_time(frame_time))
+
+    def get_next_framenumber(self) -> int:
+        """Return the number of the frame that `get_next_image` will read; EndOfStoreError after the last."""
+        return self._readable.next_frame_number()
+
+    def get_images(
+        self, frame_numbers: Any = None, *, frame_indices: Any = None, out: Frame | None = None
+    ) -> tuple[Frame, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+        """Read many frames at once, each group of pictures of a video decoded once.
+
+        Where `get_next_image` goes on is not changed.
+
+        Parameters
+        ----------
+        frame_numbers : sequence of int, optional
+            Numbers of the frames, in any order, repeats included.
+        frame_indices : sequence of int or slice, optional
+            Their positions in the store instead; negative ones count from the end.
+        out : numpy.ndarray, optional
+            An array to fill, ``(n, *image_shape)`` of the store's dtype.
+
+        Returns
+        -------
+        images : numpy.ndarray
+            ``(n, h, w)`` or ``(n, h, w, 3)``, in the order asked for.
+        metadata : tuple of numpy.ndarray
+            Frame numbers, int64 ``(n,)``, and frame times in seconds, float64 ``(n,)``.
+
+        Raises
+        ------
+        FrameNotFoundError
+            A frame number that is not there.
+        FrameIndexError
+            A position outside the store.
+        FrameDecodeError
+            A frame is damaged; it is named.
+        ArgumentError
+            The frames do not fit into `out`.
+        """
+        reader = self._readable
+        if (frame_numbers is None) == (frame_indices is None):
+            raise ArgumentError("give either frame_numbers or frame_indices")
+        if frame_indices is not None:
+            positions = self._positions(frame_indices)
+        else:
+            positions = [reader.position_of(n, True) for n in _one_by_one(frame_numbers)]
+        return reader.read_many(positions, out, self.image_shape, self._meta.imgdtype)
+
+    def _positions(self, wanted: Any) -> list[int]:
+        """Turn a slice or a sequence of positions, negative ones from the end, into positions from 0."""
+        if isinstance(wanted, slice):
+            return list(range(*wanted.indices(self.frame_count)))
+        array = np.asarray(wanted)
+        if array.dtype == bool:
+            if array.shape != (self.frame_count,):
+                raise FrameIndexError(f"a mask must have one entry for each of the {self.frame_count} frames")
+            return list(np.flatnonzero(array).tolist())
+        return [self._position(i) for i in _one_by_one(wanted)]
+
+    def _position(self, i: Any) -> int:
+        position = _whole(i, "a position")
+        if not -self.frame_count <= position < self.frame_count:
+            raise FrameIndexError(f"{self._root}: no frame at position {position}, there are {self.frame_count}")
+        return position % self.frame_count
+
+    def __getitem__(self, key: Any) -> Frame:
+        """Return frames by position: one for an integer, ``(n, h, w[, 3])`` for a slice or a sequence of positions."""
+        if isinstance(key, (slice, list, tuple, np.ndarray, range)):
+            return self.get_images(frame_indices=key)[0]
+        img: Frame = self.get_images(frame_indices=[self._position(key)])[0][0]
+        return img
+
+    def __iter__(self) -> Iterator[FrameAndMetadata]:
+        """Go through all frames from the first; see `iter_images`."""
+        return self.iter_images()
+
+    def iter_images(
+        self,
+        start: int | None = None,
+        stop: int | None = None,
+        step: int | None = None,
+        *,
+        follow: bool = False,
+        poll_interval: float = 0.1,
+    ) -> Iterator[FrameAndMetadata]:
+        """Go through frames by position, as a slice counts them.
+
+        Moves the place where `get_next_image` goes on.
+
+        Parameters
+        ----------
+        start, stop, step : int, optional
+            As in a slice.
+        follow : bool
+            At the end, wait for what is being recorded, until the writer closes the store or is gone. Needs a
+            positive `step`; `start` counts from the frames that are there at first.
+        poll_interval : float
+            Seconds between looks at the directory.
+
+        Yields
+        ------
+        tuple
+            ``(img, (frame_number, frame_time))``
+        """
+        reader = self._readable
+        positions = range(*slice(start, stop, step).indices(self.frame_count))
+        for position in positions:
+            yield reader.read(position)
+        if not follow:
+            return
+        if positions.step < 1:
+            raise ArgumentError("following a recording needs a positive step")
+        position = positions.start + len(positions) * positions.step
+        while stop is None or position < stop:
+            recording = lock.is_held(self._root)  # asked first, so that its last frames are not missed
+            if position >= self.refresh():
+                if not recording:
+                    return
+                time.sleep(poll_interval)
+            while position < self.frame_count and (stop is None or position < stop):
+                yield reader.read(position)
+                position += positions.step
+
+    def disable_decoding(self) -> None:
+        """From now on return frames as they are stored, raw where the store has an encoding."""
+        self._readable.encoding = None
+
+    def refresh(self) -> int:
+        """Bring in the frames that a writer has added since the store was opened; return how many there are now."""
+        self._readable.refresh()
+        return self.frame_count
+
+
+def _one_by_one(wanted: Any) -> list[Any]:
+    """Return what a sequence or an array holds; numbers of several types stay what they are, and none becomes a float."""
+    return list(np.asarray(wanted, object).ravel().tolist())
+
+
+def _whole(value: Any, what: str) -> int:
+    import operator
+
+    try:
+        return operator.index(value)
+    except TypeError:
+        if isinstance(value, (float, np.floating)) and float(value).is_integer():  # neither NaN nor infinite
+            return int(value)
+        raise ArgumentError(f"{what} must be a whole number, not {value!r}") from None

@@ -1,0 +1,66 @@
+"""What all parts of `ImgStore` have in common: the directory, its metadata, and what reads or writes behind it."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+
+from imgstore.codec import ChunkCodec, Codec
+from imgstore.disk import lock
+from imgstore.disk.layout import METADATA_FILENAME
+from imgstore.disk.metadata import StoreMetadata, read_metadata
+from imgstore.errors import MetadataError, StoreClosedError
+from imgstore.plugins import RegisteredCodec
+from imgstore.reading.reader import Reader
+from imgstore.writing.listeners import Listeners
+from imgstore.writing.writer import Writer
+
+__all__ = ["Frame", "FrameAndMetadata", "Path", "Shared"]
+
+Frame = npt.NDArray[Any]
+FrameAndMetadata = tuple[Frame, tuple[int, float]]
+Path = str | os.PathLike[str]
+
+
+class Shared:
+    """The state of a store, which each part of `ImgStore` looks at. Part by part `ImgStore.__init__` fills it."""
+
+    _codec_kind: ClassVar[type[Codec]] = Codec
+    _mode: str
+    _root: str
+    _meta: StoreMetadata
+    _entry: RegisteredCodec
+    _reader: Reader | None  # of a store that is open for reading
+    _writer: Writer | None  # of one that is or was open for writing
+    _listeners: Listeners
+    _open_options: dict[str, Any]  # of reading, for whoever opens it once more
+    _index_given: bool
+    _lossless: bool
+    _given_shape: tuple[int, ...]  # of the frames that are written
+    _pid: int
+    _finalizer: weakref.finalize[Any, Any]  # closes the writer, once
+
+    @property
+    def _readable(self) -> Reader:
+        if self._reader is None:
+            state = "is open for writing" if self._writer is not None else "is closed"
+            raise StoreClosedError(f"{self._root}: the store {state}, it cannot be read from")
+        return self._reader
+
+    @property
+    def _writable(self) -> Writer:
+        if self._writer is None or not self._finalizer.alive:
+            state = "is open for reading" if self._reader is not None else "is closed"
+            raise StoreClosedError(f"{self._root}: the store {state}, it cannot be written to")
+        lock.check_process(self._root, self._pid)
+        return self._writer
+
+    def _read_metadata(self) -> StoreMetadata:
+        meta = read_metadata(self._root)
+        if self._codec_kind is not Codec and meta.is_video != issubclass(self._codec_kind, ChunkCodec):
+            path = os.path.join(self._root, METADATA_FILENAME)
+            raise MetadataError(f"{path}: this is a {meta.values['class']}, which {type(self).__name__} does not open")
+        return meta

@@ -1,0 +1,183 @@
+"""`ImgStore`, put together from its parts, opened and closed; and the two classes that 0.x had for the layouts on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from imgstore import plugins
+from imgstore.codec import ChunkCodec, Codec, FrameCodec
+from imgstore.disk.layout import SQLITE_INDEX_FILENAME, chunk_bases
+from imgstore.disk.metadata import store_directory
+from imgstore.errors import ArgumentError, FormatError, StoreClosedError
+from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.legacy import LegacyNames
+from imgstore.store.extra_data import ExtraData
+from imgstore.store.indexes import Indexes
+from imgstore.store.reading import Reading
+from imgstore.store.shared import Path
+from imgstore.store.writing import Writing
+from imgstore.writing.listeners import Listeners
+
+__all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
+
+
+class ImgStore(Reading, Writing, ExtraData, Indexes, LegacyNames):
+    """A store of frames, opened for reading or for writing.
+
+    Use `imgstore.new_for_filename` to read one and `imgstore.new_for_format` to write one.
+
+    Parameters
+    ----------
+    path : path-like, optional
+        The store's directory or its ``metadata.yaml``.
+    basedir : path-like, optional
+        The directory, in place of `path`.
+    mode : {'r', 'w', 'a'}
+        Read, write a new store, or add chunks to one that is there.
+    **options
+        As in `imgstore.new_for_filename` and `imgstore.new_for_format`.
+
+    Raises
+    ------
+    NotAStoreError, MetadataError
+        There is no store at the path, or its metadata does not describe one.
+    FormatError
+        The format is not known, not usable on this machine, or cannot hold the frames.
+    StoreExistsError, StoreLockedError, StoreWriteError
+        The store cannot be written there.
+    ArgumentError
+        A keyword's value cannot be used.
+    """
+
+    def __init__(self, path: Path | None = None, *, basedir: Path | None = None, mode: str = "r", **options: Any):
+        if mode not in ("r", "w", "a"):
+            raise ArgumentError(f"mode must be 'r', 'w' or 'a', not {mode!r}")
+        self._mode = mode
+        self._root = store_directory(path, basedir)
+        self._reader = self._writer = None
+        self._listeners = Listeners(self)
+        if mode == "r":
+            self._open_for_reading(options)
+        elif mode == "w":
+            self._open_for_writing(options)
+        else:
+            self._open_for_appending(options)
+        if mode == "r":
+            plugins.notify("imgstore_store_opened", store=self)
+        else:  # no plugin may keep a recording from beginning
+            self._listeners.tell("imgstore_store_opened")
+            self._listeners.wait()
+
+    def __init_subclass__(cls, codec_kind: type[Codec] = Codec, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        cls._codec_kind = codec_kind
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def close(self, save_index: bool = False) -> None:
+        """Finish what is being written and release every file. Closing twice does nothing.
+
+        Parameters
+        ----------
+        save_index : bool
+            Also write ``.index.sqlite``.
+        """
+        if self._writer is not None and self._finalizer.alive:
+            self._finalizer()
+            if save_index:
+                bases = chunk_bases(self._root, self._writer.chunks, self._meta.extension)
+                index = ImgStoreIndex.new_from_chunks(bases)
+                index.to_file(os.path.join(self._root, SQLITE_INDEX_FILENAME))
+        elif self._reader is not None:
+            if save_index:
+                self.save_index()
+            reader, self._reader = self._reader, None
+            reader.close()
+            plugins.notify("imgstore_store_closed", store=self)
+
+    def __enter__(self) -> ImgStore:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickled reader opens again at the same place, in whatever process."""
+        if self._mode != "r":
+            raise StoreClosedError(f"{self._root}: a store that is open for writing cannot be pickled")
+        reader = self._readable
+        options = {name: value for name, value in self._open_options.items() if name != "index"}
+        return _reopen, (type(self), self._root, options, reader.position, reader.encoding)
+
+    # -- classes -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def supported_formats(cls) -> list[str]:
+        """Return the names of the formats of this kind of store that work on this machine."""
+        return plugins.supported_formats(cls._codec_kind)
+
+    @classmethod
+    def supports_format(cls, fmt: str) -> bool:
+        """Whether stores of this kind can have a format on this machine.
+
+        Parameters
+        ----------
+        fmt : str
+            Name or alias of the format.
+        """
+        try:
+            plugins.codec_for_format(fmt, None, cls._codec_kind)
+        except FormatError:
+            return False
+        return True
+
+
+class VideoImgStore(ImgStore, codec_kind=ChunkCodec):
+    """A store whose chunks are video files. See `ImgStore`."""
+
+    def insert_chunk(
+        self, video_path: Path, frame_numbers: Sequence[int], frame_times: Sequence[float], move: bool = True
+    ) -> None:
+        """Take a finished video as the next chunk.
+
+        Parameters
+        ----------
+        video_path : path-like
+            The file, with the store's extension.
+        frame_numbers, frame_times : sequence
+            One entry per frame of the video.
+        move : bool
+            Move the file into the store; False: copy it.
+
+        Raises
+        ------
+        ArgumentError
+            Numbers and times differ in length, or a value cannot be used.
+        ChunkError
+            The file is no video, or holds another number of frames.
+        """
+        self._writable.insert_chunk(os.fspath(video_path), frame_numbers, frame_times, move)
+
+    def empty(self) -> None:
+        """Remove all frames of a store that is open for writing."""
+        self._writable.empty()
+
+
+class DirectoryImgStore(ImgStore, codec_kind=FrameCodec):
+    """A store whose chunks are directories with a file per frame. See `ImgStore`."""
+
+    def empty(self) -> None:
+        """Remove all frames of a store that is open for writing."""
+        self._writable.empty()
+
+
+def _reopen(cls: type[ImgStore], root: str, options: dict[str, Any], position: int, encoding: str | None) -> ImgStore:
+    store = cls(root, mode="r", **options)
+    reader = store._readable
+    reader.encoding = encoding
+    if position >= 0:
+        reader.position = position
+        reader.frame_number, reader.frame_time = reader.index.frame(position)
+    return store

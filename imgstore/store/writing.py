@@ -1,0 +1,189 @@
+"""Writing: a new store, or more chunks in one that is there; frames, and data beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from imgstore import plugins
+from imgstore.codec import ChunkCodec
+from imgstore.disk import lock
+from imgstore.disk.atomic import make_directory
+from imgstore.disk.layout import METADATA_FILENAME, holds_chunks, list_store
+from imgstore.disk.metadata import new_metadata, write_metadata
+from imgstore.errors import ArgumentError, ImgStoreWarning, StoreExistsError, StoreWriteError
+from imgstore.index.store_index import finished_chunks
+from imgstore.options import WriteOptions, check_codec_options, parse_write_options
+from imgstore.store.shared import Frame, Shared
+from imgstore.writing.conform import Conformer, conform
+from imgstore.writing.listeners import Listeners
+from imgstore.writing.writer import Writer, remove_chunks
+
+__all__ = ["Writing"]
+
+_DEFAULT_CHUNKSIZE = {True: 10000, False: 200}  # by whether chunks are video files
+
+
+class Writing(Shared):
+    """The part of `ImgStore` that writes."""
+
+    def _open_for_writing(self, given: Mapping[str, Any]) -> None:
+        options = parse_write_options(given)
+        if options.imgshape is None or options.format is None:
+            raise ArgumentError("writing needs imgshape (the shape of the frames) and format")
+        entry = self._entry = plugins.codec_for_format(options.format, options.backend, self._codec_kind)
+        extension = entry.format.extension if isinstance(entry.codec, ChunkCodec) else None
+        decoded = options.format.endswith(plugins.DECODED_SUFFIX)
+        conformer = conform(entry.format, options.imgshape, options.imgdtype, options.encoding, decoded)
+        codec_options = check_codec_options(entry.codec, entry.format, options)
+        entry.codec.check_options(entry.format, conformer.stored, codec_options)
+        meta = self._meta = new_metadata(
+            self._root,
+            format=entry.format.name,
+            extension=extension,
+            imgshape=conformer.stored.shape,
+            imgdtype=conformer.stored.dtype,
+            chunksize=options.chunksize or _DEFAULT_CHUNKSIZE[extension is not None],
+            encoding=conformer.encoding,
+            fps=options.fps,
+            user=options.metadata,
+        )
+        _claim_directory(self._root, options)
+        with _lock_released_on_error(self._root):
+            for loss in conformer.losses:
+                warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=6)
+            write_metadata(self._root, meta)
+            self._start_writer(conformer, options, codec_options, [], 0)
+
+    def _open_for_appending(self, given: Mapping[str, Any]) -> None:
+        options = parse_write_options(given)
+        meta = self._meta = self._read_metadata()
+        entry = self._entry = plugins.codec_for_format(meta.format, options.backend, self._codec_kind)
+        conformer = conform(entry.format, meta.imgshape, meta.imgdtype, meta.encoding, False)
+        codec_options = check_codec_options(entry.codec, entry.format, options)
+        entry.codec.check_options(entry.format, conformer.stored, codec_options)
+        lock.acquire(self._root, break_lock=options.break_lock)
+        if list_store(self._root, meta.extension).journals:  # of a writer that died
+            from imgstore.care.repair import repair_store
+
+            lock.release(self._root)  # repairing takes it
+            repair_store(self._root)
+            lock.acquire(self._root)
+        with _lock_released_on_error(self._root):
+            listing = list_store(self._root, meta.extension)
+            existing = finished_chunks(self._root, meta.extension, listing)
+            self._start_writer(conformer, options, codec_options, existing, max(listing.named, default=-1) + 1)
+
+    def _start_writer(
+        self,
+        conformer: Conformer,
+        options: WriteOptions,
+        codec_options: dict[str, Any],
+        existing: Sequence[int],
+        first_chunk: int,
+    ) -> None:
+        self._lossless = self._entry.codec.lossless(self._entry.format, codec_options)
+        self._given_shape = conformer.given.shape
+        listeners = self._listeners
+        self._writer = Writer(
+            self._root,
+            self._entry,
+            conformer,
+            options.chunksize or max(1, self._meta.chunksize),
+            codec_options,
+            flush_interval=options.flush_interval,
+            sync=options.sync,
+            existing=existing,
+            first_chunk=first_chunk,
+            opened=lambda chunk, paths: listeners.tell("imgstore_chunk_opened", chunk=chunk, paths=paths),
+            closed=lambda chunk, paths: listeners.tell("imgstore_chunk_closed", chunk=chunk, paths=paths),
+        )
+        self._pid = os.getpid()
+        self._finalizer = weakref.finalize(self, _close_writer, self._writer, listeners, self._root, self._pid)
+
+    def add_image(self, img: Frame, frame_number: Any, frame_time: Any) -> None:
+        """Append a frame.
+
+        Parameters
+        ----------
+        img : numpy.ndarray
+            Of the store's shape and dtype; colour is BGR.
+        frame_number : int
+            Any integer of 64 bits; numbers may skip, repeat or go backwards.
+        frame_time : float
+            Seconds, usually since the epoch.
+
+        Raises
+        ------
+        ArgumentError
+            Shape, dtype, number or time cannot be used. Nothing is written.
+        StoreLockedError
+            This process was forked from the one that records.
+        StoreWriteError
+            The operating system refused; the frame is not in the store, those before it are.
+        """
+        self._writable.add(img, frame_number, frame_time)
+
+    def add_extra_data(self, **values: Any) -> None:
+        """Record values beside the frame that was added last.
+
+        Parameters
+        ----------
+        **values
+            Anything that JSON holds, and numpy values, bytes, sets, complex numbers and datetimes.
+        """
+        self._writable.add_record(values)
+
+
+@contextlib.contextmanager
+def _lock_released_on_error(root: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        lock.release(root)
+        raise
+
+
+def _claim_directory(root: str, options: WriteOptions) -> None:
+    """Make the directory of a new store and lock it; only `overwrite` clears away a store that is there."""
+    metadata_path = os.path.join(root, METADATA_FILENAME)
+    try:
+        make_directory(root)
+    except OSError as error:
+        raise StoreWriteError(error.errno, f"the store cannot be made: {error.strerror or error}", root) from error
+    exists = os.path.lexists(metadata_path)
+    if exists and not options.overwrite:
+        raise StoreExistsError(f"{root}: there is a store already; remove it, or give overwrite=True to replace it")
+    if not exists and holds_chunks(root, _chunk_extensions()):
+        raise StoreExistsError(f"{root}: holds chunks of a store whose {METADATA_FILENAME} is missing; write elsewhere")
+    lock.acquire(root, break_lock=options.break_lock)
+    if exists:
+        try:
+            for extension in _chunk_extensions():
+                remove_chunks(root, extension)
+        except OSError as error:
+            lock.release(root)
+            raise StoreWriteError(
+                error.errno, f"the old store cannot be removed: {error.strerror or error}", root
+            ) from error
+
+
+def _chunk_extensions() -> list[str | None]:
+    video = {e.format.extension for e in plugins.registered_codecs() if isinstance(e.codec, ChunkCodec)}
+    return [None, *sorted(video)]
+
+
+def _close_writer(writer: Writer, listeners: Listeners, root: str, pid: int) -> None:
+    """Finish a store; also when it is collected, or at the end of the process that opened it."""
+    if os.getpid() != pid:
+        return  # a fork: the store is the parent's
+    try:
+        writer.close()
+    finally:
+        lock.release(root)
+        listeners.tell("imgstore_store_closed")
+        listeners.wait()
