@@ -210,7 +210,7 @@ def test_a_torn_chunk_is_mended_while_it_is_read(fmt: str, disk: Path, monkeypat
 _KILLED = """
 import json, os, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[3])
+sys.path[:0] = sys.argv[3:]
 import imgstore.writing.put_in_place
 from test_full_disk import Recording
 
@@ -224,7 +224,7 @@ recording.store.close()
 
 @pytest.mark.parametrize("fmt", VIDEO)
 def test_killed_while_a_torn_chunk_is_mended(fmt: str, disk: Path) -> None:
-    command = [sys.executable, "-c", _KILLED, str(disk), fmt, str(HELPERS)]
+    command = [sys.executable, "-c", _KILLED, str(disk), fmt, str(HELPERS), str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 9, done.stderr
     path, accepted = disk / "s", json.loads(done.stdout)
@@ -240,7 +240,7 @@ def test_killed_while_a_torn_chunk_is_mended(fmt: str, disk: Path) -> None:
 def test_repair_on_a_full_disk(fmt: str, disk: Path) -> None:
     """It says so, and sets nothing aside for it; when there is space, it goes on."""
     script = _KILLED.replace("imgstore.writing.put_in_place.write_chunk_index", "recording.store.close")
-    command = [sys.executable, "-c", script, str(disk), fmt, str(HELPERS)]
+    command = [sys.executable, "-c", script, str(disk), fmt, str(HELPERS), str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 9, done.stderr
     path, accepted = disk / "s", json.loads(done.stdout)
