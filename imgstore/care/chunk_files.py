@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
 
 from imgstore.care.parts import StoreParts
 
-__all__ = ["LARGEST_TEXT", "frame_files", "index_files", "readable_size", "runs", "without_path"]
+__all__ = ["LARGEST_TEXT", "frame_files", "index_files", "readable_size", "without_path"]
 
 LARGEST_TEXT = 1 << 29  # what is read as a whole: a file that is larger is refused before it costs the memory
 
@@ -46,15 +45,6 @@ def readable_size(path: str) -> int | None:
         return os.stat(path).st_size
     except OSError:
         return None
-
-
-def runs(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Give first and last of each run of consecutive positions, which are in order."""
-    start = 0
-    for k in range(1, len(positions) + 1):
-        if k == len(positions) or positions[k] != positions[k - 1] + 1:
-            yield positions[start], positions[k - 1]
-            start = k
 
 
 def without_path(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from imgstore.care.bench import Bench
 from imgstore.care.chunk_files import frame_files
+from imgstore.care.faults import Fault, joined
 from imgstore.disk.checksums import SIZE_NAME, file_checksum
 from imgstore.errors import ChunkError
 
@@ -41,7 +42,8 @@ class FrameFiles:
         whole = [found.get(k) == sizes[k] and self._agrees(k, hashes[k]) for k in range(len(sizes))]
         kept = _up_to_last(whole)
         if kept:
-            self._keep(found, whole, kept, "its number was not noted any more", "is not what was written")
+            numbers = noted["frame_number"]
+            self._keep(found, whole, kept, numbers, "its number was not noted any more", "is not what was written")
         return kept
 
     def keep_listed(self, count: int, arrays: Mapping[str, Array]) -> int | None:
@@ -56,7 +58,8 @@ class FrameFiles:
         if count and not kept:
             self._bench.set_aside_chunk(self._chunk, f"none of its {count} frames is there")
             return None
-        self._keep(found, whole, kept, "is not in the index of the chunk", "is not of the size that was written")
+        alien, damaged = "is not in the index of the chunk", "is not of the size that was written"
+        self._keep(found, whole, kept, arrays["frame_number"], alien, damaged)
         return kept
 
     def count(self) -> int | None:
@@ -96,14 +99,20 @@ class FrameFiles:
         path = self._bench.parts.frame_path(self._chunk, position)
         return not content_hash or file_checksum(path)[1] == content_hash
 
-    def _keep(self, found: dict[int, int], whole: list[bool], kept: int, alien: str, damaged: str) -> None:
+    def _keep(
+        self, found: dict[int, int], whole: list[bool], kept: int, numbers: Array, alien: str, damaged: str
+    ) -> None:
         """Set aside what comes after the last whole frame, and say which before it are not."""
+        bench, chunk = self._bench, self._chunk
         for k in sorted(k for k in found if k >= kept):
             self._set_aside(k, "was not written to its end" if k < len(whole) else alien)
-        for k in range(kept):
-            if not whole[k]:
-                path = self._bench.parts.frame_path(self._chunk, k)
-                self._bench.leave(path, self._chunk, "is missing" if k not in found else damaged)
+        faults = (
+            Fault("left", bench.parts.frame_path(chunk, k), chunk, k, damaged if k in found else "is missing")
+            for k in range(kept)
+            if not whole[k]
+        )
+        for fault in joined(faults, numbers):
+            bench.leave(fault.path, chunk, f"{fault.where}: {fault.message}")
 
     def _set_aside(self, position: int, why: str) -> None:
         self._bench.set_aside(self._bench.parts.frame_path(self._chunk, position), self._chunk, why)

@@ -10,15 +10,15 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from imgstore.beside.extra_data import MOTIF_H5_EXTENSION, MOTIF_JSON_EXTENSION, read_extra_data
 from imgstore.beside.records import API_EXTENSION
 from imgstore.care.chunk_files import index_files, readable_size
+from imgstore.care.faults import Fault, Report, joined
 from imgstore.care.parts import StoreParts, take_apart
-from imgstore.care.verify_chunk import Fault, check_chunk, check_unfinished_chunk
+from imgstore.care.verify_chunk import check_chunk, check_unfinished_chunk
 from imgstore.disk.checksums import file_checksum
 from imgstore.disk.chunk_index import read_chunk_index
 from imgstore.disk.layout import (
@@ -37,7 +37,7 @@ from imgstore.index.cache import CACHE_FILENAME, read_cache
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.index.store_index import finished_chunks
 
-__all__ = ["Fault", "Report", "check_store", "disagreement_of_cache", "disagreement_of_sqlite",
+__all__ = ["check_store", "disagreement_of_cache", "disagreement_of_sqlite",
            "stray_files", "verify_store"]  # fmt: skip
 
 Progress = Callable[[int, int], object]
@@ -46,42 +46,13 @@ _LARGEST_MOTIF_FILE = 1 << 32
 _BESIDE_VIDEO = (".npz", ".yaml", API_EXTENSION, MOTIF_JSON_EXTENSION, MOTIF_H5_EXTENSION)
 
 
-@dataclass(frozen=True)
-class Report:
-    """What was found.
-
-    Attributes
-    ----------
-    path : str
-        The store's directory.
-    faults : list of Fault
-        What is wrong.
-    notes : list of Fault
-        What is worth knowing, and wrong in no way.
-    chunks, frames : int
-        How many chunks were looked at, and how many frames their indexes list.
-    compared : int
-        Files compared with their checksums.
-    decoded : int
-        Frames decoded.
-    """
-
-    path: str
-    faults: list[Fault]
-    notes: list[Fault]
-    chunks: int = 0
-    frames: int = 0
-    compared: int = 0
-    decoded: int = 0
-
-
 def verify_store(path: str | os.PathLike[str], *, deep: bool = False, progress: Progress | None = None) -> list[Fault]:
     """Find what is wrong with a store; see `check_store` for the arguments.
 
     Returns
     -------
     list of Fault
-        Empty where everything is as it was written, as far as can be told.
+        Empty where everything is as it was written, as far as can be told. Frames in a row with the same fault are one.
     """
     return check_store(path, deep=deep, progress=progress).faults
 
@@ -133,7 +104,7 @@ def _check(parts: StoreParts, deep: bool, progress: Progress | None) -> Report:
     everything = sorted({*finished, *unfinished, *without_index, *listing.without_frames})
     counts: dict[int, int] = {}
     metadata_hashes: dict[int, int] = {}
-    compared = decoded = 0
+    compared = decoded = before = 0
     for done, chunk in enumerate(everything):
         if progress is not None:
             progress(done, len(everything))
@@ -147,7 +118,8 @@ def _check(parts: StoreParts, deep: bool, progress: Progress | None) -> Report:
         look = check_unfinished_chunk if chunk in unfinished else check_chunk
         check = look(parts, chunk, deep)
         parts.frames.close()  # of a store of weeks no more than one chunk is open
-        faults += check.faults
+        faults += joined(check.faults, check.numbers, before)
+        before += len(check.numbers)
         notes += check.notes
         if check.count is not None:
             counts[chunk] = check.count

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from imgstore.beside.records import load_records, records_path
-from imgstore.care.chunk_files import LARGEST_TEXT, frame_files, index_files, readable_size, runs, without_path
+from imgstore.care.chunk_files import LARGEST_TEXT, frame_files, index_files, readable_size, without_path
 from imgstore.care.estimate import ESTIMATED_NAME
+from imgstore.care.faults import Fault
 from imgstore.care.parts import StoreParts
 from imgstore.disk.checksums import (
     CHUNK_NAME,
@@ -27,41 +30,11 @@ from imgstore.disk.journal import read_journal
 from imgstore.disk.layout import journal_path
 from imgstore.errors import ChunkError, ChunkIndexError, ExtraDataError, FrameDecodeError
 
-__all__ = ["ChunkCheck", "Fault", "check_chunk", "check_unfinished_chunk"]
+__all__ = ["ChunkCheck", "check_chunk", "check_unfinished_chunk"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _LARGEST_JOURNAL = 1 << 31
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that is wrong with a store.
-
-    Attributes
-    ----------
-    kind : str
-        ``'metadata'``, ``'index'``, ``'missing'``, ``'count'``, ``'size'``, ``'checksum'``, ``'frame'`` (it cannot be
-        decoded), ``'extra data'``, ``'cache'``, ``'sqlite index'``, ``'journal'``, ``'lock'``, ``'unfinished'``,
-        ``'place'`` (a chunk that is not where it was written) or ``'stray'`` (a file that belongs to nothing).
-    path : str
-        The file or directory.
-    chunk : int or None
-        Number of the chunk.
-    frame : int or None
-        Position in the chunk, from 0.
-    message : str
-        What is wrong, in one sentence without the path.
-    """
-
-    kind: str
-    path: str
-    chunk: int | None
-    frame: int | None
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
 
 
 @dataclass
@@ -73,6 +46,8 @@ class ChunkCheck:
     faults, notes : list of Fault
     count : int or None
         Frames that its index lists; None where that cannot be read.
+    numbers : ndarray of int64
+        Of the frames of it that the store counts.
     compared, decoded : int
         Files compared with their checksums, and frames decoded.
     metadata_hash : int or None
@@ -82,6 +57,7 @@ class ChunkCheck:
     faults: list[Fault] = field(default_factory=list)
     notes: list[Fault] = field(default_factory=list)
     count: int | None = None
+    numbers: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     compared: int = 0
     decoded: int = 0
     metadata_hash: int | None = None
@@ -106,7 +82,8 @@ def check_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCheck:
         kind = "index" if index_files(parts, chunk) else "unfinished"
         check.faults.append(Fault(kind, parts.base(chunk) + ".npz", chunk, None, without_path(error)))
         return check
-    check.count = count = len(arrays["frame_number"])
+    check.numbers = arrays["frame_number"]
+    check.count = count = len(check.numbers)
     if _holds_more(parts.base(chunk) + ".npz"):
         check.faults.append(Fault("index", parts.base(chunk) + ".npz", chunk, None, "holds more than the index itself"))
     check.faults += _check_place(parts, chunk, arrays)
@@ -173,13 +150,11 @@ def _check_frame_files(
         check.faults.append(Fault("missing", parts.path(chunk), chunk, None, message))
         return set(range(count))
     missing = [k for k in range(count) if k not in found]
-    for first, last in runs(missing):
-        which = "the file of this frame is" if first == last else f"the files of frames {first} to {last} are"
-        check.faults.append(Fault("missing", parts.frame_path(chunk, first), chunk, first, f"{which} missing"))
-    for first, last in runs(sorted(k for k in found if k >= count)):
-        which = "is a file" if first == last else f"and those up to frame {last} are files"
-        message = f"{which} beyond the {count} frames that the index lists"
-        check.faults.append(Fault("count", parts.frame_path(chunk, first), chunk, first, message))
+    for k in missing:
+        check.faults.append(Fault("missing", parts.frame_path(chunk, k), chunk, k, "is missing"))
+    for k in sorted(k for k in found if k >= count):
+        message = f"is a file beyond the {count} frames that the index lists"
+        check.faults.append(Fault("count", parts.frame_path(chunk, k), chunk, k, message))
     bad = set(missing)
     for k in sorted(k for k in found if k < count):
         path = parts.frame_path(chunk, k)
@@ -248,10 +223,13 @@ def _decode(parts: StoreParts, chunk: int, positions: Iterable[int], check: Chun
             parts.frames.read(chunk, k)
         except FrameDecodeError as error:
             path = parts.frame_path(chunk, k) if parts.extension is None else parts.path(chunk)
-            message = without_path(error)
-            if parts.extension is not None and f"frame {k}" not in message:
-                message = f"frame {k} of chunk {chunk}: {message}"
-            check.faults.append(Fault("frame", path, chunk, k, message))
+            check.faults.append(Fault("frame", path, chunk, k, _without_frame(without_path(error), k)))
+
+
+def _without_frame(message: str, position: int) -> str:
+    """Return what an error says of a frame, without its position, so that frames with the same fault say the same."""
+    named = rf"(?:the file's )?\bframe {position}\b(?: of (?:chunk \d+|the video))?"
+    return re.sub(named, "it", re.sub(rf"^{named}:? ", "", message))
 
 
 def _check_records(parts: StoreParts, chunk: int, arrays: Arrays, check: ChunkCheck) -> None:
@@ -307,6 +285,7 @@ def check_unfinished_chunk(parts: StoreParts, chunk: int, deep: bool) -> ChunkCh
         return check
     sizes = records["size"].tolist()
     count = parts.frames.readable(chunk, records) if sizes else 0
+    check.numbers = records["frame_number"][:count]
     fault("unfinished", f"chunk {chunk} was not finished: {count} of {len(sizes)} frames that were noted can be read;"
                         " `imgstore repair` completes it")  # fmt: skip
     bad = set()

@@ -21,7 +21,8 @@ from imgstore.errors import ImgStoreError, NotAStoreError
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["HELP", "Command", "PlainError", "local_time", "make_table", "print_json", "print_table", "store_argument"]
+__all__ = ["HELP", "Command", "PlainError", "chunk_progress", "counted", "local_time", "make_table", "print_json",
+           "print_table", "store_argument"]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +74,11 @@ class Command(click.Command):
 def store_argument() -> Callable[[F], F]:
     """Return the argument PATH, of a store's directory or its metadata.yaml."""
     return click.argument("path", type=click.Path(path_type=Path))
+
+
+def counted(count: int, noun: str, style: str = "") -> str:
+    """Say how many there are of something: ``1 frame``, ``2 frames``; `style` is for the number, as in `format`."""
+    return f"{count:{style}} {noun}{'' if count == 1 else 's'}"
 
 
 def _one_line(text: object) -> str:
@@ -168,3 +174,18 @@ def local_time(store: Any, frame_time: float) -> str:
         return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {moment:%Z}".rstrip()
     except (ValueError, OverflowError, OSError):  # beyond the calendar
         return f"{frame_time:.3f} s"
+
+
+@contextlib.contextmanager
+def chunk_progress() -> Iterator[Callable[[int, int], object] | None]:
+    """Show on a terminal how many chunks have been looked at; in a pipe nothing."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("chunks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("chunks")
+        yield lambda done, total: bar.update(task, completed=done, total=total)

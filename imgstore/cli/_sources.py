@@ -1,4 +1,4 @@
-"""Where `imgstore save` takes frames from: a video file, a webcam, another store."""
+"""Where `imgstore save` takes frames from: a video file, a webcam, another store (`imgstore.cli._store_source`)."""
 
 from __future__ import annotations
 
@@ -10,52 +10,19 @@ import os
 import time
 import warnings
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import imgstore
-from imgstore.errors import ArgumentError, ChunkError, ImgStoreWarning
+from imgstore.cli._source import LeftOut, Source, SourceFrame
+from imgstore.cli._store_source import open_store
+from imgstore.errors import ArgumentError, ImgStoreWarning
 
-__all__ = ["Source", "SourceFrame", "open_source"]
+__all__ = ["open_source"]
 
 _YEAR = 365 * 86400
-
-
-class SourceFrame(NamedTuple):
-    """A frame on its way into a store."""
-
-    img: npt.NDArray[Any]
-    number: int
-    time: float
-    records: list[dict[str, Any]]  # extra data that belongs to it
-
-
-@dataclass
-class Source:
-    """Frames and what is known about them.
-
-    Attributes
-    ----------
-    frames : generator of SourceFrame
-        To be taken once; closing it releases the source.
-    count : int or None
-        About how many there will be.
-    fps : float or None
-        Nominal frames per second.
-    endless : bool
-        Whether it ends only when it is stopped.
-    metadata : dict
-        For the store's user metadata.
-    """
-
-    frames: Generator[SourceFrame, None, None]
-    count: int | None = None
-    fps: float | None = None
-    endless: bool = False
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def open_source(name: str, *, deep: bool) -> Source:
@@ -74,7 +41,7 @@ def open_source(name: str, *, deep: bool) -> Source:
         There is nothing of the kind, or it holds no video.
     """
     if imgstore.is_imgstore(name):
-        return _store(name)
+        return open_store(name)
     if os.path.exists(name):
         return _video(name, deep)
     if name.isdecimal():
@@ -102,11 +69,13 @@ def _video(path: str, deep: bool) -> Source:
     count = stream.frames
     if not count and rate and container.duration:
         count = round(container.duration / 1_000_000 * rate)
+    left_out = LeftOut()
     return Source(
-        _video_frames(path, container, stream, rate, _creation_time(container, stream), deep),
+        _video_frames(path, container, stream, rate, _creation_time(container, stream), deep, left_out),
         count=count or None,
         fps=rate or None,
         metadata={"source": os.path.basename(path)},
+        left_out=left_out,
     )
 
 
@@ -127,12 +96,12 @@ def _creation_time(container: Any, stream: Any) -> float:
 
 
 def _video_frames(
-    path: str, container: Any, stream: Any, rate: float, offset: float, deep: bool
+    path: str, container: Any, stream: Any, rate: float, offset: float, deep: bool, left_out: LeftOut
 ) -> Generator[SourceFrame, None, None]:
     with container:
         previous = None
         convert = _Converter(deep)
-        for number, frame in enumerate(_decode(path, container, stream)):
+        for number, frame in enumerate(_decode(path, container, stream, left_out)):
             moment = frame.time
             if moment is None:  # raw streams have no times: the nominal rate is all that is known
                 moment = 0.0 if previous is None else previous + (1 / rate if rate else 0.0)
@@ -140,32 +109,30 @@ def _video_frames(
             yield SourceFrame(convert(frame), number, offset + float(moment), [])
 
 
-def _decode(path: str, container: Any, stream: Any) -> Iterator[Any]:
+def _decode(path: str, container: Any, stream: Any, left_out: LeftOut) -> Iterator[Any]:
     """Give every frame that can be decoded; what cannot is told of, and no reason to lose the rest."""
     import av
 
-    broken = 0
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
         except av.FFmpegError as error:
             warnings.warn(f"{path}: ends early: {error.strerror}", ImgStoreWarning, stacklevel=2)
+            left_out.ends_early = True
             packet = None
         if packet is None:
             break
         try:
             frames = packet.decode()
         except av.FFmpegError:
-            broken += 1
+            left_out.uncounted += 1
             continue
         for frame in frames:
             if frame.is_corrupt:
-                broken += 1
+                left_out.uncounted += 1
             else:
                 yield frame
-    if broken:
-        warnings.warn(f"{path}: damaged frames were left out: {broken}", ImgStoreWarning, stacklevel=2)
 
 
 class _Converter:
@@ -243,42 +210,3 @@ def _webcam_frames(camera: Any) -> Generator[SourceFrame, None, None]:
             yield SourceFrame(img, number, moment, [])
     finally:
         camera.release()
-
-
-# -- another store -------------------------------------------------------------------------------------------------
-
-
-def _store(path: str) -> Source:
-    store = imgstore.new_for_filename(path)
-    return Source(_store_frames(store), count=store.frame_count, metadata=dict(store.user_metadata))
-
-
-def _store_frames(store: Any) -> Generator[SourceFrame, None, None]:
-    with store:
-        records = _records_by_position(store)
-        broken = 0
-        for position in range(store.frame_count):
-            try:
-                img, (number, moment) = store.get_image(None, frame_index=position)
-            except ChunkError as error:
-                broken += 1
-                warnings.warn(f"{error}; the frame is left out", ImgStoreWarning, stacklevel=2)
-                continue
-            yield SourceFrame(img, number, moment, records.get(position, []))
-
-
-def _records_by_position(store: Any) -> dict[int, list[dict[str, Any]]]:
-    table = store.get_extra_data(ignore_corrupt_chunks=True) if store.has_extra_data else None
-    if table is None or "frame_index" not in table:
-        return {}
-    own = [column for column in table.columns if column not in ("frame_index", "frame_number", "frame_time")]
-    found: dict[int, list[dict[str, Any]]] = {}
-    for position, values in zip(table["frame_index"].tolist(), table[own].to_dict("records"), strict=True):
-        found.setdefault(int(position), []).append(
-            {str(key): value for key, value in values.items() if not _absent(value)}
-        )
-    return found
-
-
-def _absent(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import imgstore
-from imgstore.cli._common import HELP, Command, store_argument
+from imgstore.cli._common import HELP, Command, counted, store_argument
 
 __all__ = ["command"]
 
@@ -30,6 +30,5 @@ def command(path: Path, sqlite: bool) -> None:
         store.cache_index()
         if sqlite:
             store.save_index()
-        count = len(store.chunks)
-        chunks = "1 chunk" if count == 1 else f"{count} chunks"
-        click.echo(f"indexed {store.frame_count} frames in {chunks}: {store.filename}")
+        frames, chunks = counted(store.frame_count, "frame"), counted(len(store.chunks), "chunk")
+        click.echo(f"indexed {frames} in {chunks}: {store.filename}")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import imgstore
-from imgstore.cli._common import HELP, Command, local_time, make_table, print_json, print_table, store_argument
+from imgstore.cli._common import HELP, Command, counted, local_time, make_table, print_json, print_table, store_argument
 
 __all__ = ["command", "describe_store", "find_gaps"]
 
@@ -189,14 +189,17 @@ def _gap_rows(gaps: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     found = gaps["number_gaps"]
     if found:
-        rows.append(("gaps", f"{gaps['missing_numbers']:,} frame numbers are missing, in {_times(len(found))}"))
+        missing = gaps["missing_numbers"]
+        verb = "is" if missing == 1 else "are"
+        rows.append(("gaps", f"{counted(missing, 'frame number', ',')} {verb} missing, in {_times(len(found))}"))
         rows += [("", f"{gap['missing']} between {gap['after']} and {gap['before']}") for gap in found[:_GAPS_SHOWN]]
         rows += _and_more(found)
     else:
         rows.append(("gaps", "no frame number is missing"))
     if gaps["repeated_numbers"] or gaps["backward_numbers"]:
         repeated, backward = gaps["repeated_numbers"], gaps["backward_numbers"]
-        rows.append(("", f"{repeated} numbers repeat the one before, {backward} go backwards"))
+        repeats, goes = "repeats" if repeated == 1 else "repeat", "goes" if backward == 1 else "go"
+        rows.append(("", f"{counted(repeated, 'number')} {repeats} the one before, {backward} {goes} backwards"))
     found = gaps["time_gaps"]
     if found:
         usual = gaps["usual_interval"]
@@ -205,7 +208,8 @@ def _gap_rows(gaps: dict[str, Any]) -> list[tuple[str, str]]:
             rows.append(("", f"{_duration(gap['seconds'])} before frame number {gap['frame_number']}"))
         rows += _and_more(found)
     if gaps["backward_times"]:
-        rows.append(("", f"{gaps['backward_times']} frames are earlier than the one before"))
+        verb = "is" if gaps["backward_times"] == 1 else "are"
+        rows.append(("", f"{counted(gaps['backward_times'], 'frame')} {verb} earlier than the one before"))
     return rows
 
 
@@ -215,7 +219,7 @@ def _and_more(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _times(n: int) -> str:
-    return "1 place" if n == 1 else f"{n:,} places"
+    return counted(n, "place", ",")
 
 
 def _count_of_chunks(chunks: list[int]) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from imgstore.cli._common import HELP, Command, print_json, store_argument
+from imgstore.cli._common import HELP, Command, chunk_progress, counted, print_json, store_argument
+
+if TYPE_CHECKING:
+    from imgstore.repair import Action
+    from imgstore.verify import Fault
 
 __all__ = ["command"]
 
@@ -36,10 +44,11 @@ def command(
 
     Journals become indexes, videos are cut after their last good frame, what cannot be read is set aside in a directory
     beside the store, extra data and cached indexes are put in order. Nothing is deleted, and a second run changes
-    nothing. The exit status is 0 where the store is whole, 1 where something could not be repaired, 2 where there is no
-    store.
+    nothing. Then the store is verified. The exit status is 0 where verify finds no fault any more, 1 where something
+    could not be repaired, 2 where there is no store.
     """
     from imgstore.repair import repair_store
+    from imgstore.verify import check_store
 
     actions = repair_store(
         path,
@@ -49,16 +58,56 @@ def command(
         break_lock=break_lock,
         set_aside=set_aside,
     )
+    with chunk_progress() as progress:
+        faults = check_store(path, progress=progress).faults
+    if dry_run:
+        faults = [fault for fault in faults if not _would_go(fault, actions)]
     left = [action for action in actions if action.kind == "left"]
+    told = {action.path for action in left}
+    untold = [fault for fault in faults if fault.path not in told]
+    whole = not left and not faults
     if as_json:
-        print_json({"ok": not left, "dry_run": dry_run, "actions": [asdict(action) for action in actions]})
+        print_json(
+            {
+                "ok": whole,
+                "dry_run": dry_run,
+                "actions": [asdict(action) for action in actions],
+                "faults": [asdict(fault) for fault in faults],
+            }
+        )
     else:
-        for action in actions:
-            prefix = "not repaired" if action.kind == "left" else f"would: {action.kind}" if dry_run else action.kind
-            click.echo(f"{prefix}: {' '.join(str(action).split())}")
+        for line in _lines(actions, dry_run):
+            click.echo(line)
+        for fault in untold:
+            click.echo(f"not repaired: {fault.kind}: {' '.join(str(fault).split())}")
         done = len(actions) - len(left)
-        if not actions:
+        if not actions and whole:
             click.echo(f"nothing to do: {path}")
         else:
-            click.echo(f"{done} {'to do' if dry_run else 'done'}, {len(left)} not repaired: {path}")
-    context.exit(1 if left else 0)
+            verdict = f"{done} {'to do' if dry_run else 'done'}, {len(left) + len(untold)} not repaired: {path}"
+            click.echo(verdict if whole or dry_run else f"{verdict}; imgstore verify tells what is wrong with it still")
+    context.exit(0 if whole else 1)
+
+
+def _would_go(fault: Fault, actions: Sequence[Action]) -> bool:
+    """Whether what would be done sees to a fault, as far as can be told without doing it."""
+    about = [action for action in actions if action.kind != "left"]
+    if any(fault.path == action.path or fault.path.startswith(action.path + os.sep) for action in about):
+        return True
+    # an index that is cut or made leaves what is in the frames' own files as it is
+    return fault.kind not in ("checksum", "frame") and any(fault.chunk == action.chunk is not None for action in about)
+
+
+def _lines(actions: Sequence[Action], dry_run: bool) -> Iterator[str]:
+    """Say what was done, once where the same was done to several files of a directory."""
+    for (kind, place, message), same in itertools.groupby(
+        actions, lambda action: (action.kind, os.path.dirname(action.path), action.message)
+    ):
+        paths = [action.path for action in same]
+        which = paths[0] if len(paths) == 1 else f"{place}: {counted(len(paths), 'file')}, {_names(paths)}"
+        prefix = "not repaired" if kind == "left" else f"would: {kind}" if dry_run else kind
+        yield f"{prefix}: {' '.join(f'{which}: {message}'.split())}"
+
+
+def _names(paths: Sequence[str]) -> str:
+    return f"{os.path.basename(paths[0])} to {os.path.basename(paths[-1])}"

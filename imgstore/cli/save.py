@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ import click
 
 import imgstore
 from imgstore import plugins
-from imgstore.cli._common import HELP, Command, PlainError
+from imgstore.cli._common import HELP, Command, PlainError, counted
 from imgstore.cli._display import why_no_window
 from imgstore.cli._picture import Levels, to_picture, with_status_bar
-from imgstore.cli._sources import Source, SourceFrame, open_source
-from imgstore.errors import ArgumentError, ImgStoreError
+from imgstore.cli._source import Source, SourceFrame
+from imgstore.cli._sources import open_source
+from imgstore.errors import ArgumentError, ImgStoreError, ImgStoreWarning
 
 __all__ = ["command"]
+
+_SOME_LEFT_OUT = 3  # exit status
 
 
 class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -77,6 +81,8 @@ def command(
     that the file notes, or from 0 where it notes none. Frames of a webcam have the time at which they were taken.
     Frames of a store keep their numbers, times and extra data, and the store its metadata.
 
+    Frames that cannot be read are left out and told of. The exit status is then 3: the rest is saved.
+
     Ctrl-C ends the store where it is, whole and readable.
     """
     if preview:
@@ -85,6 +91,7 @@ def command(
             raise PlainError(problem)
     if dest.exists() and Path(source).exists() and dest.samefile(source):
         raise click.UsageError(f"{source} cannot be saved onto itself")
+    _see_that_nothing_is_in_the_way(dest)
     try:
         opened = open_source(source, deep="uint16" in (_dtypes(fmt) or ("uint16",)))
     except ArgumentError as error:
@@ -95,10 +102,28 @@ def command(
     with contextlib.closing(opened.frames):
         frames = _with_preview(opened.frames, dest.name) if preview else opened.frames
         count, signum = _save(opened, frames, dest, fmt, gray, keywords)
+    for line in opened.left_out.lines():
+        warnings.warn(f"{source}: {line}", ImgStoreWarning, stacklevel=1)
     early = signum is not None and not opened.endless
-    click.echo(f"saved {count} frames of {source} to {dest}" + (", stopped before the end" if early else ""))
+    left_out = f", {counted(opened.left_out.count, 'frame')} left out" if opened.left_out.count else ""
+    stopped = ", stopped before the end" if early else ""
+    click.echo(f"saved {counted(count, 'frame')} of {source} to {dest}{left_out}{stopped}")
     if signum is not None and early:
         ctx.exit(128 + signum)  # as a shell reports a program that a signal ended
+    if opened.left_out:
+        ctx.exit(_SOME_LEFT_OUT)
+
+
+def _see_that_nothing_is_in_the_way(dest: Path) -> None:
+    """Refuse to scatter a store over a folder of somebody's: the library allows it, as 0.x did, for files put there first.
+
+    Raises
+    ------
+    PlainError
+        There are files, and they are no store's.
+    """
+    if dest.is_dir() and not (dest / "metadata.yaml").exists() and any(dest.iterdir()):
+        raise PlainError(f"{dest}: holds files that are no store; name a folder that is empty or not there yet")
 
 
 def _dtypes(fmt: str) -> tuple[str, ...] | None:
@@ -128,7 +153,7 @@ def _save(
     count = 0
     with _note_signals() as received, _progress(source.count) as report, contextlib.ExitStack() as stack:
         store = None
-        for img, number, moment, records in frames:
+        for img, number, moment, records, earlier_records in frames:
             if gray:
                 img = imgstore.ensure_grayscale(img)
             if store is None:  # not before there is a frame: a source without any leaves no store
@@ -143,6 +168,8 @@ def _save(
                         **keywords,
                     )
                 )
+            for record in earlier_records:
+                store.add_extra_data(**record)
             store.add_image(img, number, moment)
             for record in records:
                 store.add_extra_data(**record)

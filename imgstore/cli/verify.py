@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from imgstore.cli._common import HELP, Command, print_json, store_argument
+from imgstore.cli._common import HELP, Command, chunk_progress, counted, print_json, store_argument
 
 if TYPE_CHECKING:
     from imgstore.verify import Report
@@ -27,12 +24,12 @@ __all__ = ["command"]
 def command(context: click.Context, path: Path, deep: bool, as_json: bool) -> None:
     """Check the store at PATH: files, indexes, counts, sizes, checksums, extra data. Nothing is changed.
 
-    Prints a line for each fault. The exit status is 0 where there is none, 1 where there are some, 2 where there is no
-    store.
+    Prints a line for each fault; frames in a row that have the same fault are one line. The exit status is 0 where
+    there is none, 1 where there are some, 2 where there is no store.
     """
     from imgstore.verify import check_store
 
-    with _progress() as progress:
+    with chunk_progress() as progress:
         report = check_store(path, deep=deep, progress=progress)
     if as_json:
         print_json(
@@ -58,24 +55,9 @@ def command(context: click.Context, path: Path, deep: bool, as_json: bool) -> No
 
 
 def _summary(report: Report) -> str:
-    count = len(report.faults)
-    verdict = "no fault" if not count else "1 fault" if count == 1 else f"{count:,} faults"
+    verdict = counted(len(report.faults), "fault", ",") if report.faults else "no fault"
     return (
-        f"{verdict}: {report.frames:,} frames in {report.chunks:,} chunks, {report.compared:,} files compared with"
-        f" their checksums, {report.decoded:,} frames decoded: {report.path}"
+        f"{verdict}: {counted(report.frames, 'frame', ',')} in {counted(report.chunks, 'chunk', ',')},"
+        f" {counted(report.compared, 'file', ',')} compared with their checksums,"
+        f" {counted(report.decoded, 'frame', ',')} decoded: {report.path}"
     )
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int], object] | None]:
-    """Show on a terminal how far the work is; in a pipe nothing."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("chunks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("chunks")
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -21,8 +21,7 @@ from imgstore.options import WriteOptions, check_codec_options, parse_write_opti
 from imgstore.store.shared import Frame, Shared
 from imgstore.writing.conform import Conformer, conform
 from imgstore.writing.listeners import Listeners
-from imgstore.writing.remove_chunks import remove_chunks
-from imgstore.writing.writer import Writer
+from imgstore.writing.writer import Writer, remove_chunks
 
 __all__ = ["Writing"]
 

@@ -507,6 +507,48 @@ def test_command_tells_what_it_could_not_repair(tmp_path: Path) -> None:
     assert result.exit_code == 1 and "not repaired: " in result.stdout
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+@pytest.mark.parametrize("damage", ["frames", "extra data", "metadata", "place"])
+def test_status_0_means_that_verify_finds_nothing(tmp_path: Path, damage: str, dry: tuple[str, ...]) -> None:
+    """Also of what repair does not look at: whether files hold what was written."""
+    path = tmp_path / "s"
+    with imgstore.new_for_format("npy", path, imgshape=SHAPE, chunksize=10) as store:
+        for k in range(25):
+            store.add_image(coded_frame(k), 7 * k, k)
+            store.add_extra_data(k=k)
+    if damage == "frames":
+        for k in range(2, 6):
+            data = bytearray((path / "000001" / f"{k:06d}.npy").read_bytes())
+            data[-1] ^= 1
+            (path / "000001" / f"{k:06d}.npy").write_bytes(data)
+    elif damage == "extra data":
+        (path / "000001" / "index.extra.json").write_text("[]")
+    elif damage == "metadata":
+        (path / "metadata.yaml").write_text((path / "metadata.yaml").read_text() + "a: 1\n")
+    else:
+        shutil.copyfile(path / "000000" / "index.npz", path / "000001" / "index.npz")
+    assert verify_store(path)
+    result = run(path, *dry)
+    assert result.exit_code == 1 and "nothing to do" not in result.stdout
+    told = [line for line in result.stdout.splitlines() if line.startswith("not repaired: ")]
+    assert told
+    if damage == "frames":
+        assert len(told) == 1 and "frames 12 to 15 (numbers 84 to 105)" in told[0]
+    answer = json.loads(run(path, "--json", *dry).stdout)
+    assert answer["ok"] is False
+    assert {f["kind"] for f in answer["faults"]} == {f.kind for f in verify_store(path)} - ({"cache"} if dry else set())
+
+
+def test_status_0_of_a_dry_run_means_that_nothing_would_be_left(tmp_path: Path) -> None:
+    path = killed_store(tmp_path / "s", "npy")
+    assert run(path, "--dry-run").exit_code == 0
+    data = bytearray((path / "000000" / "000003.npy").read_bytes())
+    data[-1] ^= 1
+    (path / "000000" / "000003.npy").write_bytes(data)
+    result = run(path, "--dry-run")
+    assert result.exit_code == 1 and "frame 3 (number 103)" in result.stdout
+
+
 def test_command_without_a_store(tmp_path: Path) -> None:
     assert run(tmp_path).exit_code == 2
     with pytest.raises(NotAStoreError):

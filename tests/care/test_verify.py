@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,45 @@ def test_a_flipped_bit_in_a_frame_is_found(tmp_path: Path, at: int) -> None:
     (fault,) = verify_store(path)
     assert (fault.kind, fault.chunk, fault.frame) == ("checksum", 1, 4)
     assert fault.path.endswith("000004.npy")
+
+
+@pytest.mark.parametrize("fmt", ["npy", "png", "mjpeg/avi"])
+def test_frames_in_a_row_are_one_fault_in_the_store_s_numbers(tmp_path: Path, fmt: str) -> None:
+    path = Path(write_store(tmp_path / "s", fmt, 60, first=1000, chunksize=30))
+    damaged = range(35, 55)  # 5 to 24 of the second chunk
+    if fmt == "mjpeg/avi":
+        data = bytearray((path / "000001.avi").read_bytes())
+        starts = [match.start() for match in re.finditer(rb"\xff\xd8\xff", data)]
+        for k in damaged:
+            data[starts[k - 30] + 2 : starts[k - 29] - 8] = bytes(starts[k - 29] - starts[k - 30] - 10)
+        (path / "000001.avi").write_bytes(data)
+    else:
+        for k in damaged:
+            _edit(path / "000001" / f"{k - 30:06d}.{fmt}", lambda data: data.__setitem__(-3, data[-3] ^ 1))
+    (fault,) = [f for f in verify_store(path, deep=True) if f.frame is not None]
+    assert (fault.chunk, fault.frame, fault.last_frame, fault.frame_count) == (1, 5, 24, 20)
+    assert (fault.frame_index, fault.numbers) == (35, (1035, 1054))
+    assert fault.where == "frames 35 to 54 (numbers 1035 to 1054)" and fault.where in str(fault)
+    result = CliRunner().invoke(cli.main, ["verify", "--deep", str(path)])
+    assert result.exit_code == 1 and len(result.stdout.splitlines()) <= 4
+
+
+def test_frames_that_differ_are_told_apart(tmp_path: Path) -> None:
+    path = Path(write_store(tmp_path / "s", "npy", 20, chunksize=20))
+    for k in (3, 4, 5, 7, 8, 12):
+        (path / "000000" / f"{k:06d}.npy").unlink()
+    _edit(path / "000000" / "000006.npy", lambda data: data.__setitem__(-3, data[-3] ^ 1))
+    (path / "000000" / "000009.npy").write_bytes(b"")
+    (path / "000000" / "000010.npy").write_bytes(b"12")
+    found = [(f.kind, f.where, f.message) for f in verify_store(path)]
+    assert [kind_and_place[:2] for kind_and_place in found] == [
+        ("missing", "frames 3 to 5 (numbers 103 to 105)"),
+        ("missing", "frames 7 to 8 (numbers 107 to 108)"),
+        ("missing", "frame 12 (number 112)"),
+        ("checksum", "frame 6 (number 106)"),
+        ("size", "frames 9 to 10 (numbers 109 to 110)"),
+    ]
+    assert found[-1][2].startswith("has 0 bytes") and "the others differ" in found[-1][2]
 
 
 @pytest.mark.parametrize("fmt", VIDEO)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -267,7 +268,7 @@ class TestDamage:
 
     @pytest.mark.parametrize("codec, pix_fmt", [("libx264", "yuv420p"), ("mjpeg", "yuvj420p")])
     def test_a_damaged_packet(self, tmp_path: Path, codec: str, pix_fmt: str) -> None:
-        """The frames of broken packets are left out, with a warning; the others keep their times."""
+        """The frames of broken packets are left out, and the status says so; the others keep their times."""
         path = tmp_path / "clip.mkv"
         times = write_video(path, at_rate(20), codec=codec, pix_fmt=pix_fmt, options={"g": "1"})
         content = bytearray(path.read_bytes())
@@ -277,8 +278,9 @@ class TestDamage:
         content[begin : begin + len(broken)] = bytes(len(broken))
         path.write_bytes(content)
         result = save("--source", path, "--format", "npy", tmp_path / "store")
-        assert result.returncode == 0, result.stderr
+        assert result.returncode == 3, result.stderr
         assert "imgstore: warning: " in result.stderr and "damaged frames were left out: 1" in result.stderr
+        assert result.stdout.startswith("saved 19 frames of ") and "1 frame left out" in result.stdout
         with imgstore.new_for_filename(tmp_path / "store") as store:
             assert store.frame_count == 19
             left = [k for k in range(20) if k != 7]
@@ -372,6 +374,74 @@ class TestStoreAsSource:
             columns = ["frame_index", "frame_number", "frame_time", "temperature"]
             assert b.get_extra_data()[columns].equals(a.get_extra_data()[columns])
 
+    def test_records_are_copied_as_they_were_added(self, tmp_path: Path) -> None:
+        """Types, None, NaN, large integers, what was added before the first frame; and the rate."""
+        ns = 1700000000123456789
+        added = {None: [{"note": "before"}, {"note": "also before"}], 1: [{"ns": ns}], 2: [{"cue": None, "trial": 7}],
+                 4: [{"force": float("nan"), "licks": [1, 2]}, {"ns": ns + 1, "yes": True}]}  # fmt: skip
+        with imgstore.new_for_format("npy", tmp_path / "a", imgshape=(6, 8), chunksize=2, fps=12.5) as store:
+            for record in added[None]:
+                store.add_extra_data(**record)
+            for k in range(6):
+                store.add_image(np.full((6, 8), k, np.uint8), 100 + k, k / 25)
+                for record in added.get(k, []):
+                    store.add_extra_data(**record)
+        assert save("--source", tmp_path / "a", "--format", "png", tmp_path / "b").returncode == 0
+        with imgstore.new_for_filename(tmp_path / "a") as a, imgstore.new_for_filename(tmp_path / "b") as b:
+            assert repr(b.get_extra_records()) == repr(a.get_extra_records())
+            assert len(b.get_extra_records()) == 6
+            assert b.fps == 12.5
+
+    def test_records_follow_their_frames_where_chunks_are_gone(self, tmp_path: Path) -> None:
+        with imgstore.new_for_format("npy", tmp_path / "a", imgshape=(6, 8), chunksize=5) as store:
+            for k in range(15):
+                store.add_image(np.full((6, 8), k, np.uint8), k, k / 25)
+                store.add_extra_data(k=k)
+        shutil.rmtree(tmp_path / "a" / "000001")
+        assert save("--source", tmp_path / "a", "--format", "npy", tmp_path / "b").returncode == 0
+        with imgstore.new_for_filename(tmp_path / "b") as store:
+            assert [(r["k"], r["frame_number"]) for r in store.get_extra_records()] == [
+                (k, k) for k in (*range(5), *range(10, 15))
+            ]
+
+    def test_what_cannot_be_read_is_said_and_in_the_status(self, tmp_path: Path) -> None:
+        with imgstore.new_for_format("npy", tmp_path / "a", imgshape=(6, 8), chunksize=10) as store:
+            for k in range(40):
+                store.add_image(np.full((6, 8), k, np.uint8), 1000 + 2 * k, k / 25)
+                store.add_extra_data(k=k)
+        for k in (*range(0, 2), *range(17, 33), 39):
+            (tmp_path / "a" / f"{k // 10:06d}" / f"{k % 10:06d}.npy").write_bytes(b"?")
+        result = save("--source", tmp_path / "a", "--format", "npy", tmp_path / "b")
+        assert result.returncode == 3
+        assert result.stdout.startswith("saved 21 frames of ") and "19 frames left out" in result.stdout
+        told = [line for line in result.stderr.splitlines() if "left out: " in line]
+        assert len(told) == 3, "frames in a row are one line"
+        assert "left out: frames 0 to 1 (numbers 1000 to 1002)" in told[0]
+        assert "left out: frames 17 to 32 (numbers 1034 to 1064)" in told[1]
+        assert "left out: frame 39 (number 1078)" in told[2]
+        with imgstore.new_for_filename(tmp_path / "b") as store:
+            assert store.frame_numbers.tolist() == [1000 + 2 * k for k in (*range(2, 17), *range(33, 39))]
+            records = store.get_extra_records()
+            assert [record["k"] for record in records] == list(range(40)), "records are not lost with their frames"
+            assert [r["frame_number"] for r in records if 17 <= r["k"] < 33] == [1032] * 16
+
+    def test_one_frame(self, tmp_path: Path) -> None:
+        with imgstore.new_for_format("npy", tmp_path / "a", imgshape=(6, 8)) as store:
+            store.add_image(np.zeros((6, 8), np.uint8), 1, 1.0)
+        assert save("--source", tmp_path / "a", tmp_path / "b").stdout.startswith("saved 1 frame of ")
+
+    @pytest.mark.parametrize("more", [(), ("--overwrite",)])
+    def test_a_folder_of_somebody_s_is_no_place_for_a_store(self, tmp_path: Path, more: tuple[str, ...]) -> None:
+        with imgstore.new_for_format("npy", tmp_path / "a", imgshape=(6, 8)) as store:
+            store.add_image(np.zeros((6, 8), np.uint8), 1, 1.0)
+        (tmp_path / "thesis").mkdir()
+        assert save("--source", tmp_path / "a", *more, tmp_path / "thesis").returncode == 0, "it is empty"
+        (tmp_path / "photos").mkdir()
+        (tmp_path / "photos" / "cat.jpg").write_bytes(b"meow")
+        result = save("--source", tmp_path / "a", *more, tmp_path / "photos")
+        assert result.returncode == 1 and "holds files that are no store" in result.stderr
+        assert [p.name for p in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
     def test_onto_itself(self, tmp_path: Path) -> None:
         imgstore.new_for_format("npy", tmp_path / "a", imgshape=(6, 8)).close()
         result = save("--source", tmp_path / "a", "--overwrite", tmp_path / "a")
@@ -422,7 +492,7 @@ class TestInterrupted:
         assert not (path / ".lock").exists()
         with imgstore.new_for_filename(path) as store:
             assert 0 < store.frame_count < 1000
-            assert f"saved {store.frame_count} frames" in output
+            assert f"saved {store.frame_count} frame" in output
             for k in range(store.frame_count):
                 img, (number, _) = store.get_next_image()
                 assert (shown(img), number) == (k, k)

@@ -368,7 +368,7 @@ class TestPreview:
         assert status == 0, errors
         with imgstore.new_for_filename(path) as saved:
             assert 0 < saved.frame_count < 2000
-            assert f"saved {saved.frame_count} frames" in output
+            assert f"saved {saved.frame_count} frame" in output
             for k in range(saved.frame_count):
                 assert saved.get_next_image()[1][0] == k
 

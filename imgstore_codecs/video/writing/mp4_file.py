@@ -129,7 +129,7 @@ class Mp4File(GrowingFile):
         shown_from = int(shown.min() - dts[0])  # later than the first is decoded where frames are reordered
         presented = int(shown.max() - shown.min()) + self._delta
         (movie_timescale,) = struct.unpack_from(">I", dict(_boxes(self._moov))[b"mvhd"], 12)
-        presented = min(presented * movie_timescale // self._timescale, 2**32 - 1)
+        presented = min(-(-presented * movie_timescale // self._timescale), 2**32 - 1)
         large = self._offsets[-1] >= 2**32
         offsets = np.array(self._offsets, ">u8" if large else ">u4").tobytes()
         tables = {

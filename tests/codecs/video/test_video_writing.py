@@ -210,6 +210,15 @@ def test_a_directory_that_is_not_there(tmp_path: Path, fmt: Format) -> None:
 # ---------------------------------------------------------------------- options
 
 
+@pytest.mark.parametrize("fps", [0.001, 1 / 7, 29.97, 1000.5, 3333.333, 1e6])
+@pytest.mark.parametrize("name", ["avc1/mp4", "h264/mkv"])
+def test_every_frame_is_shown_whatever_the_rate(tmp_path: Path, name: str, fps: float) -> None:
+    """The edit list of an MP4 counts in milliseconds, and what it does not reach is no part of the film."""
+    images = pictures(7)
+    got = read(write(tmp_path, name, images, fps=fps), name, images[0])
+    assert [number_of(img) for img in got] == [number_of(img) for img in images]
+
+
 @pytest.mark.parametrize("name", ["avc1/mp4", "h264/mkv", "hevc/mp4", "av1/mp4", "ffv1/mkv"])
 def test_gop_size(tmp_path: Path, name: str) -> None:
     # one picture all the time: x264 adds key frames where the scene changes
