@@ -263,7 +263,7 @@ def contact_sheet(store: Any, recording: Recording) -> Image:
     first, last = (_local_time(store, moment) for moment in (store.frame_time_min, store.frame_time_max))
     _write(sheet, f"{store.frame_count} frames, {first} to {last}", (GAP, 50), 0.45, FAINT)
     for place, position in enumerate(positions):
-        img, (number, moment) = store.get_image(None, frame_index=position)
+        img, (number, moment) = store.get_image(frame_index=position)
         x = GAP + place % columns * (THUMB_WIDTH + GAP)
         y = TITLE + place // columns * (thumb_height + CAPTION + GAP)
         sheet[y : y + thumb_height, x : x + THUMB_WIDTH] = cv2.resize(

@@ -12,11 +12,17 @@ from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 if TYPE_CHECKING:
     from imgstore import align as align
     from imgstore import apps as apps
+    from imgstore import codec as codec
     from imgstore import constants as constants
     from imgstore import errors as errors
+    from imgstore import hookspecs as hookspecs
     from imgstore import index as index
+    from imgstore import plugins as plugins
+    from imgstore import repair as repair
     from imgstore import stores as stores
+    from imgstore import timecodes as timecodes
     from imgstore import util as util
+    from imgstore import verify as verify
     from imgstore.capture import VideoCapture
     from imgstore.hookspecs import hookimpl
     from imgstore.pixels.color import ensure_color, ensure_grayscale
@@ -50,7 +56,8 @@ _LATER = {
     "hookimpl": ("imgstore.hookspecs", "hookimpl"),
     "test": ("imgstore.selftest", "run"),
 }
-_MODULES = ("align", "apps", "constants", "errors", "index", "stores", "util")
+_MODULES = ("align", "apps", "codec", "constants", "errors", "hookspecs", "index", "plugins", "repair", "stores", "timecodes",
+            "util", "verify")  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -66,4 +73,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted([*__all__, *_MODULES])

@@ -96,7 +96,7 @@ class VideoCapture:
         if self._store is None or self._grabbed is None:
             return False, None
         try:
-            img = self._store.get_image(None, frame_index=self._grabbed)[0]
+            img = self._store.get_image(frame_index=self._grabbed)[0]
         except ImgStoreError:
             return False, None
         if img.shape[2:] != (3,):

@@ -50,7 +50,7 @@ class LegacyNames:
     @property
     def _chunk_n_and_chunk_paths(self) -> list[tuple[int, str]] | None:
         """Pairs of chunk number and path without extension; None where the index was given by the user."""
-        return None if self._index_given else list(self._iter_chunk_n_and_chunk_paths())  # type: ignore[attr-defined]
+        return None if self._options.index is not None else list(self._iter_chunk_n_and_chunk_paths())  # type: ignore[attr-defined]
 
     @property
     def _chunk_paths(self) -> list[str]:

@@ -19,7 +19,7 @@ from imgstore.disk.plain_yaml import load_plain_yaml
 from imgstore.errors import ArgumentError, MetadataError, NotAStoreError
 
 __all__ = ["DIRECTORY_CLASS", "VERSION", "VIDEO_CLASS", "StoreMetadata", "is_imgstore", "new_metadata", "read_metadata",
-           "store_directory", "write_metadata"]  # fmt: skip
+           "store_directory", "user_metadata", "write_metadata"]  # fmt: skip
 
 VERSION = 2
 DIRECTORY_CLASS = "DirectoryImgStore"
@@ -279,10 +279,21 @@ def new_metadata(
         values["fps"] = fps
     if extension is not None:
         values["extension"] = extension
-    plain = _plain(dict(user or {}))
+    return _parse(os.path.join(directory, METADATA_FILENAME), values, user_metadata(user or {}))
+
+
+def user_metadata(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a user wants to note as ``metadata.yaml`` holds it.
+
+    Raises
+    ------
+    ArgumentError
+        It cannot be held by YAML without building objects, or uses the key ``__store``.
+    """
+    plain: dict[str, Any] = _plain(given)
     if METADATA_KEY in plain:
         raise ArgumentError(f"metadata may not have the key {METADATA_KEY!r}: it is the store's own")
-    return _parse(os.path.join(directory, METADATA_FILENAME), values, plain)
+    return plain
 
 
 def _plain(value: Any) -> Any:

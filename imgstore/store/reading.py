@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from imgstore import plugins
 from imgstore.codec import FrameSpec
 from imgstore.disk import lock
 from imgstore.errors import ArgumentError, FrameIndexError, FrameNotFoundError
-from imgstore.options import parse_read_options
+from imgstore.options import ReadOptions
 from imgstore.pixels.encodings import check_encoding
 from imgstore.reading.chunk_frames import ChunkFrames
 from imgstore.reading.reader import Reader
@@ -27,9 +27,8 @@ __all__ = ["Reading"]
 class Reading(Contents):
     """The part of `ImgStore` that reads frames."""
 
-    def _open_for_reading(self, given: Mapping[str, Any]) -> None:
-        self._open_options = dict(given)
-        options = parse_read_options(given)
+    def _open_for_reading(self, options: ReadOptions) -> None:
+        self._options = options
         meta = self._meta = self._read_metadata()
         if meta.encoding is not None:
             check_encoding(meta.encoding)
@@ -37,7 +36,6 @@ class Reading(Contents):
         spec = FrameSpec(meta.imgshape, meta.imgdtype)
         frames = ChunkFrames(self._root, self._entry, meta.extension, spec, options.codec, checksums=options.checksums)
         frame_bytes = math.prod(spec.shape) * spec.dtype.itemsize
-        self._index_given = options.index is not None
         self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, options.index)
 
     def get_next_image(self) -> FrameAndMetadata:
@@ -61,12 +59,12 @@ class Reading(Contents):
     def _after_close(self) -> Any:
         return self._readable
 
-    def get_image(self, frame_number: Any, exact_only: bool = True, frame_index: Any = None) -> FrameAndMetadata:
+    def get_image(self, frame_number: Any = None, exact_only: bool = True, frame_index: Any = None) -> FrameAndMetadata:
         """Read the first frame with a number, or the frame at a position, and go on from there.
 
         Parameters
         ----------
-        frame_number : int
+        frame_number : int, optional
             Number of the frame; ignored when `frame_index` is given.
         exact_only : bool
             False: the frame whose number is nearest will do.
@@ -84,9 +82,13 @@ class Reading(Contents):
             No such frame; also a ValueError.
         FrameDecodeError
             The frame is damaged.
+        ArgumentError
+            Neither number nor position is given.
         """
         reader = self._readable
         if frame_index is None:
+            if frame_number is None:
+                raise ArgumentError("give frame_number or frame_index")
             return reader.read(reader.position_of(frame_number, exact_only))
         position = _whole(frame_index, "frame_index")
         if not 0 <= position < reader.index.frame_count:

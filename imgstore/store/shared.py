@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy.typing as npt
 
@@ -13,31 +13,32 @@ from imgstore.disk import lock
 from imgstore.disk.layout import METADATA_FILENAME
 from imgstore.disk.metadata import StoreMetadata, read_metadata
 from imgstore.errors import MetadataError, StoreClosedError
+from imgstore.options import ReadOptions
 from imgstore.plugins import RegisteredCodec
 from imgstore.reading.reader import Reader
 from imgstore.writing.listeners import Listeners
 from imgstore.writing.writer import Writer
 
-__all__ = ["Frame", "FrameAndMetadata", "Path", "Shared"]
+__all__ = ["Frame", "FrameAndMetadata", "Mode", "Path", "Shared"]
 
 Frame = npt.NDArray[Any]
 FrameAndMetadata = tuple[Frame, tuple[int, float]]
 Path = str | os.PathLike[str]
+Mode = Literal["r", "w", "a"]
 
 
 class Shared:
     """The state of a store, which each part of `ImgStore` looks at. Part by part `ImgStore.__init__` fills it."""
 
     _codec_kind: ClassVar[type[Codec]] = Codec
-    _mode: str
+    _mode: Mode
     _root: str
     _meta: StoreMetadata
     _entry: RegisteredCodec
     _reader: Reader | None  # of a store that is open for reading
     _writer: Writer | None  # of one that is or was open for writing
     _listeners: Listeners
-    _open_options: dict[str, Any]  # of reading, for whoever opens it once more
-    _index_given: bool
+    _options: ReadOptions
     _lossless: bool
     _given_shape: tuple[int, ...]  # of the frames that are written
     _pid: int

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from imgstore import plugins
 from imgstore.codec import ChunkCodec, Codec, FrameCodec
@@ -13,10 +16,11 @@ from imgstore.disk.metadata import store_directory
 from imgstore.errors import ArgumentError, FormatError, StoreClosedError
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.legacy import LegacyNames
+from imgstore.options import ReadOptions, WriteOptions
 from imgstore.store.extra_data import ExtraData
 from imgstore.store.indexes import Indexes
 from imgstore.store.reading import Reading
-from imgstore.store.shared import Path
+from imgstore.store.shared import Mode, Path
 from imgstore.store.writing import Writing
 from imgstore.writing.listeners import Listeners
 
@@ -36,8 +40,16 @@ class ImgStore(Reading, Writing, ExtraData, Indexes, LegacyNames):
         The directory, in place of `path`.
     mode : {'r', 'w', 'a'}
         Read, write a new store, or add chunks to one that is there.
-    **options
-        As in `imgstore.new_for_filename` and `imgstore.new_for_format`.
+    format, imgshape, imgdtype, chunksize, metadata, encoding, fps, sync, flush_interval, overwrite, break_lock
+        Of writing, see `imgstore.new_for_format`; `format` is what is called `fmt` there.
+    index, seek, threads, cache_size, checksums
+        Of reading, see `imgstore.new_for_filename`.
+    backend
+        Of both.
+    gpu_id, videosize
+        Accepted for 0.x and ignored.
+    **codec_options
+        Of writing, see `imgstore.new_for_format`.
 
     Raises
     ------
@@ -51,7 +63,33 @@ class ImgStore(Reading, Writing, ExtraData, Indexes, LegacyNames):
         A keyword's value cannot be used.
     """
 
-    def __init__(self, path: Path | None = None, *, basedir: Path | None = None, mode: str = "r", **options: Any):
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        basedir: Path | None = None,
+        mode: Mode = "r",
+        format: str | None = None,
+        imgshape: Sequence[int] | None = None,
+        imgdtype: npt.DTypeLike = np.uint8,
+        chunksize: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        encoding: str | None = None,
+        fps: float | None = None,
+        sync: bool = False,
+        flush_interval: float = 1.0,
+        overwrite: bool = False,
+        break_lock: bool = False,
+        index: ImgStoreIndex | None = None,
+        seek: bool = True,
+        threads: int | None = None,
+        cache_size: int | None = None,
+        checksums: bool = True,
+        backend: str | None = None,
+        gpu_id: object = None,
+        videosize: object = None,
+        **codec_options: Any,
+    ):
         if mode not in ("r", "w", "a"):
             raise ArgumentError(f"mode must be 'r', 'w' or 'a', not {mode!r}")
         self._mode = mode
@@ -59,11 +97,37 @@ class ImgStore(Reading, Writing, ExtraData, Indexes, LegacyNames):
         self._reader = self._writer = None
         self._listeners = Listeners(self)
         if mode == "r":
-            self._open_for_reading(options)
-        elif mode == "w":
-            self._open_for_writing(options)
+            # 0.x took one set of keywords for both directions; what it did not know is refused in the wrong one
+            for_writing = {"sync": sync, "break_lock": break_lock, "flush_interval": flush_interval != 1.0}
+            self._open_for_reading(
+                ReadOptions(
+                    index=index,
+                    backend=backend,
+                    seek=seek,
+                    threads=threads,
+                    cache_size=cache_size,
+                    checksums=checksums,
+                    others={**codec_options, **{name: given for name, given in for_writing.items() if given}},
+                )
+            )
         else:
-            self._open_for_appending(options)
+            for_both = {"threads": threads, "cache_size": cache_size, "checksums": None if checksums else False}
+            options = WriteOptions(
+                format=format,
+                imgshape=imgshape,
+                imgdtype=imgdtype,
+                chunksize=chunksize,
+                metadata=metadata,
+                encoding=encoding,
+                fps=fps,
+                sync=sync,
+                flush_interval=flush_interval,
+                overwrite=overwrite,
+                break_lock=break_lock,
+                backend=backend,
+                codec={**codec_options, **{name: given for name, given in for_both.items() if given is not None}},
+            )
+            self._open_for_writing(options) if mode == "w" else self._open_for_appending(options)
         if mode == "r":
             plugins.notify("imgstore_store_opened", store=self)
         else:  # no plugin may keep a recording from beginning
@@ -108,8 +172,7 @@ class ImgStore(Reading, Writing, ExtraData, Indexes, LegacyNames):
         if self._mode != "r":
             raise StoreClosedError(f"{self._root}: a store that is open for writing cannot be pickled")
         reader = self._readable
-        options = {name: value for name, value in self._open_options.items() if name != "index"}
-        return _reopen, (type(self), self._root, options, reader.position, reader.encoding)
+        return _reopen, (type(self), self._root, self._options.once_more, reader.position, reader.encoding)
 
     # -- classes -------------------------------------------------------------------------------------------------
 

@@ -6,20 +6,22 @@ import contextlib
 import os
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from imgstore import plugins
 from imgstore.codec import ChunkCodec
 from imgstore.disk import lock
 from imgstore.disk.atomic import make_directory
 from imgstore.disk.layout import METADATA_FILENAME, holds_chunks, list_store
-from imgstore.disk.metadata import new_metadata, write_metadata
+from imgstore.disk.metadata import new_metadata, user_metadata, write_metadata
 from imgstore.errors import ArgumentError, ImgStoreWarning, StoreExistsError, StoreWriteError
 from imgstore.index.store_index import finished_chunks
-from imgstore.options import WriteOptions, check_codec_options, parse_write_options
+from imgstore.options import WriteOptions, check_codec_options
 from imgstore.store.shared import Frame, Shared
-from imgstore.writing.conform import Conformer, conform
+from imgstore.writing.conform import Conformer, checked_dtype, checked_shape, conform
 from imgstore.writing.listeners import Listeners
 from imgstore.writing.writer import Writer, remove_chunks
 
@@ -31,8 +33,7 @@ _DEFAULT_CHUNKSIZE = {True: 10000, False: 200}  # by whether chunks are video fi
 class Writing(Shared):
     """The part of `ImgStore` that writes."""
 
-    def _open_for_writing(self, given: Mapping[str, Any]) -> None:
-        options = parse_write_options(given)
+    def _open_for_writing(self, options: WriteOptions) -> None:
         if options.imgshape is None or options.format is None:
             raise ArgumentError("writing needs imgshape (the shape of the frames) and format")
         entry = self._entry = plugins.codec_for_format(options.format, options.backend, self._codec_kind)
@@ -55,15 +56,15 @@ class Writing(Shared):
         _claim_directory(self._root, options)
         with _lock_released_on_error(self._root):
             for loss in conformer.losses:
-                warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=6)
+                warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=5)
             write_metadata(self._root, meta)
             self._start_writer(conformer, options, codec_options, [], 0)
 
-    def _open_for_appending(self, given: Mapping[str, Any]) -> None:
-        options = parse_write_options(given)
+    def _open_for_appending(self, options: WriteOptions) -> None:
         meta = self._meta = self._read_metadata()
         entry = self._entry = plugins.codec_for_format(meta.format, options.backend, self._codec_kind)
         conformer = conform(entry.format, meta.imgshape, meta.imgdtype, meta.encoding, False)
+        self._check_same(options, entry)
         codec_options = check_codec_options(entry.codec, entry.format, options)
         entry.codec.check_options(entry.format, conformer.stored, codec_options)
         lock.acquire(self._root, break_lock=options.break_lock)
@@ -77,6 +78,28 @@ class Writing(Shared):
             listing = list_store(self._root, meta.extension)
             existing = finished_chunks(self._root, meta.extension, listing)
             self._start_writer(conformer, options, codec_options, existing, max(listing.named, default=-1) + 1)
+
+    def _check_same(self, options: WriteOptions, entry: plugins.RegisteredCodec) -> None:
+        """Refuse to write on in another way than the store was begun: what is given of that would be forgotten."""
+        meta = self._meta
+        if options.metadata is not None and user_metadata(options.metadata) != meta.user:
+            raise ArgumentError(
+                f"{self._root}: has other metadata; leave out metadata=, and use imgstore.update_metadata to change them"
+            )
+        fps = meta.values.get("fps")
+        other = {
+            "format": options.format is not None
+            and plugins.codec_for_format(options.format, options.backend, self._codec_kind).format != entry.format,
+            "imgshape": options.imgshape is not None and checked_shape(options.imgshape) != meta.imgshape,
+            "imgdtype": options.imgdtype is not np.uint8 and checked_dtype(options.imgdtype) != meta.imgdtype,
+            "encoding": options.encoding is not None and options.encoding != meta.encoding,
+            "fps": options.fps is not None and fps is not None and options.fps != fps,
+        }
+        for name, differs in other.items():
+            if differs:
+                raise ArgumentError(
+                    f"{self._root}: the store has another {name} than {getattr(options, name)!r}; leave {name}= out"
+                )
 
     def _start_writer(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from imgstore.codec import Format, FrameSpec
 from imgstore.errors import ArgumentError, FormatError
 from imgstore.pixels.encodings import check_encoding, decode_to_bgr
 
-__all__ = ["Conformer", "conform"]
+__all__ = ["Conformer", "checked_dtype", "checked_shape", "conform"]
 
 Frame = npt.NDArray[Any]
 
@@ -43,14 +43,14 @@ class Conformer:
     convert: Callable[[Frame], Frame]
 
 
-def conform(fmt: Format, imgshape: tuple[int, ...], imgdtype: Any, encoding: str | None, decoded: bool) -> Conformer:
+def conform(fmt: Format, imgshape: Sequence[int], imgdtype: Any, encoding: str | None, decoded: bool) -> Conformer:
     """Work out what has to be done to frames so that a format holds them.
 
     Parameters
     ----------
     fmt : Format
         The format.
-    imgshape : tuple of int
+    imgshape : sequence of int
         Shape of the given frames.
     imgdtype : dtype-like
         Type of their samples.
@@ -66,7 +66,7 @@ def conform(fmt: Format, imgshape: tuple[int, ...], imgdtype: Any, encoding: str
     FormatError
         The format cannot hold such frames, not even converted.
     """
-    given = FrameSpec(_shape(imgshape), _dtype(imgdtype))
+    given = FrameSpec(checked_shape(imgshape), checked_dtype(imgdtype))
     if encoding:
         check_encoding(encoding)
     shape, dtype, losses = given.shape, given.dtype, []
@@ -110,7 +110,8 @@ def conform(fmt: Format, imgshape: tuple[int, ...], imgdtype: Any, encoding: str
     return Conformer(given, stored, None if decoded else encoding or None, losses, convert)
 
 
-def _shape(imgshape: tuple[int, ...]) -> tuple[int, ...]:
+def checked_shape(imgshape: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of frames as a tuple, or raise ArgumentError."""
     try:
         shape = tuple(int(n) for n in imgshape)
         valid = bool(shape) and all(n > 0 and n == m for n, m in zip(shape, imgshape, strict=True))
@@ -121,7 +122,8 @@ def _shape(imgshape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _dtype(imgdtype: Any) -> np.dtype[Any]:
+def checked_dtype(imgdtype: Any) -> np.dtype[Any]:
+    """Return the type of samples, in the byte order of this machine, or raise ArgumentError."""
     try:
         dtype = np.dtype(imgdtype)
     except TypeError:
