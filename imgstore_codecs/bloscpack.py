@@ -19,7 +19,6 @@ import json
 import math
 import struct
 import zlib
-from ast import literal_eval
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ import numpy.typing as npt
 from imgstore.codec import Buffer, Codec, Format, FrameCodec, FrameSpec
 from imgstore.errors import ArgumentError, FormatError, FrameDecodeError
 from imgstore.hookspecs import hookimpl
+from imgstore.npy_header import dtype_of_descr, parse_literal
 
 __all__ = ["BloscpackCodec"]
 
@@ -44,6 +44,7 @@ _CHUNK_HEADER = struct.Struct("<BBBBIII")
 _MAGIC = b"blpk"
 _VERSION = 3
 _OFFSETS, _METADATA = 0x01, 0x02
+_MAX_DIMENSIONS = 32  # of numpy before 2.0
 _MAX_METADATA = 1 << 16  # the description of an array takes a hundred bytes
 
 _COMPRESSORS = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
@@ -317,15 +318,12 @@ def _parse_array(metadata: bytes) -> tuple[tuple[int, ...], np.dtype[Any], bool]
     try:
         entries = json.loads(metadata)
         container, descr, shape, order = (entries[key] for key in ("container", "dtype", "shape", "order"))
-        if container != "numpy" or order not in ("C", "F") or not isinstance(shape, list):
+        if container != "numpy" or order not in ("C", "F") or not isinstance(shape, list) or not isinstance(descr, str):
             raise ValueError(f"container {container!r}, order {order!r}, shape {shape!r}")
-        if not all(type(n) is int and 0 <= n < 2**62 for n in shape):
+        if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and 0 <= n < 2**62 for n in shape):
             raise ValueError(f"shape {shape}")
-        if "\\" in descr:  # Python would warn the user of escapes that it does not know
-            raise ValueError("backslash")
-        # a literal is all that this evaluates: constants, tuples and lists, no names and no calls
-        dtype = np.lib.format.descr_to_dtype(literal_eval(descr))
-    except (ValueError, TypeError, KeyError, SyntaxError, IndexError, MemoryError, RecursionError) as error:
+        dtype = dtype_of_descr(parse_literal(descr))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FrameDecodeError(f"the metadata of the bpk file does not describe an array ({error})") from error
     _require(not dtype.hasobject, "the bpk file holds pickled Python objects, which are never loaded")
     _require(dtype.itemsize > 0, f"the bpk file holds values of no size ({dtype})")

@@ -7,10 +7,6 @@ is ever unpickled: a file with objects in it is refused.
 from __future__ import annotations
 
 import io
-import math
-import re
-import struct
-from ast import literal_eval
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,16 +16,11 @@ import numpy.typing as npt
 from imgstore.codec import Buffer, Codec, Format, FrameCodec, FrameSpec
 from imgstore.errors import FormatError, FrameDecodeError
 from imgstore.hookspecs import hookimpl
+from imgstore.npy_header import MAX_HEADER, npy_header_size, parse_npy_header
 
 __all__ = ["NpyCodec"]
 
 Frame = npt.NDArray[Any]
-
-MAGIC = b"\x93NUMPY"
-# The header of an array of plain samples takes some hundred bytes; numpy has the same limit for what it evaluates.
-MAX_HEADER = 10_000
-# Python 2 on Windows wrote shapes as (480L, 640L).
-_PYTHON_2_LONG = re.compile(r"(\d)L(?=[,)\s])")
 
 
 class _Header(NamedTuple):
@@ -103,45 +94,20 @@ def _refuse_objects(dtype: np.dtype[Any]) -> None:
 
 def _parse_header(data: Frame) -> _Header:
     start = data[: MAX_HEADER + 16].tobytes()
-    if start[:6] != MAGIC:
-        raise FrameDecodeError("this is not an npy file: it does not begin as one does")
-    version = start[6:8]
-    if version not in (b"\1\0", b"\2\0", b"\3\0"):
-        raise FrameDecodeError(f"npy files of version {tuple(version)} are not known, only 1.0, 2.0 and 3.0")
-    fixed = 10 if version == b"\1\0" else 12
-    if len(start) < fixed:
-        raise FrameDecodeError("the npy file is truncated within its header")
-    (length,) = struct.unpack_from("<H" if fixed == 10 else "<I", start, 8)
-    if length > MAX_HEADER:
-        raise FrameDecodeError(f"the npy file claims a header of {length} bytes: it is damaged, or holds no frame")
-    size = fixed + length
-    if len(start) < size:
-        raise FrameDecodeError("the npy file is truncated within its header")
     try:
-        # a literal is all that this evaluates: constants, tuples, lists and dicts, no names and no calls
-        text = start[fixed:size].decode("utf-8" if version == b"\3\0" else "latin1").strip()
-        if "\\" in text:  # no header has one, and Python would warn the user of escapes that it does not know
-            raise ValueError("backslash")
-        entries = literal_eval(_PYTHON_2_LONG.sub(r"\1", text))
-        shape, fortran_order, descr = entries["shape"], entries["fortran_order"], entries["descr"]
-        # of a longer mapping numpy would not know the meaning either
-        if len(entries) != 3 or not isinstance(shape, tuple) or not isinstance(fortran_order, bool):
-            raise ValueError("unexpected entries")
-        if not all(type(n) is int and 0 <= n < 2**62 for n in shape):
-            raise ValueError(f"shape {shape}")
-        dtype = np.lib.format.descr_to_dtype(descr)
-    except (ValueError, TypeError, KeyError, SyntaxError, IndexError, MemoryError, RecursionError) as error:
-        raise FrameDecodeError(f"the header of the npy file is damaged ({error})") from error
+        size = npy_header_size(start)
+        if len(start) < size:
+            raise ValueError("it is truncated within its header")
+        shape, fortran_order, dtype, nbytes = parse_npy_header(start[:size])
+    except ValueError as error:
+        raise FrameDecodeError(f"this is no npy file, or it is damaged: {error}") from error
     if dtype.hasobject:
         raise FrameDecodeError("the npy file holds pickled Python objects, which are never loaded")
     if dtype.itemsize == 0:
         raise FrameDecodeError(f"the npy file holds values of no size ({dtype})")
-    file_size = size + math.prod(shape) * dtype.itemsize
-    if file_size > np.iinfo(np.intp).max:
-        raise FrameDecodeError(f"the header of the npy file is damaged (shape {shape})")
     # numpy pads headers to a multiple of 64 (16 long ago); samples that begin elsewhere would not be aligned
     as_is = not fortran_order and dtype.isnative and size % 16 == 0
-    return _Header(size, shape, dtype, fortran_order, file_size, as_is)
+    return _Header(size, shape, dtype, fortran_order, size + nbytes, as_is)
 
 
 @hookimpl

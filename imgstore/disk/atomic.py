@@ -15,9 +15,24 @@ from typing import BinaryIO
 
 from imgstore.errors import ImgStoreError, StoreWriteError
 
-__all__ = ["atomic_file", "make_directory", "replace_file", "sync_directory", "sync_file", "temporary_name"]
+__all__ = [
+    "as_write_error",
+    "atomic_file",
+    "make_directory",
+    "replace_file",
+    "sync_directory",
+    "sync_file",
+    "temporary_name",
+]
 
 Buffer = bytes | bytearray | memoryview
+
+
+def as_write_error(path: str, error: OSError) -> ImgStoreError:
+    """Return what is to be raised where the operating system refused to write to a store; errors of ours stay."""
+    if isinstance(error, ImgStoreError):
+        return error
+    return StoreWriteError(error.errno, f"cannot write to the store: {error.strerror or error}", path)
 
 
 def temporary_name(path: str | os.PathLike[str]) -> Path:

@@ -20,7 +20,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,6 +29,7 @@ import numpy.typing as npt
 from imgstore.disk.atomic import replace_file
 from imgstore.disk.plain_yaml import load_plain_yaml
 from imgstore.errors import ArgumentError, ChunkIndexError
+from imgstore.npy_header import npy_header_size, parse_npy_header
 
 __all__ = [
     "as_frame_numbers",
@@ -387,37 +387,16 @@ def _parse_npz_with_zipfile(data: bytes, wanted: Sequence[str] | None) -> dict[s
 
 def _parse_npy(member: memoryview, name: str) -> npt.NDArray[Any]:
     """Turn a whole ``.npy`` into an array that is a view of it."""
-    if bytes(member[:6]) != b"\x93NUMPY" or len(member) < 12:
-        raise _Fault(f"the chunk's index is damaged: {name} is no .npy")
-    length_bytes = 2 if member[6] == 1 else 4
-    start = 8 + length_bytes + int.from_bytes(member[8 : 8 + length_bytes], "little")
-    header = _parse_npy_header(bytes(member[:start]))
-    if header is None:
-        raise _Fault(f"the chunk's index is damaged: {name} has a header that is not numpy's")
-    shape, fortran_order, dtype = header
+    try:
+        start = npy_header_size(bytes(member[:12]))
+        shape, fortran_order, dtype, nbytes = parse_npy_header(bytes(member[:start]))
+    except ValueError as error:
+        raise _Fault(f"the chunk's index is damaged: {name} has a header that is not numpy's ({error})") from error
     if dtype.hasobject:
         raise _Fault(f"{name} is pickled, and nothing is unpickled")
-    count = 1
-    for length in shape:
-        count *= length
-    if count * dtype.itemsize != len(member) - start or min(shape, default=0) < 0:
+    if nbytes != len(member) - start:
         raise _Fault(f"the chunk's index is damaged: {name} is of another size than it says")
-    if not count or not dtype.itemsize:
+    if not nbytes:
         return np.empty(shape, dtype)
-    array: npt.NDArray[Any] = np.frombuffer(member, dtype, count, start)
+    array: npt.NDArray[Any] = np.frombuffer(member, dtype, nbytes // dtype.itemsize, start)
     return array.reshape(shape, order="F" if fortran_order else "C")
-
-
-@lru_cache(maxsize=64)
-def _parse_npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]] | None:
-    # remembered, because all chunks but the last of a store have the same one and parsing it costs more than
-    # all the rest of reading an index
-    file = io.BytesIO(header)
-    try:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(file)
-        return np.lib.format.read_array_header_2_0(file)
-    # numpy says ValueError for most that can be wrong; its tokenizer and `ast` have more to say
-    except Exception:  # noqa: BLE001
-        return None

@@ -17,6 +17,7 @@ from imgstore.disk.atomic import replace_file
 from imgstore.disk.layout import METADATA_FILENAME, METADATA_KEY
 from imgstore.disk.plain_yaml import load_plain_yaml
 from imgstore.errors import ArgumentError, MetadataError, NotAStoreError
+from imgstore.npy_header import dtype_of_text
 
 __all__ = ["DIRECTORY_CLASS", "VERSION", "VIDEO_CLASS", "StoreMetadata", "is_imgstore", "new_metadata", "read_metadata",
            "store_directory", "user_metadata", "write_metadata"]  # fmt: skip
@@ -173,8 +174,8 @@ def _parse(path: str, values: dict[str, Any], user: dict[str, Any]) -> StoreMeta
     ):
         raise MetadataError(f"{path}: imgshape {shape!r} is not a list of sizes, such as [480, 640]")
     try:
-        dtype = np.dtype(str(values.get("imgdtype", "uint8")))
-    except TypeError:
+        dtype = dtype_of_text(str(values.get("imgdtype", "uint8")))
+    except ValueError:
         dtype = np.dtype(object)
     if dtype.hasobject:
         raise MetadataError(f"{path}: imgdtype {values.get('imgdtype')!r} is no numeric type, such as 'uint8'")

@@ -23,7 +23,8 @@ from imgstore.options import WriteOptions, check_codec_options
 from imgstore.store.shared import Frame, Shared
 from imgstore.writing.conform import Conformer, checked_dtype, checked_shape, conform
 from imgstore.writing.listeners import Listeners
-from imgstore.writing.writer import Writer, remove_chunks
+from imgstore.writing.remove_chunks import remove_chunks
+from imgstore.writing.writer import Writer
 
 __all__ = ["Writing"]
 

@@ -1,4 +1,4 @@
-"""Work that another thread does: in order, behind the back of whoever asks for it, or beside what that one does."""
+"""Work that another thread does: in order, behind the back of whoever asks for it, beside what that one does, or at intervals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["Beside", "InOrder"]
+__all__ = ["Beside", "InOrder", "Repeater"]
 
 T = TypeVar("T")
 
@@ -109,3 +109,32 @@ class Beside:
         if self._pool is not None:
             self._pool.shutdown(wait=False)
             self._pool = None
+
+
+class Repeater:
+    """Calls a function at intervals in a thread, a daemon, until `stop`.
+
+    Parameters
+    ----------
+    name : str
+        Of the thread.
+    call : callable
+        It must see to its own errors.
+    interval : float
+        Seconds from the end of one call to the next.
+    """
+
+    def __init__(self, name: str, call: Callable[[], object], interval: float):
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._stop, call, interval), name=name, daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _run(stop: threading.Event, call: Callable[[], object], interval: float) -> None:
+        while not stop.wait(interval):
+            call()
+
+    def stop(self) -> None:
+        """Call no more; returns when the call that is being made has ended."""
+        self._stop.set()
+        self._thread.join()

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from imgstore.disk.lock import check_process
 from imgstore.errors import ArgumentError, RecorderFullError, StoreClosedError
-from imgstore.writing.writer import Writer, checked_frame_number, checked_frame_time
+from imgstore.writing.checks import checked_frame_number, checked_frame_time
+from imgstore.writing.writer import Writer
 
 if TYPE_CHECKING:
     from imgstore.store import ImgStore

@@ -17,10 +17,10 @@ PACKAGES = ("imgstore", "imgstore_codecs")
 DOORS = {"imgstore.apps", "imgstore.constants", "imgstore.legacy", "imgstore.stores", "imgstore.util"}
 DOOR_EXCEPTIONS = {("imgstore.store.store", "imgstore.legacy")}  # the private names have to be on the class itself
 # The tools in `threads/` know nothing of stores.
-FOR_CODECS = {"imgstore.codec", "imgstore.errors", "imgstore.hookspecs", "imgstore.threads"}
+FOR_CODECS = {"imgstore.codec", "imgstore.errors", "imgstore.hookspecs", "imgstore.npy_header", "imgstore.threads"}
 # Which wing, and what at the top, each wing may know. What is not named here is at the top and knows what it needs.
 MAY_KNOW = {
-    "disk": {"codec", "errors"},
+    "disk": {"codec", "errors", "npy_header"},
     "threads": set[str](),
     "pixels": {"errors"},
     "index": {"disk", "errors"},

@@ -20,7 +20,7 @@ from scenes import HELPERS, coded_frame, shown_number
 
 import imgstore
 import imgstore.index.store_index
-import imgstore.writing.writer
+import imgstore.writing.put_in_place
 from imgstore.repair import repair_store
 from imgstore.verify import verify_store
 
@@ -166,7 +166,7 @@ def test_reading_while_a_torn_chunk_is_mended(fmt: str, disk: Path, monkeypatch:
     recording = Recording(disk / "s", fmt)
     recording.tear()
     replaced, go_on = threading.Event(), threading.Event()
-    write_chunk_index = imgstore.writing.writer.write_chunk_index
+    write_chunk_index = imgstore.writing.put_in_place.write_chunk_index
 
     def held_up(*args: Any) -> None:
         replaced.set()
@@ -174,7 +174,7 @@ def test_reading_while_a_torn_chunk_is_mended(fmt: str, disk: Path, monkeypatch:
         write_chunk_index(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr("imgstore.writing.writer.write_chunk_index", held_up)
+        patch.setattr("imgstore.writing.put_in_place.write_chunk_index", held_up)
         closing = threading.Thread(target=recording.store.close)
         closing.start()
         try:
@@ -210,21 +210,21 @@ def test_a_torn_chunk_is_mended_while_it_is_read(fmt: str, disk: Path, monkeypat
 _KILLED = """
 import json, os, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-import imgstore.writing.writer
+sys.path[:0] = sys.argv[3:]
+import imgstore.writing.put_in_place
 from test_full_disk import Recording
 
 recording = Recording(Path(sys.argv[1], "s"), sys.argv[2])
 recording.tear()
 print(json.dumps([recording.frames, recording.records]), flush=True)
-imgstore.writing.writer.write_chunk_index = lambda *args: os._exit(9)
+imgstore.writing.put_in_place.write_chunk_index = lambda *args: os._exit(9)
 recording.store.close()
 """
 
 
 @pytest.mark.parametrize("fmt", VIDEO)
 def test_killed_while_a_torn_chunk_is_mended(fmt: str, disk: Path) -> None:
-    command = [sys.executable, "-c", _KILLED, str(disk), fmt, str(HELPERS)]
+    command = [sys.executable, "-c", _KILLED, str(disk), fmt, str(HELPERS), str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 9, done.stderr
     path, accepted = disk / "s", json.loads(done.stdout)
@@ -239,8 +239,8 @@ def test_killed_while_a_torn_chunk_is_mended(fmt: str, disk: Path) -> None:
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_repair_on_a_full_disk(fmt: str, disk: Path) -> None:
     """It says so, and sets nothing aside for it; when there is space, it goes on."""
-    script = _KILLED.replace("imgstore.writing.writer.write_chunk_index", "recording.store.close")
-    command = [sys.executable, "-c", script, str(disk), fmt, str(HELPERS)]
+    script = _KILLED.replace("imgstore.writing.put_in_place.write_chunk_index", "recording.store.close")
+    command = [sys.executable, "-c", script, str(disk), fmt, str(HELPERS), str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 9, done.stderr
     path, accepted = disk / "s", json.loads(done.stdout)
