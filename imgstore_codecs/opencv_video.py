@@ -27,6 +27,9 @@ Frame = npt.NDArray[Any]
 
 # As 0.x writes them. The other formats of the default backend are read, not written.
 _FOURCC = {"mjpeg/avi": "MJPG", "avc1/mp4": "avc1", "h264/mkv": "H264"}
+# How AVI, Matroska and MP4 begin (RIFF; RFC 8794, 11.2.1; ISO/IEC 14496-12, 4.3 and 8.1)
+_RIFF, _EBML = b"RIFF", b"\x1aE\xdf\xa3"
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 _DEFAULT_FPS = 25.0  # 0.x says so in every file, whatever the real rate: the times are in the index
 
 
@@ -111,11 +114,20 @@ def _require_8_bits(spec: FrameSpec) -> None:
         )
 
 
+def _name_for_opencv(path: str) -> str:
+    """Return the whole path, as what comes before a colon in a name would be taken for a protocol."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # it would end the process
+        raise ChunkError(f"{path!r}: OpenCV takes no name that is no text: rename it, or use the default backend") from None
+    return os.path.abspath(path)
+
+
 def _new_writer(path: str, fourcc: str, fps: float, width: int, height: int) -> Any:
     import cv2
 
     code = cv2.VideoWriter.fourcc(*fourcc)
-    return cv2.VideoWriter(path, cv2.CAP_FFMPEG, code, fps, (width, height), True)
+    return cv2.VideoWriter(_name_for_opencv(path), cv2.CAP_FFMPEG, code, fps, (width, height), True)
 
 
 def _can_encode(fourcc: str, extension: str) -> bool:
@@ -204,9 +216,22 @@ def _open_capture(path: str) -> Any:
     import cv2
 
     # No other backend: one of them would take 000000.avi for the first of a sequence of images.
-    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(_name_for_opencv(path), cv2.CAP_FFMPEG)
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
     return capture
+
+
+def _is_container(path: str) -> bool:
+    """Whether a file begins as AVI, Matroska or MP4 do, and cannot be taken for a text.
+
+    FFmpeg goes by what is in a file, and a text may be a list of other files or of addresses, which it would open.
+    """
+    with open(path, "rb") as file:
+        head = file.read(64)
+    if head.startswith(_EBML):
+        return b"matroska" in head or b"webm" in head
+    # no text has a zero, and in front of it there is no room for what makes FFmpeg take it for such a list
+    return b"\0" in head[:20] and ((head[:4] == _RIFF and head[8:12] == b"AVI ") or head[4:8] in _MP4_BOXES)
 
 
 class _Reader(ChunkReader):
@@ -223,6 +248,8 @@ class _Reader(ChunkReader):
 
         if not os.path.isfile(path):
             raise ChunkError("the video file is missing")
+        if not _is_container(path):
+            raise ChunkError("the file does not begin as AVI, Matroska or MP4 do: it is damaged, or no video")
         self._path = path
         self._spec = spec
         self._current = -1  # position of the frame that was grabbed last; -1: none has been

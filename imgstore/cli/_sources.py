@@ -1,28 +1,27 @@
-"""Where `imgstore save` takes frames from: a video file, a webcam, another store (`imgstore.cli._store_source`)."""
+"""Where `imgstore save` takes frames from: a video, images, a camera, another store."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import itertools
 import math
 import os
+import re
 import time
-import warnings
 from collections.abc import Generator, Iterator
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 import imgstore
-from imgstore.cli._source import LeftOut, Source, SourceFrame
+from imgstore.cli._image_source import count_pages, is_numbered, open_numbered, open_stack
+from imgstore.cli._source import Source, SourceFrame
 from imgstore.cli._store_source import open_store
-from imgstore.errors import ArgumentError, ImgStoreWarning
+from imgstore.cli._video_source import open_stream, open_video, source_of_video
+from imgstore.errors import ArgumentError
 
 __all__ = ["open_source"]
 
-_YEAR = 365 * 86400
+# Seconds that a server may take to answer
+_PATIENCE = 10.0
 
 
 def open_source(name: str, *, deep: bool) -> Source:
@@ -31,7 +30,8 @@ def open_source(name: str, *, deep: bool) -> Source:
     Parameters
     ----------
     name : str
-        The number of a webcam (unless there is a file of that name), the path of a video, or of a store.
+        The number of a webcam (unless there is a file of that name), the path of a video, an image, a stack of images or a
+        store, the name of numbered images (``img_%04d.png``), or an address (``rtsp://...``).
     deep : bool
         Whether frames of more than 8 bits are wanted as such; otherwise colour is converted to 8 bits.
 
@@ -43,127 +43,23 @@ def open_source(name: str, *, deep: bool) -> Source:
     if imgstore.is_imgstore(name):
         return open_store(name)
     if os.path.exists(name):
-        return _video(name, deep)
+        return open_stack(name, deep) if count_pages(name) > 1 else open_video(name, deep)
     if name.isdecimal():
         return _webcam(int(name))
+    if "://" in name:
+        return _address(name, deep)
+    if is_numbered(name):
+        return open_numbered(name, deep)
     raise ArgumentError(f"could not open source: {name}: there is no such file")
 
 
-# -- video ---------------------------------------------------------------------------------------------------------
-
-
-def _video(path: str, deep: bool) -> Source:
-    import av
-
-    try:
-        container = av.open(path)
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ArgumentError(f"could not open source: {path}: {reason}") from error
-    if not container.streams.video:
-        container.close()
-        raise ArgumentError(f"could not open source: {path}: it holds no video")
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
-    count = stream.frames
-    if not count and rate and container.duration:
-        count = round(container.duration / 1_000_000 * rate)
-    left_out = LeftOut()
-    return Source(
-        _video_frames(path, container, stream, rate, _creation_time(container, stream), deep, left_out),
-        count=count or None,
-        fps=rate or None,
-        metadata={"source": os.path.basename(path)},
-        left_out=left_out,
-    )
-
-
-def _creation_time(container: Any, stream: Any) -> float:
-    """Return when a video says that it was made, in seconds since the epoch; 0 where it does not say.
-
-    Many programs write 1904 or 1970, the zeros of their clocks, where they do not know.
-    """
-    text = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
-    try:
-        moment = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-    except ValueError:
-        return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.timezone.utc)
-    seconds = moment.timestamp()
-    return seconds if seconds > _YEAR else 0.0
-
-
-def _video_frames(
-    path: str, container: Any, stream: Any, rate: float, offset: float, deep: bool, left_out: LeftOut
-) -> Generator[SourceFrame, None, None]:
-    with container:
-        previous = None
-        convert = _Converter(deep)
-        for number, frame in enumerate(_decode(path, container, stream, left_out)):
-            moment = frame.time
-            if moment is None:  # raw streams have no times: the nominal rate is all that is known
-                moment = 0.0 if previous is None else previous + (1 / rate if rate else 0.0)
-            previous = moment
-            yield SourceFrame(convert(frame), number, offset + float(moment), [])
-
-
-def _decode(path: str, container: Any, stream: Any, left_out: LeftOut) -> Iterator[Any]:
-    """Give every frame that can be decoded; what cannot is told of, and no reason to lose the rest."""
-    import av
-
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError as error:
-            warnings.warn(f"{path}: ends early: {error.strerror}", ImgStoreWarning, stacklevel=2)
-            left_out.ends_early = True
-            packet = None
-        if packet is None:
-            break
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            left_out.uncounted += 1
-            continue
-        for frame in frames:
-            if frame.is_corrupt:
-                left_out.uncounted += 1
-            else:
-                yield frame
-
-
-class _Converter:
-    """From decoded frames to arrays: grayscale where the video is, else BGR, turned as a player turns them."""
-
-    # swscale at full accuracy: SWS_BILINEAR | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_ACCURATE_RND of swscale.h,
-    # which PyAV before 18 takes as a number and has no names for
-    _HOW = 0x2 | 0x2000 | 0x4000 | 0x40000
-
-    def __init__(self, deep: bool):
-        from av.video.reformatter import VideoReformatter
-
-        self._deep = deep
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, frame: Any) -> npt.NDArray[Any]:
-        rotation = frame.rotation  # before it is converted: that does not keep it
-        bits = max(component.bits for component in frame.format.components)
-        if len(frame.format.components) == 1 and not frame.format.has_palette:
-            wanted = "gray" if bits <= 8 else "gray16le"
-        else:
-            wanted = "bgr48le" if bits > 8 and self._deep else "bgr24"
-        if frame.format.name != wanted:
-            frame = self._reformatter.reformat(frame, format=wanted, interpolation=self._HOW)
-        img = frame.to_ndarray()
-        img = img.astype(img.dtype.newbyteorder("="), copy=False)
-        turns = round(rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(img, turns)) if turns else img
-
-
-# -- webcam --------------------------------------------------------------------------------------------------------
+def _address(name: str, deep: bool) -> Source:
+    """Open what a server has: a camera, whose frames get the time at which they come, or a video."""
+    transport = {"rtsp_transport": "tcp"} if name.lower().startswith("rtsp") else {}
+    container, stream = open_stream(name, name, container_options=transport, timeout=_PATIENCE)
+    source = source_of_video(name, container, stream, deep, live=container.duration is None)
+    source.metadata["source"] = re.sub(r"//[^/@]*@", "//", name)  # without a password
+    return source
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Opening a video file: without waiting for FFmpeg to decode it, and whatever its end is like."""
+"""Opening a video file and nothing else: without waiting for FFmpeg to decode it, and whatever its end is like."""
 
 from __future__ import annotations
 
@@ -10,8 +10,21 @@ from imgstore_codecs.video.torn import whole_fragments
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
-__all__ = ["NO_DECODING", "open_to_decode", "open_video"]
+__all__ = ["NO_DECODING", "address", "open_to_decode", "open_video", "video_stream"]
+
+# Options of FFmpeg, which goes by a file's content: a text in place of a video may be a list of other files, or of addresses.
+# So these are all the kinds that it may be, by the names of FFmpeg's demuxers, and none of them leads anywhere else.
+_OWN_FILE_ALONE = {
+    "format_whitelist": (
+        "mov,mp4,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg,nut,mxf,gxf,dv,rm,ivf,yuv4mpegpipe,h261,h263,h264,hevc,vvc,av1,obu,"
+        "m4v,mpegvideo,vc1,dirac,mjpeg,gif,apng"
+    ),
+    "protocol_whitelist": "file,subfile",
+    "enable_drefs": "0",
+    "use_absolute_path": "0",
+}
 
 # Options of FFmpeg, which else decodes frames of H.264 when it opens a file, to learn how many of them a decoder holds
 # back: that takes up to 50 ms. (Its log, which PyAV keeps off, says then that a codec is not on a whitelist.)
@@ -31,10 +44,10 @@ def open_to_decode(path: str) -> InputContainer:
     """
     if path.lower().endswith(_CONFIGURED):
         container = open_video(path, NO_DECODING)
-        video = next(iter(container.streams.video), None)
-        context = video.codec_context if video is not None else None
-        if context is not None and context.name == "h264" and pictures_held_back(context.extradata) is not None:
-            return container
+        if len(container.streams.video) == 1:  # FFmpeg finds the best of several by reading a little
+            context = container.streams.video[0].codec_context
+            if context is not None and context.name == "h264" and pictures_held_back(context.extradata) is not None:
+                return container
         container.close()
     return open_video(path)
 
@@ -56,8 +69,11 @@ def open_video(path: str, options: dict[str, str] | None = None) -> InputContain
     """
     import av
 
+    def opened(name: str) -> InputContainer:
+        return av.open(name, options=options, container_options=_OWN_FILE_ALONE)
+
     try:
-        container = av.open(path, options=options)
+        container = opened(address(path))
     except av.error.FFmpegError:
         start, end = whole_fragments(path)
         if not end:
@@ -68,4 +84,19 @@ def open_video(path: str, options: dict[str, str] | None = None) -> InputContain
         if not start:
             return container
         container.close()
-    return av.open(f"subfile,,start,{start},end,{end},,:{os.path.abspath(path)}", options=options)
+    return opened(f"subfile,,start,{start},end,{end},,:{os.path.abspath(path)}")
+
+
+def address(path: str) -> str:
+    """Return a file's path as FFmpeg takes it, which else takes what comes before a colon for a protocol."""
+    return f"file:{os.path.abspath(path)}"
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """Return the video that FFmpeg calls the best one of a file, if there is any; a cover is none."""
+    from av.stream import Disposition
+    from av.video.stream import VideoStream
+
+    best = container.streams.best("video")
+    is_cover = best is not None and bool(best.disposition & Disposition.attached_pic)
+    return best if isinstance(best, VideoStream) and not is_cover else None

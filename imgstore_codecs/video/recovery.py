@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from imgstore.codec import FrameSpec
 from imgstore.errors import ChunkError, FrameDecodeError
-from imgstore_codecs.video.open_video import open_video
+from imgstore_codecs.video.open_video import address, open_video, video_stream
 from imgstore_codecs.video.reading.packets import NO_TIME, PacketTable, ends_early, packets_from
 from imgstore_codecs.video.reading.video_reader import VideoReader
 
@@ -148,9 +148,10 @@ def _copy_packets(damaged: str, target: str, sizes: npt.NDArray[np.int64], times
     checksum = 0
     try:
         with open_video(damaged) as source:
-            stream = source.streams.video[0]
+            stream = video_stream(source)
+            assert stream is not None  # it has been read
             muxer = _MUXERS.get(os.path.splitext(damaged)[1].lower(), source.format.name.partition(",")[0])
-            with av.open(target, "w", format=muxer) as destination:
+            with av.open(address(target), "w", format=muxer) as destination:
                 copy = _add_copy(destination, stream)
                 for place, packet in enumerate(_first_packets(source, stream, len(sizes))):
                     if packet.size != sizes[place]:
@@ -181,10 +182,8 @@ def _first_packets(source: InputContainer, stream: VideoStream, count: int) -> A
 
 def _check(target: str, spec: FrameSpec, count: int, checksum: int) -> None:
     """See that the new file holds what was copied."""
-    import av
-
     copied = 0
-    with av.open(target) as container:
+    with open_video(target) as container:
         for packet in packets_from(container, container.streams.video[0]):
             copied = zlib.crc32(memoryview(packet), copied)
     reader = VideoReader(target, spec, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from imgstore_codecs.video.open_video import NO_DECODING
+from imgstore_codecs.video.open_video import NO_DECODING, open_video, video_stream
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -24,16 +24,15 @@ def describe(stream: VideoStream) -> bytes:
 
 
 def describe_file(path: str) -> bytes:
-    """Open a complete video file and describe its first video stream.
+    """Open a complete video file and describe its video stream.
 
     Raises
     ------
     OSError
         It cannot be opened, or there is none in it.
     """
-    import av
-
-    with av.open(path, options=NO_DECODING) as container:
-        if not container.streams.video:
+    with open_video(path, NO_DECODING) as container:
+        stream = video_stream(container)
+        if stream is None:
             raise OSError(f"{path}: the file holds no video stream")
-        return describe(container.streams.video[0])
+        return describe(stream)

@@ -299,7 +299,7 @@ def test_no_video_is_an_error(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "000000.mp4"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ChunkError, match="missing" if content is None else "cannot open"):
+    with pytest.raises(ChunkError, match="missing" if content is None else "does not begin as"):
         open_reader(path)
 
 

@@ -78,6 +78,7 @@ def encode(
     gop: int = 12,
     rate: Fraction | int = 25,
     pts: Sequence[int] | None = None,
+    kinds: Sequence[int] | None = None,
     time_base: Fraction | None = None,
     muxer: str | None = None,
     mux: dict[str, str] | None = None,
@@ -117,6 +118,8 @@ def encode(
             )
             frame.pts = k if pts is None else pts[k]
             frame.time_base = tick if tick else 1 / Fraction(rate)
+            if kinds is not None:
+                frame.pict_type = kinds[k]
             with usual_priority():  # the first one opens the encoder
                 packets += stream.encode(frame)
         packets += stream.encode(None)

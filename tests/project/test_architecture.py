@@ -36,7 +36,7 @@ VIDEO_MAY_KNOW = {
     "bitstream": set[str](),
     "pixels": {"forked"},
     "reading": {"bitstream", "forked", "open_video", "pixels", "stream_description"},
-    "writing": {"forked", "pixels", "stream_description"},
+    "writing": {"forked", "open_video", "pixels", "stream_description"},
 }
 # What anyone may import; the commands have to do with that. The self-check is a command's work in a package of its own.
 PUBLIC = {

@@ -6,6 +6,7 @@ tiny sizes; swscale itself converts all else, in six times the time.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 from collections.abc import Sequence
@@ -253,11 +254,17 @@ class PictureConverter:
 def _plane(plane: VideoPlane, dtype: npt.DTypeLike, channels: int = 1) -> Frame:
     """Look at a plane, without the padding at the end of its lines."""
     kind = np.dtype(dtype)
+    line = plane.line_size
     shape: tuple[int, ...] = (plane.height, plane.width)
-    strides: tuple[int, ...] = (plane.line_size, kind.itemsize * channels)
+    strides: tuple[int, ...] = (line, kind.itemsize * channels)
     if channels > 1:
         shape, strides = (*shape, channels), (*strides, kind.itemsize)
-    rows: Frame = np.ndarray(shape, kind, memoryview(plane), 0, strides)
+    if line < 0:  # the last line comes first in memory, and PyAV's view begins with the first
+        before = (plane.height - 1) * -line
+        view = memoryview((ctypes.c_char * (before - line)).from_address(plane.buffer_ptr - before))
+    else:
+        before, view = 0, memoryview(plane)
+    rows: Frame = np.ndarray(shape, kind, view, before, strides)
     return rows
 
 

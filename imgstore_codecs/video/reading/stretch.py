@@ -25,7 +25,7 @@ from imgstore_codecs.video.bitstream.key_frames import (
     seek_point,
 )
 from imgstore_codecs.video.forked import leave_to_parent
-from imgstore_codecs.video.open_video import open_to_decode
+from imgstore_codecs.video.open_video import open_to_decode, video_stream
 from imgstore_codecs.video.reading.packets import NO_TIME, UNCHECKED, PacketTable, packets_from
 
 if TYPE_CHECKING:
@@ -71,19 +71,22 @@ class Stretch:
         try:
             self.container: InputContainer = open_to_decode(path)
         except (av.error.FFmpegError, UnicodeDecodeError) as error:
-            raise ChunkError(f"{path}: cannot be opened as a video: {error}") from error
+            reason = getattr(error, "strerror", None) or error
+            if isinstance(error, av.error.ArgumentError):  # so FFmpeg says of what `open_video` does not allow
+                reason = "what it holds is nothing that a store may hold"
+            raise ChunkError(f"{path}: cannot be opened as a video: {reason}") from error
         extension = os.path.splitext(path)[1].lstrip(".").lower()
         if extension in ("avi", "mkv", "mov", "mp4") and extension not in self.container.format.extensions:
             # FFmpeg goes by content, and would show a photograph that was put in place of a recording
             self.container.close()
             raise ChunkError(f"{path}: is no {extension} file, it holds {self.container.format.long_name}")
-        videos = self.container.streams.video
-        context = videos[0].codec_context if videos else None
-        if context is None:
+        video = video_stream(self.container)
+        context = video.codec_context if video is not None else None
+        if video is None or context is None:
             self.container.close()
-            lack = "FFmpeg has no decoder for its video stream" if videos else "the file holds no video stream"
+            lack = "the file holds no video stream" if video is None else "FFmpeg has no decoder for its video stream"
             raise ChunkError(f"{path}: {lack}")
-        self.stream: VideoStream = videos[0]
+        self.stream: VideoStream = video
         self.context = context
         self.packets: Iterator[Packet[VideoStream]] = packets_from(self.container, self.stream)
         first = self._first_packet()

@@ -13,7 +13,9 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from imgstore_codecs.video.open_video import address
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
-__all__ = ["FFmpegFile", "GrowingFile", "Sink", "header_of_one_frame", "sample_maker"]
+__all__ = ["FFmpegFile", "GrowingFile", "Sample", "Sink", "header_of_one_frame", "sample_maker"]
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -52,6 +54,15 @@ class Sink(ABC):
         """Let go of the file as it is: what was added can be read."""
 
 
+class Sample(NamedTuple):
+    """A frame as a container holds it."""
+
+    data: bytes
+    pts: int  # when it is shown and decoded, in the container's ticks
+    dts: int
+    is_key: bool
+
+
 class GrowingFile(Sink):
     """What the containers have in common: whole writes at the end, and a beginning that is rewritten last.
 
@@ -59,11 +70,53 @@ class GrowingFile(Sink):
     ----------
     path : str
         The file; one that is there is overwritten.
+    rate : Fraction
+        Frames per second.
+    describe : callable
+        Gives a file of one frame in the same container, of the stream to which a packet belongs.
+    sample : callable
+        Turns a packet's bytes into what the file holds.
     """
 
-    def __init__(self, path: str) -> None:
+    _ticks_per_second: int  # once the file has been begun
+
+    def __init__(
+        self,
+        path: str,
+        rate: Fraction,
+        describe: Callable[[Packet[VideoStream]], bytes],
+        sample: Callable[[bytes], bytes],
+    ) -> None:
+        self._rate = rate
+        self._describe = describe
+        self._sample = sample
+        self._head: bytes | None = None
         self._fd: int | None = os.open(path, _FLAGS, 0o666)
         self._end = 0
+
+    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes, bytes]:
+        if self._head is None:
+            self._head = self._begin(self._describe(packet))
+        time_base = packet.time_base or 1 / self._rate
+        pts, dts = (ticks(time, time_base, self._ticks_per_second) for time in (packet.pts, packet.dts))
+        sample = Sample(self._sample(bytes(packet)), pts, dts, packet.is_keyframe)
+        packed = self._packed(sample)
+        head = b"" if self._end else self._head
+        at = self._append(head + packed) + len(head)
+        self._note(sample, at, packed)
+        return at, packed, sample.data
+
+    @abstractmethod
+    def _begin(self, described: bytes) -> bytes:
+        """Take over FFmpeg's description of the stream; return the beginning of the file."""
+
+    @abstractmethod
+    def _packed(self, sample: Sample) -> bytes:
+        """Return a frame with all that the container puts around it."""
+
+    @abstractmethod
+    def _note(self, sample: Sample, at: int, packed: bytes) -> None:
+        """Note for the index that a frame has been written at a place."""
 
     def _append(self, data: bytes) -> int:
         """Write at the end of the file, all or nothing; return where that was."""
@@ -133,7 +186,7 @@ class FFmpegFile(Sink):
     def __init__(self, path: str, muxer: str) -> None:
         import av
 
-        self.container = av.open(path, "w", format=muxer, options={"flush_packets": "1"})
+        self.container = av.open(address(path), "w", format=muxer, options={"flush_packets": "1"})
         self._path = path
         self._open = True
         self._end = 0  # of what is whole

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from imgstore_codecs.video.writing.growing import GrowingFile, ticks
+from imgstore_codecs.video.writing.growing import GrowingFile, Sample
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -39,19 +39,9 @@ _TICKS_PER_SECOND = 1000  # FFmpeg writes milliseconds
 
 
 class MkvFile(GrowingFile):
-    """A Matroska file with one video track.
+    """A Matroska file with one video track; `GrowingFile` has the parameters."""
 
-    Parameters
-    ----------
-    path : str
-        The file; one that is there is overwritten.
-    rate : Fraction
-        Frames per second.
-    describe : callable
-        Gives a Matroska file of one frame, of the stream to which a packet belongs.
-    sample : callable
-        Turns a packet's bytes into what the file holds.
-    """
+    _ticks_per_second = _TICKS_PER_SECOND
 
     def __init__(
         self,
@@ -60,36 +50,28 @@ class MkvFile(GrowingFile):
         describe: Callable[[Packet[VideoStream]], bytes],
         sample: Callable[[bytes], bytes],
     ) -> None:
-        super().__init__(path)
-        self._rate = rate
-        self._describe = describe
-        self._sample = sample
-        self._parts: dict[bytes, bytes] = {}  # of FFmpeg's file of one frame
-        self._content = 0  # where the segment's content begins, from which places in it are counted
+        super().__init__(path, rate, describe, sample)
         self._last = 0  # latest time
         self._keys: list[tuple[int, int]] = []  # time and place
 
-    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes, bytes]:
-        head = b""
-        if not self._parts:
-            described = self._describe(packet)
-            self._parts = _parts(described)
-            self._content = len(self._parts[_EBML]) + len(_SEGMENT) + 8
-            head = self._beginning()
-        time_base = packet.time_base or 1 / self._rate
-        time = ticks(packet.pts, time_base, _TICKS_PER_SECOND)
-        block = _BLOCK_OF_TRACK_1.pack(0x81, 0, _KEY if packet.is_keyframe else 0)
-        sample = self._sample(bytes(packet))
-        block_head = _SIMPLE_BLOCK + _size(len(block) + len(sample)) + block
-        timestamp = _element(_TIMESTAMP, _unsigned(time))
-        crc = zlib.crc32(sample, zlib.crc32(timestamp + block_head))
-        pieces = (_element(_CRC, struct.pack("<I", crc)), timestamp, block_head, sample)
-        cluster = b"".join((_CLUSTER, _size(sum(map(len, pieces))), *pieces))
-        at = self._append(head + cluster) + len(head)
-        self._last = max(self._last, time)
-        if packet.is_keyframe:
-            self._keys.append((time, at - self._content))
-        return at, cluster, sample
+    def _begin(self, described: bytes) -> bytes:
+        self._parts = _parts(described)
+        # where the segment's content begins, from which places in it are counted
+        self._content = len(self._parts[_EBML]) + len(_SEGMENT) + 8
+        return self._beginning()
+
+    def _packed(self, sample: Sample) -> bytes:
+        block = _BLOCK_OF_TRACK_1.pack(0x81, 0, _KEY if sample.is_key else 0)
+        block_head = _SIMPLE_BLOCK + _size(len(block) + len(sample.data)) + block
+        timestamp = _element(_TIMESTAMP, _unsigned(sample.pts))
+        crc = zlib.crc32(sample.data, zlib.crc32(timestamp + block_head))
+        pieces = (_element(_CRC, struct.pack("<I", crc)), timestamp, block_head, sample.data)
+        return b"".join((_CLUSTER, _size(sum(map(len, pieces))), *pieces))
+
+    def _note(self, sample: Sample, at: int, packed: bytes) -> None:
+        self._last = max(self._last, sample.pts)
+        if sample.is_key:
+            self._keys.append((sample.pts, at - self._content))
 
     def _beginning(self, size: bytes = _UNKNOWN_SIZE, duration: float = 0.0, cues: int | None = None) -> bytes:
         """Put together everything before the frames; its length is always the same."""

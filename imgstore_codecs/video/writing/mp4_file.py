@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from imgstore_codecs.video.writing.growing import GrowingFile, ticks
+from imgstore_codecs.video.writing.growing import GrowingFile, Sample
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -38,19 +38,7 @@ Edit = Callable[[bytes], bytes]
 
 
 class Mp4File(GrowingFile):
-    """An MP4 file with one video track.
-
-    Parameters
-    ----------
-    path : str
-        The file; one that is there is overwritten.
-    rate : Fraction
-        Frames per second.
-    describe : callable
-        Gives an MP4 file of one frame, of the stream to which a packet belongs.
-    sample : callable
-        Turns a packet's bytes into what the file holds.
-    """
+    """An MP4 file with one video track; `GrowingFile` has the parameters."""
 
     def __init__(
         self,
@@ -59,46 +47,33 @@ class Mp4File(GrowingFile):
         describe: Callable[[Packet[VideoStream]], bytes],
         sample: Callable[[bytes], bytes],
     ) -> None:
-        super().__init__(path)
-        self._rate = rate
-        self._describe = describe
-        self._sample = sample
-        self._moov = b""  # of FFmpeg's file of one frame
-        self._free = 0  # where the box is that becomes the head of the frames
+        super().__init__(path, rate, describe, sample)
         self._offsets: list[int] = []
         self._sizes: list[int] = []
         self._dts: list[int] = []
         self._composition: list[int] = []
         self._keys: list[int] = []  # counted from 1
 
-    def add(self, packet: Packet[VideoStream]) -> tuple[int, bytes, bytes]:
-        head = b""
-        if not self._moov:
-            head = self._begin(self._describe(packet))
-        time_base = packet.time_base or 1 / self._rate
-        dts = ticks(packet.dts, time_base, self._timescale)
-        composition = ticks(packet.pts, time_base, self._timescale) - dts
-        sample = self._sample(bytes(packet))
-        first = self._dts[0] if self._dts else dts
-        moof = _fragment(len(self._sizes) + 1, self._track, dts - first, len(sample), packet.is_keyframe, composition)
-        fragment = b"".join((moof, _box(b"mdat", sample)))
-        at = self._append(head + fragment) + len(head)
-        self._offsets.append(at + len(moof) + 8)
-        self._sizes.append(len(sample))
-        self._dts.append(dts)
-        self._composition.append(composition)
-        if packet.is_keyframe:
+    def _packed(self, sample: Sample) -> bytes:
+        first = self._dts[0] if self._dts else sample.dts
+        moof = _fragment(len(self._sizes) + 1, self._track, sample, first)
+        return b"".join((moof, _box(b"mdat", sample.data)))
+
+    def _note(self, sample: Sample, at: int, packed: bytes) -> None:
+        self._offsets.append(at + len(packed) - len(sample.data))
+        self._sizes.append(len(sample.data))
+        self._dts.append(sample.dts)
+        self._composition.append(sample.pts - sample.dts)
+        if sample.is_key:
             self._keys.append(len(self._sizes))
-        return at, fragment, sample
 
     def _begin(self, described: bytes) -> bytes:
-        """Take over FFmpeg's description of the stream; return the beginning of the file."""
         boxes = dict(_boxes(described))
         moov = boxes[b"moov"]
         trak = dict(_boxes(dict(_boxes(moov))[b"trak"]))
         (self._track,) = struct.unpack_from(">I", trak[b"tkhd"], 12)
-        (self._timescale,) = struct.unpack_from(">I", dict(_boxes(trak[b"mdia"]))[b"mdhd"], 12)
-        self._delta = round(self._timescale / self._rate)
+        (self._ticks_per_second,) = struct.unpack_from(">I", dict(_boxes(trak[b"mdia"]))[b"mdhd"], 12)
+        self._delta = round(self._ticks_per_second / self._rate)
         # no frames: they are in the fragments
         none = struct.pack(">II", 0, 0)
         trex = struct.pack(">6I", 0, self._track, 1, self._delta, 0, 0)
@@ -110,9 +85,9 @@ class Mp4File(GrowingFile):
             b"stts": lambda data: none, b"stsc": lambda data: none, b"stco": lambda data: none,
             b"stsz": lambda data: none + bytes(4),
         })  # fmt: skip
-        self._moov = moov
+        self._moov = moov  # of FFmpeg's file of one frame
         ftyp = _box(b"ftyp", boxes[b"ftyp"])
-        self._free = len(ftyp)
+        self._free = len(ftyp)  # where the box is that becomes the head of the frames
         return ftyp + _box(b"free", bytes(8)) + _box(b"moov", empty + _box(b"mvex", _box(b"trex", trex)))
 
     def _finish(self) -> None:
@@ -129,7 +104,7 @@ class Mp4File(GrowingFile):
         shown_from = int(shown.min() - dts[0])  # later than the first is decoded where frames are reordered
         presented = int(shown.max() - shown.min()) + self._delta
         (movie_timescale,) = struct.unpack_from(">I", dict(_boxes(self._moov))[b"mvhd"], 12)
-        presented = min(-(-presented * movie_timescale // self._timescale), 2**32 - 1)
+        presented = min(-(-presented * movie_timescale // self._ticks_per_second), 2**32 - 1)
         large = self._offsets[-1] >= 2**32
         offsets = np.array(self._offsets, ">u8" if large else ">u4").tobytes()
         tables = {
@@ -207,15 +182,16 @@ def _runs(values: npt.NDArray[np.int64]) -> bytes:
     return struct.pack(">I", len(pairs)) + pairs.astype(">i4").tobytes()
 
 
-def _fragment(sequence: int, track: int, dts: int, size: int, key: bool, composition: int) -> bytes:
-    """Describe one frame, whose ``mdat`` follows."""
+def _fragment(sequence: int, track: int, frame: Sample, first: int) -> bytes:
+    """Describe one frame, whose ``mdat`` follows; times are counted from when the first one is decoded."""
+    composition = frame.pts - frame.dts
     flags = _DATA_OFFSET | _SAMPLE_SIZE | _SAMPLE_FLAGS | (_COMPOSITION_OFFSET if composition else 0)
-    sample = struct.pack(">II", size, _KEY if key else _NOT_KEY)
+    sample = struct.pack(">II", len(frame.data), _KEY if frame.is_key else _NOT_KEY)
     if composition:
         sample += struct.pack(">i", composition)
     mfhd = _box(b"mfhd", struct.pack(">II", 0, sequence))
     tfhd = _box(b"tfhd", struct.pack(">II", _DEFAULT_BASE_IS_MOOF, track))
-    tfdt = _box(b"tfdt", struct.pack(">IQ", 1 << 24, dts))
+    tfdt = _box(b"tfdt", struct.pack(">IQ", 1 << 24, frame.dts - first))
     # moof and traf have a head of 8 bytes each, trun one of 20, the mdat behind them one of 8
     offset = 8 + len(mfhd) + 8 + len(tfhd) + len(tfdt) + 20 + len(sample) + 8
     trun = _box(b"trun", struct.pack(">IIi", flags, 1, offset) + sample)

@@ -1,0 +1,213 @@
+"""Where `imgstore save` takes the frames of a video from: in which order, when, and how they are turned."""
+
+from __future__ import annotations
+
+import datetime
+import heapq
+import itertools
+import math
+import os
+import time
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.cli._source import LeftOut, Source, SourceFrame
+from imgstore.errors import ArgumentError, ImgStoreWarning
+
+__all__ = ["Converter", "base_name", "open_stream", "open_video", "shown_frames", "source_of_video"]
+
+_YEAR = 365 * 86400
+
+# How far from its place in the order of decoding a frame may be shown, in any codec
+_MOST_REORDERED = 16
+
+
+def open_video(path: str, deep: bool) -> Source:
+    # else what comes before a colon in a name is taken for a protocol
+    container, stream = open_stream(path, f"file:{os.path.abspath(path)}")
+    return source_of_video(path, container, stream, deep)
+
+
+def open_stream(name: str, address: str, **how: Any) -> tuple[Any, Any]:
+    """Open what FFmpeg reads; return it and the video in it that FFmpeg calls the best, which is no cover."""
+    import av
+    from av.stream import Disposition
+
+    try:
+        container = av.open(address, **how)
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ArgumentError(f"could not open source: {name}: {reason}") from error
+    stream = container.streams.best("video")
+    if stream is None or stream.disposition & Disposition.attached_pic:
+        container.close()
+        raise ArgumentError(f"could not open source: {name}: it holds no video")
+    stream.thread_type = "AUTO"
+    return container, stream
+
+
+def source_of_video(path: str, container: Any, stream: Any, deep: bool, live: bool = False) -> Source:
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    count = stream.frames
+    if not count and rate and container.duration:
+        count = round(container.duration / 1_000_000 * rate)
+    offset = 0.0 if live else _creation_time(container, stream)
+    left_out = LeftOut()
+    timed = shown_frames(path, container, stream, left_out, live)
+    first = list(itertools.islice(timed, 1))
+    if first and first[0][0].interlaced_frame:  # its rate may be that of fields, in whichever way they are stored
+        first += itertools.islice(timed, _MOST_REORDERED)
+        times = [moment for _, moment in first if moment is not None]
+        if len(times) > 1 and times[-1] > times[0]:
+            measured = (len(times) - 1) / (times[-1] - times[0])
+            rate = rate if abs(measured - rate) < 0.02 * rate else measured
+    return Source(
+        _video_frames(container, itertools.chain(first, timed), rate, offset, deep),
+        count=None if live else count or None,
+        fps=rate or None,
+        endless=live,
+        metadata={"source": base_name(path)},
+        left_out=left_out,
+    )
+
+
+def base_name(path: str) -> str:
+    """Return a file's name as text, also where it is none."""
+    return os.fsencode(os.path.basename(path)).decode("utf-8", "replace")
+
+
+def _creation_time(container: Any, stream: Any) -> float:
+    """Return when a video says that it was made, in seconds since the epoch; 0 where it does not say.
+
+    Many programs write 1904 or 1970, the zeros of their clocks, where they do not know.
+    """
+    text = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
+    try:
+        moment = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    seconds = moment.timestamp()
+    return seconds if seconds > _YEAR else 0.0
+
+
+def _video_frames(
+    container: Any, timed: Iterable[tuple[Any, float | None]], rate: float, offset: float, deep: bool
+) -> Generator[SourceFrame, None, None]:
+    with container:
+        previous = None
+        convert = Converter(deep)
+        for number, (frame, moment) in enumerate(timed):
+            if moment is None:  # raw streams have no times: the nominal rate is all that is known
+                moment = 0.0 if previous is None else previous + (1 / rate if rate else 0.0)
+            previous = moment
+            yield SourceFrame(convert(frame), number, offset + moment, [])
+
+
+def shown_frames(
+    path: str, container: Any, stream: Any, left_out: LeftOut, live: bool = False
+) -> Iterator[tuple[Any, float | None]]:
+    """Give every frame that can be decoded and its time; what cannot is noted, and no reason to lose the rest.
+
+    Frames come in the order in which they are shown. Where the times of packets only ever rise, although the codec may show
+    them in another order, they are those of decoding (AVI has no others, nor has what was copied out of it): the n-th frame
+    shown then has the n-th of these times. Of a camera they have the time at which they come.
+    """
+    held: deque[Any] = deque()
+    times: list[float] = []
+    latest = -math.inf
+    of_decoding = not live and bool(stream.codec_context.codec.reorder)
+    for packet, frames in itertools.chain(_decoded(path, container, stream, left_out), [(None, [])]):
+        if packet is not None and packet.pts is not None and packet.size:
+            of_decoding = of_decoding and packet.pts > latest
+            latest = packet.pts
+        left_out.uncounted += frames is None
+        for frame in frames or ():
+            held.append(frame)
+            moment = time.time() if live else frame.time
+            if moment is not None:
+                heapq.heappush(times, float(moment))
+        while len(held) > (_MOST_REORDERED if of_decoding and packet is not None else 0):
+            frame = held.popleft()
+            moment = heapq.heappop(times) if times else None
+            left_out.uncounted += frame.is_corrupt
+            if not frame.is_corrupt:
+                yield frame, moment
+
+
+def _decoded(path: str, container: Any, stream: Any, left_out: LeftOut) -> Iterator[tuple[Any, list[Any] | None]]:
+    """Give packets and the frames that come out of the decoder with them, None where it refuses one.
+
+    The last packet is an empty one, with which the decoder gives what it has held back.
+    """
+    import av
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as error:
+            warnings.warn(f"{path}: ends early: {error.strerror}", ImgStoreWarning, stacklevel=2)
+            left_out.ends_early = True
+            packet = None
+        if packet is None:
+            return
+        try:
+            yield packet, packet.decode()
+        except av.FFmpegError:
+            yield packet, None
+
+
+class Converter:
+    """From decoded frames to arrays: grayscale where the video is, else BGR, turned as a player turns them."""
+
+    # swscale at full accuracy: SWS_BILINEAR | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_ACCURATE_RND of swscale.h,
+    # which PyAV before 18 takes as a number and has no names for
+    _HOW = 0x2 | 0x2000 | 0x4000 | 0x40000
+
+    def __init__(self, deep: bool):
+        from av.video.reformatter import VideoReformatter
+
+        self._deep = deep
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: Any) -> npt.NDArray[Any]:
+        matrix = _display_matrix(frame)  # before it is converted: that does not keep it
+        bits = max(component.bits for component in frame.format.components)
+        if len(frame.format.components) == 1 and not frame.format.has_palette:
+            wanted = "gray" if bits <= 8 else "gray16le"
+        else:
+            wanted = "bgr48le" if bits > 8 and self._deep else "bgr24"
+        if frame.format.name != wanted:
+            frame = self._reformatter.reformat(frame, format=wanted, interpolation=self._HOW)
+        img = frame.to_ndarray()
+        img = img.astype(img.dtype.newbyteorder("="), copy=False)
+        return np.ascontiguousarray(_as_displayed(img, *matrix)) if matrix else img
+
+
+def _display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
+    """Return how a player turns and mirrors a frame: it shows what is at (x, y) at (a x + c y, b x + d y)."""
+    from av.sidedata.sidedata import Type
+
+    try:
+        found = [np.frombuffer(data, np.int32, 9) for data in frame.side_data if data.type == Type.DISPLAYMATRIX]
+    except ValueError:  # PyAV does not know all that images may have with them; of the matrix it tells the angle then
+        turns = round(frame.rotation / 90) % 4
+        return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[turns]
+    if not found:
+        return None
+    a, b, _, c, d = found[0][:5].tolist()
+    return a, b, c, d
+
+
+def _as_displayed(img: npt.NDArray[Any], a: int, b: int, c: int, d: int) -> npt.NDArray[Any]:
+    """Turn and mirror an image as a matrix has it, to the nearest quarter of a turn."""
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        img, a, d = img.swapaxes(0, 1), c, b
+    return img[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
