@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -11,21 +12,24 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import yaml
 
 from imgstore.disk.atomic import replace_file
 from imgstore.disk.layout import METADATA_FILENAME, METADATA_KEY
-from imgstore.disk.plain_yaml import load_plain_yaml
+from imgstore.disk.plain_yaml import MAX_SIZE, dump_plain_yaml, load_plain_yaml
+from imgstore.disk.read_file import read_file
+from imgstore.disk.user_metadata import plain_metadata, shown
 from imgstore.errors import ArgumentError, MetadataError, NotAStoreError
 from imgstore.npy_header import dtype_of_text
 
 __all__ = ["DIRECTORY_CLASS", "VERSION", "VIDEO_CLASS", "StoreMetadata", "is_imgstore", "new_metadata", "read_metadata",
-           "store_directory", "user_metadata", "write_metadata"]  # fmt: skip
+           "store_directory", "write_metadata"]  # fmt: skip
 
 VERSION = 2
 DIRECTORY_CLASS = "DirectoryImgStore"
 VIDEO_CLASS = "VideoImgStore"
-_MAX_SIZE = 64 << 20  # bytes; people put whole configurations into their metadata
+_MAX_DIMENSIONS = 32  # of numpy before 2.0
+_MAX_FRAME = 1 << 36  # bytes
+_MAX_RATE = 1e12  # frames per second; no text of one has more digits than Python shows
 _VIDEO_CLASSES = (VIDEO_CLASS, "VideoImgStoreFFMPEG")
 
 
@@ -128,21 +132,14 @@ def read_metadata(directory: str) -> StoreMetadata:
     """
     path = os.path.join(directory, METADATA_FILENAME)
     try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > _MAX_SIZE:
-                raise MetadataError(
-                    f"{path}: is larger than {_MAX_SIZE >> 20} MB, so it is not the metadata of a store"
-                )
-            content = load_plain_yaml(file.read())
+        content = load_plain_yaml(read_file(path, MAX_SIZE))
     except (FileNotFoundError, NotADirectoryError):
         what = f"has no {METADATA_FILENAME}" if os.path.isdir(directory) else "does not exist or is no directory"
         raise NotAStoreError(f"path {directory!r} is no store: it {what}") from None
-    except MetadataError:
-        raise
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise MetadataError(f"{path}: is not plain YAML: {' '.join(str(error).split())}") from error
+        raise MetadataError(f"{path}: is not the plain YAML of a store: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise MetadataError(f"{path}: is {'empty' if content is None else 'no mapping'}, not the metadata of a store")
     if not isinstance(content.get(METADATA_KEY), dict):
@@ -154,40 +151,49 @@ def read_metadata(directory: str) -> StoreMetadata:
 def _parse(path: str, values: dict[str, Any], user: dict[str, Any]) -> StoreMetadata:
     version = values.get("version")
     if version != VERSION or isinstance(version, bool):
-        raise MetadataError(f"{path}: this is a store of version {version!r}; imgstore reads version {VERSION}")
+        raise MetadataError(f"{path}: this is a store of version {shown(version)}; imgstore reads version {VERSION}")
     class_name = values.get("class")
     if class_name != DIRECTORY_CLASS and class_name not in _VIDEO_CLASSES:
-        raise MetadataError(f"{path}: class {class_name!r} is not known; it must be {DIRECTORY_CLASS} or {VIDEO_CLASS}")
+        raise MetadataError(
+            f"{path}: class {shown(class_name)} is not known; it must be {DIRECTORY_CLASS} or {VIDEO_CLASS}"
+        )
     name = values.get("format")
     if not isinstance(name, str) or not name:
-        raise MetadataError(f"{path}: format {name!r} is no name of a format")
+        raise MetadataError(f"{path}: format {shown(name)} is no name of a format")
     extension = None
     if class_name in _VIDEO_CLASSES:
         extension = values.get("extension") or (".avi" if name.startswith("mjpeg") else ".mp4")
         if not isinstance(extension, str) or not re.fullmatch(r"\.\w+", extension):
-            raise MetadataError(f"{path}: extension {extension!r} is none, such as '.mp4'")
+            raise MetadataError(f"{path}: extension {shown(extension)} is none, such as '.mp4'")
     shape = values.get("imgshape")
     if (
         not isinstance(shape, (list, tuple))
         or not shape
         or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in shape)
     ):
-        raise MetadataError(f"{path}: imgshape {shape!r} is not a list of sizes, such as [480, 640]")
+        raise MetadataError(f"{path}: imgshape {shown(shape)} is not a list of sizes, such as [480, 640]")
     try:
         dtype = dtype_of_text(str(values.get("imgdtype", "uint8")))
     except ValueError:
         dtype = np.dtype(object)
     if dtype.hasobject:
-        raise MetadataError(f"{path}: imgdtype {values.get('imgdtype')!r} is no numeric type, such as 'uint8'")
+        raise MetadataError(f"{path}: imgdtype {shown(values.get('imgdtype'))} is no numeric type, such as 'uint8'")
+    if len(shape) > _MAX_DIMENSIONS or math.prod(shape) * dtype.itemsize > _MAX_FRAME:
+        raise MetadataError(f"{path}: imgshape {shown(shape)} of {dtype} is larger than a frame can be")
     chunksize = values.get("chunksize", 1)
     if not isinstance(chunksize, int) or isinstance(chunksize, bool):
-        raise MetadataError(f"{path}: chunksize {chunksize!r} is no whole number")
+        raise MetadataError(f"{path}: chunksize {shown(chunksize)} is no whole number")
     encoding = values.get("encoding") or None
     if encoding is not None and not isinstance(encoding, str):
-        raise MetadataError(f"{path}: encoding {encoding!r} is no code, such as 'cv_bayerbg'")
+        raise MetadataError(f"{path}: encoding {shown(encoding)} is no code, such as 'cv_bayerbg'")
     identity = values.get("uuid")
-    if isinstance(identity, int):  # YAML takes 32 decimal digits for a number
+    if isinstance(identity, int) and 0 <= identity < 10**32:  # YAML takes 32 decimal digits for a number
         identity = f"{identity:032d}"
+    if identity is not None and not isinstance(identity, str):
+        raise MetadataError(f"{path}: uuid {shown(identity)} is none, which would be 32 hex digits")
+    fps = values.get("fps")
+    if fps is not None and not (isinstance(fps, (int, float)) and abs(fps) <= _MAX_RATE):
+        raise MetadataError(f"{path}: fps {shown(fps)} is no number of frames per second")
     created, timezone = _created(path, values, user)
     return StoreMetadata(
         values, user, name, extension, tuple(shape), dtype, chunksize, encoding, identity, created, timezone
@@ -202,10 +208,12 @@ def _created(
     if text is not None:
         try:
             moment = text if isinstance(text, datetime.datetime) else datetime.datetime.fromisoformat(str(text))
-        except ValueError:
-            raise MetadataError(f"{path}: created_utc {text!r} is no time, such as '2024-01-31T12:00:00'") from None
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(datetime.timezone.utc)
+            if moment.tzinfo is not None:
+                moment = moment.astimezone(datetime.timezone.utc)
+        except (ValueError, OverflowError):  # OverflowError: a time zone takes it before the year 1, or behind 9999
+            raise MetadataError(
+                f"{path}: created_utc {shown(text)} is no time, such as '2024-01-31T12:00:00'"
+            ) from None
         return moment.replace(tzinfo=datetime.timezone.utc), _zone(values.get("timezone_local")) or _local_zone()
     zone = _zone(values.get("timezone_local")) or _zone(user.get("timezone")) or _local_zone()
     name = re.search(r"(?<!\d)(\d{8}_\d{6})(?!\d)", os.path.basename(os.path.dirname(path)))
@@ -213,9 +221,12 @@ def _created(
         try:
             local = datetime.datetime.strptime(name[1], "%Y%m%d_%H%M%S").replace(tzinfo=zone)
             return local.astimezone(datetime.timezone.utc), zone
-        except ValueError:
+        except (ValueError, OverflowError):
             pass  # digits that are no date
-    return datetime.datetime.fromtimestamp(os.path.getmtime(path), datetime.timezone.utc), zone
+    try:
+        return datetime.datetime.fromtimestamp(os.path.getmtime(path), datetime.timezone.utc), zone
+    except (ValueError, OverflowError):  # file systems take any time
+        return datetime.datetime.fromtimestamp(0, datetime.timezone.utc), zone
 
 
 def _zone(name: object) -> datetime.tzinfo | None:
@@ -260,7 +271,7 @@ def new_metadata(
     Raises
     ------
     ArgumentError
-        The user's metadata cannot be held by YAML without building objects, or uses the key ``__store``.
+        The user's metadata cannot be kept exactly, see `imgstore.disk.user_metadata`, or uses the key ``__store``.
     """
     import uuid
 
@@ -280,51 +291,10 @@ def new_metadata(
         values["fps"] = fps
     if extension is not None:
         values["extension"] = extension
-    return _parse(os.path.join(directory, METADATA_FILENAME), values, user_metadata(user or {}))
-
-
-def user_metadata(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a user wants to note as ``metadata.yaml`` holds it.
-
-    Raises
-    ------
-    ArgumentError
-        It cannot be held by YAML without building objects, or uses the key ``__store``.
-    """
-    plain: dict[str, Any] = _plain(given)
-    if METADATA_KEY in plain:
-        raise ArgumentError(f"metadata may not have the key {METADATA_KEY!r}: it is the store's own")
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """Turn numpy values, tuples and paths into what YAML holds as it is; refuse what would need an object."""
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, Mapping):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return {_plain(item) for item in value}
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
-    if isinstance(value, datetime.datetime) or value is None or isinstance(value, (bool, float, bytes, datetime.date)):
-        return value
-    raise ArgumentError(
-        f"metadata value {value!r} of type {type(value).__name__} cannot be written to {METADATA_FILENAME}"
-    )
+    return _parse(os.path.join(directory, METADATA_FILENAME), values, plain_metadata(user or {}))
 
 
 def write_metadata(directory: str, metadata: StoreMetadata) -> None:
     """Write ``metadata.yaml``, whole or not at all."""
     content = {METADATA_KEY: metadata.values, **metadata.user}
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text = yaml.dump(content, Dumper=dumper, default_flow_style=False, allow_unicode=True)
-    replace_file(os.path.join(directory, METADATA_FILENAME), text.encode("utf-8"))
+    replace_file(os.path.join(directory, METADATA_FILENAME), dump_plain_yaml(content))

@@ -16,7 +16,8 @@ from imgstore.codec import ChunkCodec
 from imgstore.disk import lock
 from imgstore.disk.atomic import make_directory
 from imgstore.disk.layout import METADATA_FILENAME, holds_chunks, list_store
-from imgstore.disk.metadata import new_metadata, user_metadata, write_metadata
+from imgstore.disk.metadata import new_metadata, write_metadata
+from imgstore.disk.user_metadata import plain_metadata, same_values
 from imgstore.errors import ArgumentError, ImgStoreWarning, StoreExistsError, StoreWriteError
 from imgstore.index.store_index import finished_chunks
 from imgstore.options import WriteOptions, check_codec_options
@@ -83,7 +84,7 @@ class Writing(Shared):
     def _check_same(self, options: WriteOptions, entry: plugins.RegisteredCodec) -> None:
         """Refuse to write on in another way than the store was begun: what is given of that would be forgotten."""
         meta = self._meta
-        if options.metadata is not None and user_metadata(options.metadata) != meta.user:
+        if options.metadata is not None and not same_values(plain_metadata(options.metadata), meta.user):
             raise ArgumentError(
                 f"{self._root}: has other metadata; leave out metadata=, and use imgstore.update_metadata to change them"
             )
