@@ -106,7 +106,7 @@ def take_apart(path: str | os.PathLike[str]) -> StoreParts:
     if meta.encoding is not None:
         check_encoding(meta.encoding)
     entry = plugins.codec_for_stored(meta.format, meta.extension)
-    spec = FrameSpec(meta.imgshape, meta.imgdtype)
+    spec = meta.frame_spec(entry.format)
     options = {"seek": True, "threads": 1, "cache_size": _CACHE_SIZE}  # FFmpeg tells of more damage than with several
     frames = ChunkFrames(root, entry, meta.extension, spec, options, checksums=False)  # compared by whole files
     return StoreParts(root, meta, entry, spec, frames)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from imgstore.codec import Format, FrameSpec
 from imgstore.disk.atomic import replace_file
 from imgstore.disk.layout import METADATA_FILENAME, METADATA_KEY
 from imgstore.disk.plain_yaml import MAX_SIZE, dump_plain_yaml, load_plain_yaml
@@ -79,6 +80,11 @@ class StoreMetadata:
     def is_video(self) -> bool:
         """Whether chunks are video files."""
         return self.extension is not None
+
+    def frame_spec(self, fmt: Format) -> FrameSpec:
+        """Return what every stored frame looks like: image files and videos of ``(h, w, 1)`` give ``(h, w)``."""
+        shape = self.imgshape
+        return FrameSpec(shape[:2] if not fmt.any_shape and shape[2:] == (1,) else shape, self.imgdtype)
 
 
 def store_directory(path: str | os.PathLike[str] | None, basedir: str | os.PathLike[str] | None) -> str:

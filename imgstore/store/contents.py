@@ -17,6 +17,8 @@ from imgstore.store.shared import Shared
 
 __all__ = ["Contents"]
 
+_SAMPLE = 12  # pixels: a size that every encoding takes
+
 
 class Contents(Shared):
     """The part of `ImgStore` that tells what is in it. Of one that is being written, what has been added."""
@@ -65,13 +67,30 @@ class Contents(Shared):
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Shape of the frames: ``(h, w)`` or ``(h, w, 3)``; of decoded frames where they are decoded when read."""
+        """Shape of the frames: ``(h, w)`` or ``(h, w, 3)``; of decoded frames where they are decoded when read.
+
+        Of a store that was made for ``(h, w, 1)`` it is that, as in 0.x, also where image files or videos give ``(h, w)``.
+        """
         if self._mode != "r":
             return self._given_shape
-        encoding = self._meta.encoding if self._reader is None else self._reader.encoding
-        if encoding:
-            return decode_to_bgr(np.zeros(self._meta.imgshape, self._meta.imgdtype), encoding).shape
-        return self._meta.imgshape
+        return self._frame_shape if self._encoding else self._meta.imgshape
+
+    @property
+    def _encoding(self) -> str | None:
+        """How frames are decoded when they are read."""
+        return self._meta.encoding if self._reader is None else self._reader.encoding
+
+    @property
+    def _frame_shape(self) -> tuple[int, ...]:
+        """Shape of the frames as reading returns them."""
+        if not self._encoding:
+            return self._spec.shape
+        # whatever the size that metadata claim, its memory is not needed to know what becomes of it
+        sample = decode_to_bgr(np.zeros((_SAMPLE, _SAMPLE, *self._spec.shape[2:]), self._spec.dtype), self._encoding)
+        return (
+            *(n * m // _SAMPLE for n, m in zip(self._spec.shape[:2], sample.shape[:2], strict=True)),
+            *sample.shape[2:],
+        )
 
     @property
     def image_dtype(self) -> np.dtype[Any]:

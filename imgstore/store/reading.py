@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore import plugins
-from imgstore.codec import FrameSpec
 from imgstore.disk import lock
 from imgstore.errors import ArgumentError, FrameIndexError, FrameNotFoundError
 from imgstore.options import ReadOptions
@@ -33,7 +32,7 @@ class Reading(Contents):
         if meta.encoding is not None:
             check_encoding(meta.encoding)
         self._entry = plugins.codec_for_stored(meta.format, meta.extension, options.backend)
-        spec = FrameSpec(meta.imgshape, meta.imgdtype)
+        spec = self._spec = meta.frame_spec(self._entry.format)
         frames = ChunkFrames(self._root, self._entry, meta.extension, spec, options.codec, checksums=options.checksums)
         frame_bytes = math.prod(spec.shape) * spec.dtype.itemsize
         self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, options.index)
@@ -138,7 +137,7 @@ class Reading(Contents):
         frame_indices : sequence of int or slice, optional
             Their positions in the store instead; negative ones count from the end.
         out : numpy.ndarray, optional
-            An array to fill, ``(n, *image_shape)`` of the store's dtype.
+            An array to fill, of the store's dtype and the shape of what is returned.
 
         Returns
         -------
@@ -165,7 +164,7 @@ class Reading(Contents):
             positions = self._positions(frame_indices)
         else:
             positions = [reader.position_of(n, True) for n in _one_by_one(frame_numbers)]
-        return reader.read_many(positions, out, self.image_shape, self._meta.imgdtype)
+        return reader.read_many(positions, out, self._frame_shape, self._meta.imgdtype)
 
     def _positions(self, wanted: Any) -> list[int]:
         """Turn a slice or a sequence of positions, negative ones from the end, into positions from 0."""

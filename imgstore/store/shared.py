@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy.typing as npt
 
-from imgstore.codec import ChunkCodec, Codec
+from imgstore.codec import ChunkCodec, Codec, FrameSpec
 from imgstore.disk import lock
 from imgstore.disk.layout import METADATA_FILENAME
 from imgstore.disk.metadata import StoreMetadata, read_metadata
@@ -38,7 +38,8 @@ class Shared:
     _reader: Reader | None  # of a store that is open for reading
     _writer: Writer | None  # of one that is or was open for writing
     _listeners: Listeners
-    _options: ReadOptions
+    _options: ReadOptions  # of reading
+    _spec: FrameSpec  # what stored frames look like when they are read
     _lossless: bool
     _given_shape: tuple[int, ...]  # of the frames that are written
     _pid: int

@@ -48,7 +48,7 @@ class Writing(Shared):
             self._root,
             format=entry.format.name,
             extension=extension,
-            imgshape=conformer.stored.shape,
+            imgshape=conformer.noted,
             imgdtype=conformer.stored.dtype,
             chunksize=options.chunksize or _DEFAULT_CHUNKSIZE[extension is not None],
             encoding=conformer.encoding,
@@ -136,7 +136,8 @@ class Writing(Shared):
         Parameters
         ----------
         img : numpy.ndarray
-            Of the store's shape and dtype; colour is BGR.
+            Of the store's shape; colour is BGR. Of its dtype in any byte order, or of another one where the store's
+            holds each of the values exactly, which is warned of once.
         frame_number : int
             Any integer of 64 bits; numbers may skip, repeat or go backwards.
         frame_time : float
@@ -145,7 +146,7 @@ class Writing(Shared):
         Raises
         ------
         ArgumentError
-            Shape, dtype, number or time cannot be used. Nothing is written.
+            Shape, values, number or time cannot be used, or the image is masked. Nothing is written.
         StoreLockedError
             This process was forked from the one that records.
         StoreWriteError

@@ -27,7 +27,10 @@ class Conformer:
     given : FrameSpec
         What every frame must look like when it is added.
     stored : FrameSpec
-        What the format is handed, and ``metadata.yaml`` says.
+        What the format is handed, and gives back.
+    noted : tuple of int
+        The shape that ``metadata.yaml`` says: as 0.x does, ``(h, w, 1)`` where that was asked for, though image files and
+        videos have no such thing and their frames are ``(h, w)``.
     encoding : str or None
         What ``metadata.yaml`` says about decoding when read.
     losses : list of str
@@ -38,6 +41,7 @@ class Conformer:
 
     given: FrameSpec
     stored: FrameSpec
+    noted: tuple[int, ...]
     encoding: str | None
     losses: list[str]
     convert: Callable[[Frame], Frame]
@@ -107,7 +111,9 @@ def conform(fmt: Format, imgshape: Sequence[int], imgdtype: Any, encoding: str |
             img = (img >> shift).astype(stored.dtype)
         return np.ascontiguousarray(img)
 
-    return Conformer(given, stored, None if decoded else encoding or None, losses, convert)
+    one_channel = len(given.shape) == 3 and given.shape[2] == 1 and len(stored.shape) == 2
+    noted = (*stored.shape, 1) if one_channel else stored.shape
+    return Conformer(given, stored, noted, None if decoded else encoding or None, losses, convert)
 
 
 def checked_shape(imgshape: Sequence[int]) -> tuple[int, ...]:

@@ -205,7 +205,7 @@ class Recorder:
         """
         worker = self._open_worker()
         number, seconds = checked_frame_number(frame_number), checked_frame_time(frame_time)
-        worker.writer.check_image(img, number)
+        img = worker.writer.given.take(img, number)
         with worker.changed:
             self._raise_error(worker)
             if worker.frames_waiting >= worker.queue_size:

@@ -30,6 +30,7 @@ from imgstore.writing.chunk_files import ChunkFiles, DirectoryChunk, VideoChunk
 from imgstore.writing.chunk_in_hand import ChunkInHand
 from imgstore.writing.conform import Conformer
 from imgstore.writing.finished_video import examine_video, take_video
+from imgstore.writing.given_frames import GivenFrames
 from imgstore.writing.growing_cache import GrowingCache
 from imgstore.writing.put_in_place import paths_of_chunk, put_in_place, put_records_in_place
 from imgstore.writing.remove_chunks import remove_chunks
@@ -91,6 +92,7 @@ class Writer:
         self._root = root
         self._entry = entry
         self._conformer = conformer
+        self.given = GivenFrames(root, conformer.given)
         self._chunksize = chunksize
         self._options = options
         self._flush_interval = flush_interval
@@ -142,6 +144,14 @@ class Writer:
         return self._encode is not None
 
     @property
+    def chunk_number(self) -> int:
+        """Number of the chunk that takes the next frame."""
+        chunk = self._chunk
+        if chunk is None or len(chunk.numbers) >= self._chunksize or not chunk.whole:
+            return self._next_chunk
+        return chunk.number
+
+    @property
     def bytes_written(self) -> int:
         """Size of the files with frames so far."""
         chunk = self._chunk
@@ -158,20 +168,10 @@ class Writer:
             Shape, dtype, number or time cannot be used.
         """
         number, seconds = checked_frame_number(frame_number), checked_frame_time(frame_time)
-        self.check_image(img, number)
-        return self.encode(img), number, seconds
-
-    def check_image(self, img: Frame, number: int) -> None:
-        """Raise ArgumentError where an image is not what the store was created for."""
-        given = self._conformer.given
-        if not isinstance(img, np.ndarray) or img.shape != given.shape or img.dtype != given.dtype:
-            what = f"{img.dtype} {img.shape}" if isinstance(img, np.ndarray) else type(img).__name__
-            raise ArgumentError(
-                f"frame {number} is {what}, but the store {self._root!r} was created for {given.dtype} {given.shape}"
-            )
+        return self.encode(self.given.take(img, number)), number, seconds
 
     def encode(self, img: Frame) -> Any:
-        """Turn a checked image into what the chunk's files take. Safe to call from several threads."""
+        """Turn an image that `given` has taken into what the chunk's files take. Safe to call from several threads."""
         stored = self._conformer.convert(img)
         return self._encode(stored) if self._encode is not None else stored
 

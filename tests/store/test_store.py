@@ -399,7 +399,7 @@ def test_extra_data_without_frames(tmp_path: Path) -> None:
     [
         (np.zeros((48, 65), np.uint8), 1, 1.0),
         (np.zeros((48, 64, 3), np.uint8), 1, 1.0),
-        (np.zeros((48, 64), np.uint16), 1, 1.0),
+        (np.full((48, 64), 256, np.uint16), 1, 1.0),
         ([[0] * 64] * 48, 1, 1.0),
         (np.zeros(SHAPE, np.uint8), "1", 1.0),
         (np.zeros(SHAPE, np.uint8), None, 1.0),
@@ -809,6 +809,8 @@ def test_index_given_by_the_user(tmp_path: Path) -> None:
     with imgstore.new_for_filename(path, index=index) as store:
         assert store._chunk_n_and_chunk_paths is None
         assert shown_number(store.get_image(117)[0]) == 117
+        assert [n for n, _ in store._iter_chunk_n_and_chunk_paths()] == [0, 1, 2]
+        assert store._chunk_n_and_chunk_paths == [(n, os.path.join(path, f"{n:06d}", "index")) for n in range(3)]
     with pytest.raises(ArgumentError):
         imgstore.new_for_filename(path, index=3)
 
