@@ -83,7 +83,7 @@ def find_frames(
             stretch.ended = True
         elif len(table.order):
             leading = int(table.order[0]) != 0
-            name = stretch.context.name
+            name = stretch.codec
             if leading or (table.point.get(0, SeekPoint.NONE) is SeekPoint.NONE and name in ("h264", "hevc")):
                 stretch = _reopen(stretch, path, threads)
                 lost = _lost_at_start(stretch, table)
@@ -182,7 +182,7 @@ def _decode_plainly(stretch: Stretch, enough: Callable[[int, list[int]], bool]) 
     def take(packet: Packet[VideoStream] | None) -> None:
         nonlocal damaged
         try:
-            pictures = stretch.context.decode(packet)
+            pictures = stretch.decode(packet)
         except av.error.FFmpegError:
             damaged = True
             return
@@ -206,7 +206,7 @@ def _may_be_that_of_decoding(stretch: Stretch, table: PacketTable) -> bool:
     assert table.order is not None
     return (
         len(table.order) > 1
-        and stretch.context.name not in INTRA_CODECS
+        and stretch.codec not in INTRA_CODECS
         and reorder_depth(stretch.context) > 0
         and not bool(np.any(np.diff(table.order) < 0))
     )

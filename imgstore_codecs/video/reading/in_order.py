@@ -263,7 +263,7 @@ def _of_groups(seeker: Seeker, table: PacketTable, groups: Sequence[_Group]) -> 
         stretch = seeker.go_to(group.place)
         if stretch.start != group.place or table.point.get(group.place) is not SeekPoint.HARD:
             raise _IrregularError
-        stretch.packets = _of_one_configuration(stretch.packets, stretch.context.name, stretch.context.extradata)
+        stretch.packets = _of_one_configuration(stretch.packets, stretch.codec, stretch.extradata)
         yield from _pictures(stretch, table, group)
 
 

@@ -91,7 +91,7 @@ class Seeker:
 
     def _plan(self, stretch: Stretch, wanted: list[int]) -> DecodingPlan | None:
         if self._planner is None:
-            self._planner = ReferencePlanner(stretch.context.name, stretch.context.extradata)
+            self._planner = ReferencePlanner(stretch.codec, stretch.extradata)
         packets = stretch.look_ahead(max(wanted)) if wanted and self._planner.is_worthwhile else None
         return self._planner.plan(stretch.start, packets, wanted) if packets is not None else None
 

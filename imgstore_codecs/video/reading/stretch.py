@@ -30,6 +30,7 @@ from imgstore_codecs.video.reading.packets import NO_TIME, UNCHECKED, PacketTabl
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.error import FFmpegError
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -88,22 +89,25 @@ class Stretch:
             raise ChunkError(f"{path}: {lack}")
         self.stream: VideoStream = video
         self.context = context
+        # FFmpeg takes both away from a decoder that cannot be opened, and PyAV 19 does not see that
+        self.codec, self.extradata = context.name, context.extradata
+        self._refusal: FFmpegError | None = None  # why it cannot be opened
         self.packets: Iterator[Packet[VideoStream]] = packets_from(self.container, self.stream)
         first = self._first_packet()
         context.thread_type = "FRAME" if ahead else "SLICE"
         context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
-        self.one_piece = first is None or decodes_in_one_piece(context.name, context.extradata, memoryview(first))
-        if context.name == "h264" and not ahead and (self.one_piece or not checked):
+        self.one_piece = first is None or decodes_in_one_piece(self.codec, self.extradata, memoryview(first))
+        if self.codec == "h264" and not ahead and (self.one_piece or not checked):
             # Of one slice more threads have no use. Of several, and with more threads, FFmpeg keeps quiet about damage within
             # a slice (its `enable_er`), and where it decodes several pictures at a time, about some of it.
             context.thread_count = 1
         # Else MJPEG's fills the rest of a torn picture with the one before, and where several packets are decoded at a
         # time, a picture may come out before it is known to be damaged.
-        if context.name == "mjpeg" or ahead:
+        if self.codec == "mjpeg" or ahead:
             context.options = {"err_detect": "explode"}
-        self._is_intra = context.name in INTRA_CODECS
+        self._is_intra = self.codec in INTRA_CODECS
         # FFmpeg hands on the palette of a whole file with its first packet
-        self.palette_comes_first = context.name == "rawvideo" and context.pix_fmt == "pal8"
+        self.palette_comes_first = self.codec == "rawvideo" and context.pix_fmt == "pal8"
         self._table: PacketTable | None = None
         self._begin(0, self.packets)
         leave_to_parent(self)
@@ -144,7 +148,7 @@ class Stretch:
         packet = self._first_packet()
         if packet is None:
             return SeekPoint.NONE
-        return seek_point(self.context.name, self.context.extradata, memoryview(packet))
+        return seek_point(self.codec, self.extradata, memoryview(packet))
 
     def begins_as(self, table: PacketTable) -> bool:
         """Whether the first packet of a newly opened file is where a table has it."""
@@ -187,7 +191,7 @@ class Stretch:
         assert self._table is not None
         point = self._table.point.get(place)
         if point is None:
-            point = seek_point(self.context.name, self.context.extradata, memoryview(packet))
+            point = seek_point(self.codec, self.extradata, memoryview(packet))
             self._table.point[place] = point
         return point
 
@@ -250,16 +254,35 @@ class Stretch:
         if table.rank[place] >= 0:
             self._flying[place] = packet
         try:
-            pictures = self.context.decode(packet)
+            pictures = self.decode(packet)
         except av.error.FFmpegError as error:
             self._note(place, error.strerror or "the decoder refuses it", packet)
             return []
         return self._whole(pictures)
 
+    def decode(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        """Hand a packet to the decoder, or the end of the file, and take what comes out.
+
+        Raises
+        ------
+        av.error.FFmpegError
+            The decoder refuses it.
+        """
+        import av
+
+        if self._refusal is None and not self.context.is_open:
+            try:
+                self.context.open()
+            except av.error.FFmpegError as error:
+                self._refusal = error
+        if self._refusal is not None:
+            raise self._refusal.with_traceback(None)
+        return self.context.decode(packet)
+
     def _can_be_left_out(self, packet: Packet[VideoStream]) -> bool:
         if self.palette_comes_first:
             return False
-        return is_unreferenced(self.context.name, self.context.extradata, memoryview(packet))
+        return is_unreferenced(self.codec, self.extradata, memoryview(packet))
 
     def _what_is_wrong(self, place: int, packet: Packet[VideoStream]) -> str | None:
         """Say why a packet cannot be used, where that is to be seen without decoding it."""
@@ -318,7 +341,7 @@ class Stretch:
             return []
         self.ended = True
         try:
-            pictures = self.context.decode(None)
+            pictures = self.decode(None)
         except av.error.FFmpegError:
             pictures, self.refused = [], True
         found = self._whole(pictures) + self._release(all_came=True)

@@ -122,7 +122,7 @@ class VideoReader(ChunkReader):
         stretch = self._main.stretch
         if stretch is None or self._faults:
             return []
-        names = stretch.container.format.name, stretch.context.name
+        names = stretch.container.format.name, stretch.codec
         return frame_checksums(self._path, self._threads, self._table, *names)
 
     @property
