@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import warnings
 import zoneinfo
+from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,15 +106,9 @@ def extra_data_h5_attrs(path: str | os.PathLike[str]) -> dict[str, Any]:
     OSError
         It cannot be opened.
     """
-    path = os.fspath(path)
-    with _open_h5(path) as file:
-        try:
-            attributes: dict[str, Any] = {"_datasets": _names(hdf5.attributes(file)["datasets"])}
-            for name in file:
-                attributes[name] = hdf5.attributes(file[name])
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise _damaged(path, error) from error
-    return attributes
+    with _opened_h5(path) as file:
+        attributes: dict[str, Any] = {"_datasets": _names(hdf5.attributes(file)["datasets"])}
+        return attributes | {name: hdf5.attributes(hdf5.member(file, name)) for name in file}
 
 
 def extra_data_h5_to_df(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -132,7 +129,8 @@ def extra_data_h5_to_df(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ExtraDataError
-        It is no such file, it is damaged, or its datasets do not fit together.
+        It is no such file, it is damaged, its datasets do not fit together, or a part of them is not in the file:
+        it was never written, or is in another file.
     OSError
         It cannot be opened.
 
@@ -143,69 +141,72 @@ def extra_data_h5_to_df(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    path = os.fspath(path)
-    with _open_h5(path) as file:
-        try:
-            table: pd.DataFrame = pd.DataFrame(_read_columns(path, file))
-        except (KeyError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise _damaged(path, error) from error
+    with _opened_h5(path) as file:
+        table: pd.DataFrame = pd.DataFrame(_read_columns(file))
     return table
 
 
-def _read_columns(path: str, file: h5py.File) -> dict[str, npt.NDArray[Any]]:
-    camera = hdf5.dataset(file, "camera")[...]
+def _read_columns(file: h5py.File) -> dict[str, npt.NDArray[Any]]:
+    path = file.filename
+    names = _names(hdf5.attributes(file)["datasets"])
+    datasets = [hdf5.dataset(file, name) for name in names]
+    camera = hdf5.dataset(file, "camera")
+    delay = [hdf5.dataset(file, "sample_delay")] if "sample_delay" in file else []
     if camera.ndim != 1 or "frame_number" not in (camera.dtype.names or ()):
         raise ExtraDataError(f"extra data {path!r}: the dataset 'camera' has no frame numbers")
-    used = camera["frame_number"] >= 0
-    columns: dict[str, npt.NDArray[Any]] = {}
-
-    def add(name: str, values: npt.NDArray[Any]) -> None:
-        if name in columns:
-            warnings.warn(
-                f"extra data {path!r}: several columns are named {name!r}; the last one is returned",
-                ImgStoreWarning,
-                stacklevel=4,
-            )
-        columns[name] = values[used]
-
-    for name in _names(hdf5.attributes(file)["datasets"]):
-        dataset = hdf5.dataset(file, name)
-        names = _names(hdf5.attributes(dataset)["column_names"])
+    column_names = [_names(hdf5.attributes(dataset)["column_names"]) for dataset in datasets]
+    for dataset, columns in zip(datasets, column_names, strict=True):
         shape = dataset.shape if dataset.ndim > 1 else (1, *dataset.shape)
-        if shape != (len(names), len(camera)):  # looked at first: a damaged one may be larger than the memory
+        if shape != (len(columns), len(camera)):
             raise ExtraDataError(
-                f"extra data {path!r}: the dataset {name!r} is of shape {shape}, but there are"
-                f" {len(names)} column names and {len(camera)} samples"
+                f"extra data {path!r}: the dataset {dataset.name[1:]!r} is of shape {shape}, but there are"
+                f" {len(columns)} column names and {len(camera)} samples"
             )
-        for column, values in zip(names, np.atleast_2d(dataset[...]), strict=True):
-            add(column, values)
-    for name in camera.dtype.names:
-        add(name, camera[name])
-    if "sample_delay" in file:
-        delay = hdf5.dataset(file, "sample_delay")[...]
-        if delay.shape != camera.shape:
-            raise ExtraDataError(
-                f"extra data {path!r}: 'sample_delay' is of shape {delay.shape}, 'camera' of {camera.shape}"
-            )
-        add("sample_delay", delay)
-    return columns
+    if delay and delay[0].shape != camera.shape:
+        raise ExtraDataError(
+            f"extra data {path!r}: 'sample_delay' is of shape {delay[0].shape}, 'camera' of {camera.shape}"
+        )
+    hdf5.check_sizes(file, [camera, *datasets, *delay])
+
+    samples = camera[...]
+    used = samples["frame_number"] >= 0
+    for dataset in (camera, *datasets, *delay):
+        hdf5.check_written(dataset, used)
+    found: list[tuple[str, npt.NDArray[Any]]] = []
+    for dataset, columns in zip(datasets, column_names, strict=True):
+        found += zip(columns, np.atleast_2d(dataset[...]), strict=True)
+    found += [(name, samples[name]) for name in samples.dtype.names]
+    found += [("sample_delay", dataset[...]) for dataset in delay]
+    counts = Counter(name for name, _ in found)
+    for name in (name for name, count in counts.items() if count > 1):
+        warnings.warn(
+            f"extra data {path!r}: several columns are named {name!r}; the last one is returned",
+            ImgStoreWarning,
+            stacklevel=4,
+        )
+    return {name: values[used] for name, values in found}
 
 
-def _open_h5(path: str) -> h5py.File:
-    import h5py
-
+@contextlib.contextmanager
+def _opened_h5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open a file of Motif's, and say of whatever is wrong with it which file it is."""
+    path = os.fspath(path)
     try:
-        return h5py.File(path, "r")
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        with hdf5.open_file(path) as file:
+            yield file
+    except (FileNotFoundError, PermissionError, IsADirectoryError, ExtraDataError):
         raise
-    except OSError as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: str, error: Exception) -> ExtraDataError:
-    if isinstance(error, ExtraDataError):
-        return error
-    return ExtraDataError(f"extra data {path!r} is no file of Motif's, or is damaged: {error}")
+    except (
+        AttributeError,
+        KeyError,
+        MemoryError,
+        OSError,
+        OverflowError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ExtraDataError(f"extra data {path!r} is no file of Motif's, or is damaged: {error}") from error
 
 
 def _names(value: object) -> list[str]:
@@ -262,7 +263,7 @@ def get_parse_true_fps(
 def _rate(key: str, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"the store's user metadata {key!r} is no frame rate: {value!r}") from None
 
 
