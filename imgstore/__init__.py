@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from imgstore import util as util
     from imgstore import verify as verify
     from imgstore.capture import VideoCapture
+    from imgstore.disk.update_metadata import update_metadata
     from imgstore.hookspecs import hookimpl
     from imgstore.pixels.color import ensure_color, ensure_grayscale
     from imgstore.selftest import run as test
@@ -45,6 +46,7 @@ __all__ = [
     "new_for_filename",
     "new_for_format",
     "test",
+    "update_metadata",
 ]
 
 # What opening a store does not need is imported when it is first asked for.
@@ -55,6 +57,7 @@ _LATER = {
     "ensure_grayscale": ("imgstore.pixels.color", "ensure_grayscale"),
     "hookimpl": ("imgstore.hookspecs", "hookimpl"),
     "test": ("imgstore.selftest", "run"),
+    "update_metadata": ("imgstore.disk.update_metadata", "update_metadata"),
 }
 _MODULES = ("align", "apps", "codec", "constants", "errors", "hookspecs", "index", "plugins", "repair", "stores", "timecodes",
             "util", "verify")  # fmt: skip

@@ -21,6 +21,7 @@ __all__ = [
     "ImgStoreWarning",
     "MetadataError",
     "NotAStoreError",
+    "ReadOnlyError",
     "RecorderFullError",
     "StaleIndexError",
     "StoreClosedError",
@@ -105,6 +106,10 @@ class FrameIndexError(ImgStoreError, IndexError):
 
 class EndOfStoreError(ImgStoreError, EOFError):
     """There is no next frame."""
+
+
+class ReadOnlyError(ImgStoreError, TypeError, ValueError):
+    """What a store says of itself would be changed in a way that is forgotten."""
 
 
 class RecorderFullError(ImgStoreError, BufferError):

@@ -27,6 +27,7 @@ from imgstore.disk.checksums import METADATA_NAME, file_checksum
 from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
 from imgstore.disk.layout import LOCK_FILENAME, METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases
 from imgstore.disk.open_files import who_writes_in
+from imgstore.disk.update_metadata import accepted_checksums
 from imgstore.errors import ChunkIndexError, StoreLockedError
 from imgstore.index.cache import CACHE_FILENAME
 from imgstore.index.frame_index import ImgStoreIndex
@@ -152,12 +153,12 @@ def _named_chunks(parts: StoreParts) -> set[int]:
 def _mend_metadata_checksums(parts: StoreParts, bench: Bench, chunks: list[int], accept: bool) -> None:
     """Note ``metadata.yaml`` as it is now, where a person says that it is right."""
     path = os.path.join(parts.root, METADATA_FILENAME)
-    found = file_checksum(path)[1]
+    found, accepted = file_checksum(path)[1], accepted_checksums(parts.root)
     other: list[tuple[int, dict[str, npt.NDArray[Any]]]] = []
     for chunk in chunks:
         with contextlib.suppress(ChunkIndexError):
             arrays = read_all_arrays(parts.base(chunk))
-            if METADATA_NAME in arrays and arrays[METADATA_NAME].tolist() != [found]:
+            if METADATA_NAME in arrays and not accepted.issuperset(arrays[METADATA_NAME].ravel().tolist()):
                 other.append((chunk, arrays))
     if not other:
         return

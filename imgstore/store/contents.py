@@ -13,6 +13,7 @@ import numpy.typing as npt
 from imgstore.disk.layout import METADATA_FILENAME
 from imgstore.errors import ArgumentError
 from imgstore.pixels.encodings import decode_to_bgr
+from imgstore.store.read_only import read_only
 from imgstore.store.shared import Shared
 
 __all__ = ["Contents"]
@@ -22,6 +23,8 @@ _SAMPLE = 12  # pixels: a size that every encoding takes
 
 class Contents(Shared):
     """The part of `ImgStore` that tells what is in it. Of one that is being written, what has been added."""
+
+    _user_metadata: dict[str, Any] | None = None  # made when it is first asked for
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -62,8 +65,13 @@ class Contents(Shared):
 
     @property
     def user_metadata(self) -> dict[str, Any]:
-        """What was given as ``metadata`` when the store was written."""
-        return self._meta.user
+        """What was given as ``metadata`` when the store was written: a dict that cannot be changed.
+
+        `imgstore.update_metadata` changes it on the disk, and ``store.user_metadata.copy()`` is the caller's own.
+        """
+        if self._user_metadata is None:
+            self._user_metadata = read_only(self._meta.user)
+        return self._user_metadata
 
     @property
     def image_shape(self) -> tuple[int, ...]:
