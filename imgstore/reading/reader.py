@@ -177,8 +177,14 @@ class Reader:
             raise FrameNotFoundError(f"{self._root}: no frame has the number {frame_number!r}")
         return position
 
-    def position_nearest_time(self, frame_time: Any) -> int:
-        """Return the position of the frame nearest to a time."""
+    def position_nearest_time(self, frame_time: Any, tolerance: float | None = None) -> int:
+        """Return the position of the frame nearest to a time.
+
+        Raises
+        ------
+        FrameNotFoundError
+            There is none, or none whose time differs by at most `tolerance` seconds.
+        """
 
         def look_up() -> int:
             return self._find("frame_time", frame_time, False)
@@ -186,6 +192,8 @@ class Reader:
         position = self._retry_with_fresh_index(look_up)
         if position < 0:
             raise FrameNotFoundError(f"{self._root}: no frame is near the time {frame_time!r}, the store is empty")
+        if tolerance is not None and not abs(self.index.frame(position)[1] - frame_time) <= tolerance:
+            raise FrameNotFoundError(f"{self._root}: no frame is within {tolerance} s of the time {frame_time!r}")
         return position
 
     def _find(self, what: str, value: Any, exact_only: bool) -> int:

@@ -96,13 +96,15 @@ class Reading(Contents):
             )
         return reader.read(position)
 
-    def get_nearest_image(self, frame_time: float) -> FrameAndMetadata:
+    def get_nearest_image(self, frame_time: float, *, tolerance: float | None = None) -> FrameAndMetadata:
         """Read the frame whose time is nearest, and go on from there.
 
         Parameters
         ----------
         frame_time : float
             Seconds.
+        tolerance : float, optional
+            Seconds by which the frame's time may be another; default any.
 
         Returns
         -------
@@ -112,19 +114,25 @@ class Reading(Contents):
         Raises
         ------
         FrameNotFoundError
-            The store is empty; also a ValueError.
+            The store is empty, or no frame is so near; also a ValueError.
         FrameDecodeError
             The frame is damaged.
         """
         reader = self._readable
-        return reader.read(reader.position_nearest_time(frame_time))
+        return reader.read(reader.position_nearest_time(frame_time, tolerance))
 
     def get_next_framenumber(self) -> int:
         """Return the number of the frame that `get_next_image` will read; EndOfStoreError after the last."""
         return self._readable.next_frame_number()
 
     def get_images(
-        self, frame_numbers: Any = None, *, frame_indices: Any = None, out: Frame | None = None
+        self,
+        frame_numbers: Any = None,
+        *,
+        frame_indices: Any = None,
+        times: Any = None,
+        tolerance: float | None = None,
+        out: Frame | None = None,
     ) -> tuple[Frame, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
         """Read many frames at once, each group of pictures of a video decoded once.
 
@@ -136,6 +144,10 @@ class Reading(Contents):
             Numbers of the frames, in any order, repeats included.
         frame_indices : sequence of int or slice, optional
             Their positions in the store instead; negative ones count from the end.
+        times : sequence of float, optional
+            Times in seconds instead: the frame whose time is nearest to each.
+        tolerance : float, optional
+            Seconds by which a frame's time may be another than the one in `times`; default any.
         out : numpy.ndarray, optional
             An array to fill, of the store's dtype and the shape of what is returned.
 
@@ -149,7 +161,7 @@ class Reading(Contents):
         Raises
         ------
         FrameNotFoundError
-            A frame number that is not there.
+            A frame number that is not there, or a time with no frame within the tolerance.
         FrameIndexError
             A position outside the store.
         FrameDecodeError
@@ -158,10 +170,14 @@ class Reading(Contents):
             The frames do not fit into `out`.
         """
         reader = self._readable
-        if (frame_numbers is None) == (frame_indices is None):
-            raise ArgumentError("give either frame_numbers or frame_indices")
+        if sum(given is not None for given in (frame_numbers, frame_indices, times)) != 1:
+            raise ArgumentError("give one of frame_numbers, frame_indices and times")
+        if tolerance is not None and times is None:
+            raise ArgumentError("a tolerance is of times: give times with it")
         if frame_indices is not None:
             positions = self._positions(frame_indices)
+        elif times is not None:
+            positions = [reader.position_nearest_time(t, tolerance) for t in _one_by_one(times)]
         else:
             positions = [reader.position_of(n, True) for n in _one_by_one(frame_numbers)]
         return reader.read_many(positions, out, self._frame_shape, self._meta.imgdtype)
@@ -182,13 +198,6 @@ class Reading(Contents):
         if not -self.frame_count <= position < self.frame_count:
             raise FrameIndexError(f"{self._root}: no frame at position {position}, there are {self.frame_count}")
         return position % self.frame_count
-
-    def __getitem__(self, key: Any) -> Frame:
-        """Return frames by position: one for an integer, ``(n, h, w[, 3])`` for a slice or a sequence of positions."""
-        if isinstance(key, (slice, list, tuple, np.ndarray, range)):
-            return self.get_images(frame_indices=key)[0]
-        img: Frame = self.get_images(frame_indices=[self._position(key)])[0][0]
-        return img
 
     def __iter__(self) -> Iterator[FrameAndMetadata]:
         """Go through all frames from the first; see `iter_images`."""

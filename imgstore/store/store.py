@@ -19,15 +19,15 @@ from imgstore.legacy import LegacyNames
 from imgstore.options import ReadOptions, WriteOptions
 from imgstore.store.extra_data import ExtraData
 from imgstore.store.indexes import Indexes
-from imgstore.store.reading import Reading
 from imgstore.store.shared import Mode, Path
+from imgstore.store.views import Views
 from imgstore.store.writing import Writing
 from imgstore.writing.listeners import Listeners
 
 __all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
 
 
-class ImgStore(Reading, Writing, ExtraData, Indexes, LegacyNames):
+class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
     """A store of frames, opened for reading or for writing.
 
     Use `imgstore.new_for_filename` to read one and `imgstore.new_for_format` to write one.

@@ -154,7 +154,7 @@ def test_wings_know_whom_they_may(wing: str) -> None:
 
 def test_every_wing_has_its_rule() -> None:
     wings = {path.parent.name for path in (REPOSITORY / "imgstore").glob("*/__init__.py")}
-    assert wings - {"cli", "selftest"} == MAY_KNOW.keys()
+    assert wings - {"bridges", "cli", "selftest"} == MAY_KNOW.keys()
 
 
 def test_wings_know_each_other_in_no_circle() -> None:
@@ -222,6 +222,12 @@ def test_door_exceptions_are_needed() -> None:
 def test_commands_use_the_public_interface(module: str) -> None:
     siblings = {m for m in SOURCES if m.startswith("imgstore.cli")}
     assert faults(module, PUBLIC | siblings) == []
+
+
+@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore.bridges.")])
+def test_bridges_use_the_public_interface_and_are_known_to_nobody(module: str) -> None:
+    assert faults(module, PUBLIC) == []
+    assert [m for m, found in IMPORTS.items() if any(i.module == module for i in found)] == []
 
 
 @every_module

@@ -1,0 +1,125 @@
+"""A store as other libraries want to look at it: its frames as an array, its index as a table, its chunks as files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from imgstore.array import FrameArray
+from imgstore.disk.layout import chunk_path
+from imgstore.store.reading import Reading
+from imgstore.store.shared import Frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ChunkFile", "Views"]
+
+
+class ChunkFile(NamedTuple):
+    """Where the frames of a chunk are.
+
+    Attributes
+    ----------
+    chunk : int
+        Its number.
+    path : str
+        Its video file, or the directory of its frames.
+    position : int
+        Position in the store of its first frame.
+    frame_count : int
+        How many frames its index lists.
+    """
+
+    chunk: int
+    path: str
+    position: int
+    frame_count: int
+
+
+class Views(Reading):
+    """The part of `ImgStore` that shows frames and index in other forms."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all frames as one array, ``(n, h, w)`` or ``(n, h, w, 3)``."""
+        return (self.frame_count, *self.image_shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of all frames as one array."""
+        return 1 + len(self.image_shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples, as `image_dtype`."""
+        return self.image_dtype
+
+    def as_array(self, color: Literal["bgr", "rgb"] = "bgr") -> FrameArray:
+        """Return the frames as a lazy array: for Dask, xarray, napari, and whoever takes arrays.
+
+        Parameters
+        ----------
+        color : {'bgr', 'rgb'}
+            Order of the channels.
+
+        Returns
+        -------
+        imgstore.array.FrameArray
+            Over the frames that are there now; it reads through this store, which must stay open.
+        """
+        self._readable  # noqa: B018 - one that is written or closed says so
+        return FrameArray(self, color)
+
+    def __getitem__(self, key: Any) -> Frame:
+        """Return frames by position, as numpy indexes an array of them.
+
+        An integer gives one frame; a slice, a list or an array of positions, or a mask gives ``(n, h, w[, 3])``. A tuple
+        goes along the axes: ``store[0:5, ::2, ::2]``, ``store[..., 0]``.
+
+        Raises
+        ------
+        FrameIndexError
+            A position outside the store; also an IndexError.
+        FrameDecodeError
+            A frame is damaged; it is named.
+        """
+        return self.as_array()[key]
+
+    def frames_table(self) -> pd.DataFrame:
+        """Return what the index knows of each frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            In store order, with the position as index (``position``) and the columns ``frame_number`` (int64),
+            ``frame_time`` (float64, seconds), ``time`` (the same in UTC, datetime64, as if it counted from 1970), ``chunk`` and
+            ``frame_index``, the place in the chunk (int64).
+        """
+        import pandas as pd
+
+        files = self.chunk_files
+        counts = np.array([file.frame_count for file in files], np.int64)
+        starts = np.array([file.position for file in files], np.int64)
+        times = self.frame_times
+        positions = np.arange(len(times))
+        return pd.DataFrame(
+            {
+                "frame_number": self.frame_numbers,
+                "frame_time": times,
+                "time": pd.to_datetime(times, unit="s", utc=True),
+                "chunk": np.repeat(np.array([file.chunk for file in files], np.int64), counts),
+                "frame_index": positions - np.repeat(starts, counts),
+            },
+            index=pd.RangeIndex(len(times), name="position"),
+        )
+
+    @property
+    def chunk_files(self) -> list[ChunkFile]:
+        """The chunks that hold frames, in store order: their files, and which frames are in them."""
+        index = self._readable.whole_index()
+        return [
+            ChunkFile(n, chunk_path(self._root, n, self._meta.extension), index.chunk_start(n), index.chunk_count(n))
+            for n in index.chunks
+        ]
