@@ -91,14 +91,15 @@ class FrameArray:
         positions, one = self._positions(frames)
         if one:
             return np.asarray(self._read(positions)[0][rest])
-        # What the rest of the key makes of a frame, without reading one.
-        part = np.broadcast_to(np.zeros((), self.dtype), self.shape[1:])[rest].shape
-        if part == self.shape[1:]:
+        if all(part == slice(None) for part in rest):
             return self._read(positions)
-        out = np.empty((len(positions), *part), self.dtype)
+        # What the rest of the key makes of a frame, without reading one.
+        part_shape = np.broadcast_to(np.zeros((), self.dtype), self.shape[1:])[rest].shape
+        out = np.empty((len(positions), *part_shape), self.dtype)
         for begin in range(0, len(positions), self._per_block):
             block = positions[begin : begin + self._per_block]
-            out[begin : begin + len(block)] = self._read(block)[(slice(None), *rest)]
+            within = (slice(None), *rest)
+            out[begin : begin + len(block)] = self._read(block)[within]
         return out
 
     def _positions(self, frames: Any) -> tuple[list[int], bool]:
@@ -116,7 +117,7 @@ class FrameArray:
         if wanted.dtype.kind not in "iu" or wanted.ndim > 1:
             raise ArgumentError("frames are chosen by an integer, a slice, a list of positions or a mask")
         if np.any(wanted < -count) or np.any(wanted >= count):
-            raise FrameIndexError(f"{self._store.filename}: there are {count} frames, and none at one of the positions {frames!r}")
+            raise FrameIndexError(f"{self._store.filename}: there are {count} frames, none at one of {frames!r}")
         positions = [int(p) % count for p in np.atleast_1d(wanted)]
         return positions, wanted.ndim == 0
 

@@ -43,7 +43,8 @@ class _Frames(BackendArray):  # type: ignore[misc]
         if not any(within):
             return self._array[key]
         axis = 1 + within.index(True)
-        frames = self._array[(*key[:axis], slice(None), *key[axis + 1 :])]
+        whole = (*key[:axis], slice(None), *key[axis + 1 :])
+        frames = self._array[whole]
         gone = sum(isinstance(part, (int, np.integer)) for part in key[:axis])
         return np.take(frames, key[axis], axis - gone)
 
@@ -73,11 +74,10 @@ class ImgStoreBackend(BackendEntrypoint):  # type: ignore[misc]
             "frame_time": xarray.Variable(("time",), times, {"long_name": "time as recorded, in seconds"}),
             "time": xarray.Variable(("time",), _utc(times)),
         }
-        table = store.get_extra_data() if store.has_extra_data else None
-        for column in table.columns if table is not None else ():
-            if table[column].dtype.kind in "iufb":
-                name = column if column not in variables else f"extra_{column}"
-                variables[name] = xarray.Variable(("record",), table[column].to_numpy())
+        table = store.get_extra_data()
+        for column in [] if table is None else table.select_dtypes(["number", "bool"]):
+            name = column if column not in variables else f"extra_{column}"
+            variables[name] = xarray.Variable(("record",), table[column].to_numpy())
         dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
         dataset = xarray.Dataset(
             {name: variable for name, variable in variables.items() if name not in dropped},
@@ -95,4 +95,5 @@ def _utc(seconds: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.d
     """Seconds since the epoch as dates; whole seconds apart, so that no more is lost than a float has lost already."""
     whole = np.floor(seconds)
     rest = np.round((seconds - whole) * _NANOSECONDS)
-    return (whole.astype(np.int64) * _NANOSECONDS + rest.astype(np.int64)).astype("datetime64[ns]")
+    nanoseconds = whole.astype(np.int64) * _NANOSECONDS + rest.astype(np.int64)
+    return nanoseconds.view("datetime64[ns]")

@@ -70,7 +70,7 @@ class Views(Reading):
             Over the frames that are there now; it reads through this store, which must stay open.
         """
         self._readable  # noqa: B018 - one that is written or closed says so
-        return FrameArray(self, color)
+        return FrameArray(self, color)  # type: ignore[arg-type] # a part of ImgStore is never there by itself
 
     def __getitem__(self, key: Any) -> Frame:
         """Return frames by position, as numpy indexes an array of them.
@@ -104,7 +104,7 @@ class Views(Reading):
         starts = np.array([file.position for file in files], np.int64)
         times = self.frame_times
         positions = np.arange(len(times))
-        return pd.DataFrame(
+        table: pd.DataFrame = pd.DataFrame(
             {
                 "frame_number": self.frame_numbers,
                 "frame_time": times,
@@ -114,6 +114,7 @@ class Views(Reading):
             },
             index=pd.RangeIndex(len(times), name="position"),
         )
+        return table
 
     @property
     def chunk_files(self) -> list[ChunkFile]:

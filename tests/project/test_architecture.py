@@ -28,7 +28,7 @@ MAY_KNOW = {
     "reading": {"codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
     "writing": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
     "care": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "reading"},
-    "store": {"beside", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins", "reading",
+    "store": {"array", "beside", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins", "reading",
               "writing"},
 }
 # The same for the one codec that is a house of its own.
