@@ -143,5 +143,5 @@ def _black_like(store: Any) -> Image:
     """Return a black image such as the store's own: as it is decoded, where there is one to look at."""
     if not len(store):
         return np.zeros(store.image_shape, np.uint8)
-    image, _ = store.get_image(frame_index=0)
+    image, _ = store.get_image(None, frame_index=0)  # as any class written like ours takes it
     return np.zeros_like(image)
