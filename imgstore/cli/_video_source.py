@@ -160,8 +160,12 @@ def _decoded(path: str, container: Any, stream: Any, left_out: LeftOut) -> Itera
             return
         try:
             yield packet, packet.decode()
-        except av.FFmpegError:
+        except av.FFmpegError as error:
             yield packet, None
+            if not stream.codec_context.is_open:  # PyAV 19 makes a ValueError of every further try
+                warnings.warn(f"{path}: cannot be decoded: {error.strerror}", ImgStoreWarning, stacklevel=2)
+                left_out.ends_early = True
+                return
 
 
 class Converter:
@@ -196,13 +200,13 @@ def _display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
     from av.sidedata.sidedata import Type
 
     try:
-        found = [np.frombuffer(data, np.int32, 9) for data in frame.side_data if data.type == Type.DISPLAYMATRIX]
+        found = frame.side_data.get(Type.DISPLAYMATRIX)
     except ValueError:  # PyAV does not know all that images may have with them; of the matrix it tells the angle then
         turns = round(frame.rotation / 90) % 4
         return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[turns]
-    if not found:
+    if found is None:
         return None
-    a, b, _, c, d = found[0][:5].tolist()
+    a, b, _, c, d = np.frombuffer(found, np.int32, 9)[:5].tolist()
     return a, b, c, d
 
 

@@ -27,6 +27,7 @@ from imgstore_codecs.video.bitstream.key_frames import (
 from imgstore_codecs.video.forked import leave_to_parent
 from imgstore_codecs.video.open_video import open_to_decode, video_stream
 from imgstore_codecs.video.reading.packets import NO_TIME, UNCHECKED, PacketTable, packets_from
+from imgstore_codecs.video.stream_description import describe
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -89,8 +90,8 @@ class Stretch:
             raise ChunkError(f"{path}: {lack}")
         self.stream: VideoStream = video
         self.context = context
-        # FFmpeg takes both away from a decoder that cannot be opened, and PyAV 19 does not see that
-        self.codec, self.extradata = context.name, context.extradata
+        # FFmpeg takes these away from a decoder that cannot be opened, and PyAV 19 does not see that
+        self.codec, self.extradata, self.description = context.name, context.extradata, describe(self.stream)
         self._refusal: FFmpegError | None = None  # why it cannot be opened
         self.packets: Iterator[Packet[VideoStream]] = packets_from(self.container, self.stream)
         first = self._first_packet()

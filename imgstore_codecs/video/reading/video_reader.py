@@ -20,7 +20,6 @@ from imgstore_codecs.video.reading.frame_order import find_frames, frame_checksu
 from imgstore_codecs.video.reading.in_order import InOrderDecoder
 from imgstore_codecs.video.reading.packets import PacketTable
 from imgstore_codecs.video.reading.seeker import Seeker
-from imgstore_codecs.video.stream_description import describe
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -116,7 +115,7 @@ class VideoReader(ChunkReader):
     @property
     def description(self) -> bytes | None:
         stretch = self._main.stretch
-        return describe(stretch.stream) if stretch is not None else None
+        return stretch.description if stretch is not None else None
 
     def frame_checksums(self) -> list[int]:
         stretch = self._main.stretch
