@@ -148,7 +148,9 @@ def _again(store: ImgStore, color: Literal["bgr", "rgb"], count: int) -> FrameAr
     """Unpickle an array; the store may have grown since."""
     array = FrameArray(store, color)
     if count > array.shape[0]:
-        raise FrameIndexError(f"{store.filename}: had {count} frames when the array was pickled, has {array.shape[0]} now")
+        raise FrameIndexError(
+            f"{store.filename}: had {count} frames when the array was pickled, has {array.shape[0]} now"
+        )
     array.shape = (count, *array.shape[1:])
     return array
 

@@ -148,6 +148,28 @@ class Codec(ABC):
         """
         return None
 
+    def frame_spec(self, path: str, fmt: Format) -> FrameSpec | None:
+        """Look at a file and say what the frames in it are, where nothing else tells or somebody has changed them.
+
+        Parameters
+        ----------
+        path : str
+            The file of a frame or of a chunk.
+        fmt : Format
+            One of `formats`.
+
+        Returns
+        -------
+        FrameSpec or None
+            None where the codec cannot tell. Where grayscale cannot be told from colour, of colour.
+
+        Raises
+        ------
+        Exception
+            Any, when the file is missing or damaged.
+        """
+        return None
+
     def lossless(self, fmt: Format, options: Mapping[str, Any]) -> bool:
         """Whether frames written with these options come back exactly as they were."""
         return fmt.lossless

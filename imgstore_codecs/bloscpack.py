@@ -123,6 +123,11 @@ class BloscpackCodec(FrameCodec):
         _arguments(options)
         _refuse_objects(spec.dtype)
 
+    def frame_spec(self, path: str, fmt: Format) -> FrameSpec:
+        """Tell by decoding, which does not ask what there ought to be."""
+        img = self.decoder(fmt, FrameSpec((), np.dtype(np.uint8)))(np.fromfile(path, np.uint8))
+        return FrameSpec(img.shape, img.dtype)
+
     def encoder(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Callable[[Frame], Sequence[Buffer]]:
         """Give the function that compresses a frame."""
         _refuse_objects(spec.dtype)

@@ -42,6 +42,11 @@ class NpyCodec(FrameCodec):
         """Refuse types that would need pickles."""
         _refuse_objects(spec.dtype)
 
+    def frame_spec(self, path: str, fmt: Format) -> FrameSpec:
+        """Tell by the header."""
+        header = _parse_header(np.fromfile(path, np.uint8, MAX_HEADER + 16))
+        return FrameSpec(header.shape, header.dtype.newbyteorder("="))
+
     def encoder(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Callable[[Frame], Sequence[Buffer]]:
         """Give the function that puts the header, made once, before each frame's samples."""
         _refuse_objects(spec.dtype)

@@ -79,6 +79,17 @@ class OpenCVCodec(FrameCodec):
                 f"not {height} x {width}"
             )
 
+    def frame_spec(self, path: str, fmt: Format) -> FrameSpec:
+        """Tell by the header for the size, and by decoding for the rest."""
+        import cv2
+
+        data = np.fromfile(path, np.uint8)
+        size = image_size(fmt.extension, data)
+        img = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+        if img is None:
+            raise FrameDecodeError(f"OpenCV cannot decode the {fmt.name} file: it is damaged")
+        return FrameSpec(size if img.ndim == 2 else (*size, 3), img.dtype)
+
     def encoder(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Callable[[Frame], Sequence[Buffer]]:
         """Give the function that makes an image file of a frame."""
         import cv2

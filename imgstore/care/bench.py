@@ -22,7 +22,8 @@ class Action:
     ----------
     kind : str
         ``'index'``, ``'video'``, ``'extra data'``, ``'set aside'``, ``'journal'``, ``'lock'``, ``'cache'``,
-        ``'sqlite index'``, ``'metadata'``, or ``'left'``: this could not be repaired and is as it was.
+        ``'sqlite index'``, ``'metadata'``, ``'accepted'`` (frames that were changed), or ``'left'``: this could not be
+        repaired and is as it was.
     path : str
         The file or directory.
     chunk : int or None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from imgstore.care.bench import Bench
 from imgstore.care.chunk_files import frame_files
 from imgstore.care.faults import Fault, joined
-from imgstore.disk.checksums import SIZE_NAME, file_checksum
+from imgstore.disk.checksums import CHANGED_ON_PURPOSE, SIZE_NAME, file_checksum
 from imgstore.errors import ChunkError
 
 __all__ = ["FrameFiles"]
@@ -54,11 +54,16 @@ class FrameFiles:
             whole = [bool(found.get(k)) for k in range(count)]
         else:
             whole = [found.get(k) == size for k, size in enumerate(sizes.tolist())]
-        kept = _up_to_last(whole)
+        kept = count
+        while kept and not whole[kept - 1] and not self._is_a_frame(kept - 1, found):
+            kept -= 1
         if count and not kept:
             self._bench.set_aside_chunk(self._chunk, f"none of its {count} frames is there")
             return None
-        alien, damaged = "is not in the index of the chunk", "is not of the size that was written"
+        alien, damaged = (
+            "is not in the index of the chunk",
+            f"is not of the size that was written; {CHANGED_ON_PURPOSE}",
+        )
         self._keep(found, whole, kept, arrays["frame_number"], alien, damaged)
         return kept
 
@@ -94,6 +99,14 @@ class FrameFiles:
         except OSError as error:
             path = self._bench.parts.path(self._chunk)
             raise ChunkError(f"{path}: cannot be listed: {error.strerror or error}") from error
+
+    def _is_a_frame(self, position: int, found: dict[int, int]) -> bool:
+        """Whether a file that is not what was written holds a whole frame nevertheless: then it is not torn."""
+        parts, chunk = self._bench.parts, self._chunk
+        if not found.get(position):
+            return False
+        others = parts.shape_in(parts.frame_path(chunk, position)) not in (None, parts.spec.shape)
+        return others or parts.decodes(chunk, position)
 
     def _agrees(self, position: int, content_hash: int) -> bool:
         path = self._bench.parts.frame_path(self._chunk, position)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ import numpy.typing as npt
 from imgstore.beside.records import records_path
 from imgstore.care.bench import Bench
 from imgstore.care.chunk_files import index_files
+from imgstore.care.parts import StoreParts
 from imgstore.disk.checksums import (
     CHUNK_NAME,
     EXTRA_DATA_NAME,
+    FRAME_NAME,
     HASH_NAME,
     METADATA_NAME,
     SINCE_REPAIR_NAME,
@@ -23,11 +25,12 @@ from imgstore.disk.checksums import (
     STREAM_NAME,
     checksum_arrays,
     file_checksum,
+    frame_arrays,
     place_arrays,
 )
 from imgstore.disk.chunk_index import write_chunk_index
 
-__all__ = ["SINCE_REPAIR", "keep_index", "make_index", "rewrite_index"]
+__all__ = ["SINCE_REPAIR", "keep_index", "make_index", "renew_checksums", "rewrite_index"]
 
 Array = npt.NDArray[Any]
 
@@ -73,6 +76,37 @@ def keep_index(bench: Bench, chunk: int) -> None:
         bench.aside.keep(path)
 
 
+def renew_checksums(parts: StoreParts, chunk: int, arrays: Mapping[str, Array], positions: Sequence[int]) -> None:
+    """Write the index of a chunk again with the checksums of some frames, or of its video, as they are now.
+
+    What the index says of nothing stays unsaid: a chunk of 0.x gets no checksums.
+    """
+    if HASH_NAME not in arrays:
+        return
+    extra = {name: values for name, values in arrays.items() if name not in ("frame_number", "frame_time")}
+    if parts.extension is None:
+        files = [parts.frame_path(chunk, k) for k in positions]
+    else:
+        files = [parts.path(chunk)]
+        reader = parts.frames.reader(chunk)
+        hashes = reader.frame_checksums()
+        for name in (FRAME_NAME, STREAM_NAME):
+            extra.pop(name, None)
+        extra |= frame_arrays(hashes, reader.description if hashes else None)
+        parts.frames.close()
+    sizes, content = np.array(arrays[SIZE_NAME], np.int64), np.array(arrays[HASH_NAME], np.uint64)
+    for k, path in zip(positions, files, strict=True):
+        sizes[k], content[k] = file_checksum(path)
+    extra |= {SIZE_NAME: sizes, HASH_NAME: content, **SINCE_REPAIR}
+    _replace(parts, chunk, arrays, extra)
+
+
+def _replace(parts: StoreParts, chunk: int, arrays: Mapping[str, Array], extra: Mapping[str, Array]) -> None:
+    write_chunk_index(parts.base(chunk), arrays["frame_number"], arrays["frame_time"], extra)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(parts.base(chunk) + ".yaml")  # kept aside; 0.x would find it beside the new one
+
+
 def rewrite_index(bench: Bench, chunk: int, arrays: Mapping[str, Array], kept: int) -> None:
     """Write the index of a chunk again, for its first frames alone, with the checksums of what is there."""
     parts = bench.parts
@@ -92,6 +126,4 @@ def rewrite_index(bench: Bench, chunk: int, arrays: Mapping[str, Array], kept: i
             extra.pop(STREAM_NAME, None)  # a mended file may have a header of another kind
         if os.path.exists(records_path(base)):
             extra[EXTRA_DATA_NAME] = np.array([file_checksum(records_path(base))[1]], np.uint64)
-    write_chunk_index(base, arrays["frame_number"][:kept], arrays["frame_time"][:kept], extra)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(base + ".yaml")  # kept aside; 0.x would find it beside the new one
+    _replace(parts, chunk, {name: arrays[name][:kept] for name in ("frame_number", "frame_time")}, extra)

@@ -15,7 +15,7 @@ from imgstore.care.bench import Bench
 from imgstore.care.chunk_files import readable_size
 from imgstore.codec import ChunkCodec
 from imgstore.disk.atomic import sync_directory, sync_file, temporary_name
-from imgstore.disk.checksums import SIZE_NAME, file_checksum
+from imgstore.disk.checksums import CHANGED_ON_PURPOSE, SIZE_NAME, file_checksum
 from imgstore.disk.journal import forget_places
 from imgstore.errors import ChunkError, FrameDecodeError, ImgStoreError
 
@@ -68,6 +68,10 @@ class VideoFile:
         try:
             if self._is_whole(count, arrays):
                 return count
+            if self._holds_others:
+                message = "its frames are of another size than those of the store"
+                self._bench.leave(self._path, self._chunk, f"{message}; {CHANGED_ON_PURPOSE}")
+                return count
             kept = self.cut(count)
         except FrameDecodeError:
             raise
@@ -79,13 +83,15 @@ class VideoFile:
             return None
         if kept == count and SIZE_NAME in arrays and not self.replaced:
             message = "is not of the size that was written, though all frames seem to be there"
-            self._bench.leave(self._path, self._chunk, message)
+            self._bench.leave(self._path, self._chunk, f"{message}; {CHANGED_ON_PURPOSE}")
         return kept
 
     def count(self) -> int | None:
-        """Count the frames up to the last that can be decoded."""
+        """Count the frames up to the last that can be decoded; None where they are not those of this store."""
         if not readable_size(self._path):
             return 0
+        if self._holds_others:
+            return None
         try:
             return self._count_readable(self._bench.parts.frames.reader(self._chunk).frame_count)
         except ChunkError:
@@ -106,6 +112,11 @@ class VideoFile:
     def checksums(self, noted: Array | None, count: int) -> list[tuple[int, int]]:
         """Return size and checksum of the file as it is, where it has frames."""
         return [file_checksum(self._path)] if count else []
+
+    @property
+    def _holds_others(self) -> bool:
+        """Whether its frames are of another size: then it is not torn, and of what it holds nobody can judge here."""
+        return self._bench.parts.shape_in(self._path) not in (None, self._bench.parts.spec.shape)
 
     def _is_whole(self, count: int, arrays: Mapping[str, Array]) -> bool:
         parts = self._bench.parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgstore import plugins
 from imgstore.codec import FrameSpec
@@ -77,6 +77,22 @@ class StoreParts:
             return False
         return True
 
+    def shape_in(self, path: str) -> tuple[int, ...] | None:
+        """Return the shape of the frames in a file, where it may be another than the store's; None where nobody knows."""
+        try:
+            found = self.entry.codec.frame_spec(path, self.entry.format)
+        except Exception:  # whatever a codec has to say about a damaged file
+            return None
+        if found is None or self.entry.format.any_shape:
+            return None if found is None else found.shape
+        return found.shape[:2] + self.spec.shape[2:]  # colour is converted as the store says
+
+    def of_shape(self, shape: tuple[int, ...]) -> StoreParts:
+        """Return the parts of a store with the same files whose frames have another shape."""
+        shape += self.meta.imgshape[len(self.spec.shape) :]  # of (h, w, 1)
+        meta = replace(self.meta, values={**self.meta.values, "imgshape": list(shape)}, imgshape=shape)
+        return _open(self.root, meta, self.entry)
+
     def listing(self) -> Listing:
         """Look at the names in the directory now."""
         return list_store(self.root, self.extension)
@@ -106,6 +122,10 @@ def take_apart(path: str | os.PathLike[str]) -> StoreParts:
     if meta.encoding is not None:
         check_encoding(meta.encoding)
     entry = plugins.codec_for_stored(meta.format, meta.extension)
+    return _open(root, meta, entry)
+
+
+def _open(root: str, meta: StoreMetadata, entry: RegisteredCodec) -> StoreParts:
     spec = meta.frame_spec(entry.format)
     options = {"seek": True, "threads": 1, "cache_size": _CACHE_SIZE}  # FFmpeg tells of more damage than with several
     frames = ChunkFrames(root, entry, meta.extension, spec, options, checksums=False)  # compared by whole files

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from imgstore.care.accept_frames import accept_frames as take_frames
 from imgstore.care.bench import Action, Bench
 from imgstore.care.lost_numbers import LostNumbers
 from imgstore.care.parts import StoreParts, take_apart
@@ -28,7 +29,7 @@ from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_c
 from imgstore.disk.layout import LOCK_FILENAME, METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases
 from imgstore.disk.open_files import who_writes_in
 from imgstore.disk.update_metadata import accepted_checksums
-from imgstore.errors import ChunkIndexError, StoreLockedError
+from imgstore.errors import ChunkIndexError, ImgStoreError, StoreLockedError, StoreWriteError
 from imgstore.index.cache import CACHE_FILENAME
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.index.store_index import finished_chunks
@@ -42,6 +43,7 @@ def repair_store(
     dry_run: bool = False,
     estimate_times: bool = False,
     accept_metadata: bool = False,
+    accept_frames: bool = False,
     break_lock: bool = False,
     set_aside: str | os.PathLike[str] | None = None,
 ) -> list[Action]:
@@ -60,6 +62,10 @@ def repair_store(
         estimated (``_estimated`` in the chunk's index).
     accept_metadata : bool
         ``metadata.yaml`` has been changed on purpose: note it as it is now.
+    accept_frames : bool
+        Frames or videos have been changed on purpose: take those that are not what was written as they are now, where
+        every frame can be read and there are as many as the indexes list. Frames of another size are taken, and the
+        store's ``imgshape`` with them, where all frames of all chunks have it.
     break_lock : bool
         The writer that the store's lock names is gone for certain.
     set_aside : path-like, optional
@@ -81,9 +87,15 @@ def repair_store(
     """
     parts = take_apart(path)
     bench = Bench(parts, SetAside(parts.root, os.fspath(set_aside) if set_aside is not None else None), dry_run)
-    with contextlib.closing(parts.frames), warnings.catch_warnings(), _locked(parts, bench, break_lock):
-        warnings.simplefilter("ignore")  # what reading would warn of is what is mended here
-        _repair(parts, bench, estimate_times, accept_metadata)
+    try:
+        with contextlib.closing(parts.frames), warnings.catch_warnings(), _locked(parts, bench, break_lock):
+            warnings.simplefilter("ignore")  # what reading would warn of is what is mended here
+            _repair(bench, estimate_times, accept_metadata, accept_frames)
+    except OSError as error:
+        if isinstance(error, ImgStoreError):
+            raise
+        what = f"cannot be repaired: {error.strerror or error}"
+        raise StoreWriteError(error.errno, what, error.filename or parts.root) from error
     return bench.actions
 
 
@@ -117,14 +129,20 @@ def _locked(parts: StoreParts, bench: Bench, break_lock: bool) -> Iterator[None]
         lock.release(root)
 
 
-def _repair(parts: StoreParts, bench: Bench, estimate_times: bool, accept_metadata: bool) -> None:
+def _repair(bench: Bench, estimate_times: bool, accept_metadata: bool, accept_frames: bool) -> None:
+    parts, seen_to = bench.parts, set()
+    if accept_frames:
+        parts = bench.parts = take_frames(bench, finished_chunks(parts.root, parts.extension, parts.listing()))
+        kinds = ("left", "accepted") if bench.dry_run else ("left",)
+        seen_to = {action.chunk for action in bench.actions if action.kind in kinds}  # what is left is told
     lost = LostNumbers(parts, estimate_times)
     named = sorted(_named_chunks(parts))
     for stray in stray_files(parts, named):
         if stray.path.endswith(".tmp"):  # first of all: files are written under these names here too
             bench.set_aside(stray.path, stray.chunk, stray.message)
     for chunk in named:
-        mend_chunk(bench, chunk, lost)
+        if chunk not in seen_to:
+            mend_chunk(bench, chunk, lost)
     gone = {action.path for action in bench.actions if action.kind == "set aside"}  # in a dry run it is still there
     chunks = [n for n in sorted(_named_chunks(parts)) if parts.path(n) not in gone]
     for stray in stray_files(parts, chunks):

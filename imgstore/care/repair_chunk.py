@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from imgstore.beside.records import records_path, write_records
 from imgstore.care.bench import Bench
-from imgstore.care.chunk_files import index_files
+from imgstore.care.chunk_files import index_files, without_path
 from imgstore.care.estimate import ESTIMATED_NAME
 from imgstore.care.lost_numbers import LostNumbers
 from imgstore.care.mend_directory import FrameFiles
@@ -71,7 +71,7 @@ def mend_chunk(bench: Bench, chunk: int, lost: LostNumbers) -> None:
     except (ChunkError, ExtraDataError, OSError) as error:
         if isinstance(error, OSError) and error.errno in _NO_SPACE:  # this is not the chunk's fault
             raise StoreWriteError(error.errno, f"cannot write: {error.strerror}", parts.root) from error
-        bench.leave(parts.path(chunk), chunk, str(error))
+        bench.leave(parts.path(chunk), chunk, without_path(error))
     finally:
         parts.frames.close()
 

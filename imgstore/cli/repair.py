@@ -25,6 +25,9 @@ __all__ = ["command"]
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would be done.")
 @click.option("--estimate-times", is_flag=True, help="Estimate numbers and times that are lost, and mark them as such.")
 @click.option("--accept-metadata", is_flag=True, help="metadata.yaml was changed on purpose: take it as it is now.")
+@click.option(
+    "--accept-frames", is_flag=True, help="Frames or videos were changed on purpose: take them as they are now."
+)
 @click.option("--break-lock", is_flag=True, help="The writer that the store's lock names is gone, you know that.")
 @click.option("--set-aside", type=click.Path(path_type=Path), metavar="DIR",
               help="Where to put what cannot be used, on the store's file system; default PATH.set-aside.")  # fmt: skip
@@ -36,6 +39,7 @@ def command(
     dry_run: bool,
     estimate_times: bool,
     accept_metadata: bool,
+    accept_frames: bool,
     break_lock: bool,
     set_aside: Path | None,
     as_json: bool,
@@ -55,6 +59,7 @@ def command(
         dry_run=dry_run,
         estimate_times=estimate_times,
         accept_metadata=accept_metadata,
+        accept_frames=accept_frames,
         break_lock=break_lock,
         set_aside=set_aside,
     )

@@ -48,6 +48,8 @@ def command(context: click.Context, path: Path, deep: bool, as_json: bool) -> No
     else:
         for fault in report.faults:
             click.echo(f"{fault.kind}: {' '.join(str(fault).split())}")
+        if any(fault.kind in ("checksum", "size") for fault in report.faults):
+            click.echo("hint: if files were changed on purpose, imgstore repair --accept-frames takes them as they are")
         for note in report.notes:
             click.echo(f"note: {' '.join(str(note).split())}")
         click.echo(_summary(report))

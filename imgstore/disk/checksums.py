@@ -28,6 +28,9 @@ FRAME_NAME = "_checksum_frame_xxh3_64"  # of each frame's bytes in a video file,
 STREAM_NAME = "_checksum_stream"  # of what decoding them depends on
 SINCE_REPAIR_NAME = "_checksum_since_repair"  # of what repair has found, which nothing tells to be what was written
 
+# What to do about a checksum that is another one, said wherever one is found.
+CHANGED_ON_PURPOSE = "if it was changed on purpose, `imgstore repair --accept-frames` takes it as it is"
+
 _BLOCK = 2**20
 
 

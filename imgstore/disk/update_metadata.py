@@ -26,7 +26,7 @@ from imgstore.disk.plain_yaml import MAX_SIZE, dump_plain_yaml
 from imgstore.disk.user_metadata import plain_metadata, same_values
 from imgstore.errors import ArgumentError, ChunkIndexError
 
-__all__ = ["accepted_checksums", "update_metadata"]
+__all__ = ["accepted_checksums", "replace_metadata", "update_metadata"]
 
 _LAST_LINE = re.compile(rb"^# xxh3_64 ([0-9a-f]{16}), before ([0-9a-f]{16}(?: [0-9a-f]{16})*)\n\Z", re.MULTILINE)
 _MANY = 64  # earlier versions, after which those are forgotten that no chunk has noted
@@ -90,15 +90,37 @@ def _update(root: str, plain: Mapping[str, Any], remove: Iterable[str]) -> None:
             raise ArgumentError(f"{path}: there is no {key!r} to remove")
         del user[key]
     user = plain_metadata(user)  # all together: what is there may be too much for more
-    if same_values(user, meta.user):
-        return
+    if not same_values(user, meta.user):
+        replace_metadata(root, meta.values, user, meta.extension)
+
+
+def replace_metadata(root: str, values: Mapping[str, Any], user: Mapping[str, Any], extension: str | None) -> None:
+    """Put other metadata in the place of those that are there, so that chunks which noted the old ones are not damaged.
+
+    Parameters
+    ----------
+    root : str
+        The store's directory, locked.
+    values, user : mapping
+        The ``__store`` mapping, and all other keys.
+    extension : str or None
+        Of video files.
+
+    Raises
+    ------
+    ArgumentError
+        It would be too large. Nothing is changed.
+    StoreWriteError
+        The operating system refused. Nothing is changed.
+    """
+    path = os.path.join(root, METADATA_FILENAME)
     with open(path, "rb") as file:
         old, mode = file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     earlier = [checksum([old]), *_earlier(old)]
     if len(earlier) > _MANY:
-        noted = _noted(root, meta.extension)
+        noted = _noted(root, extension)
         earlier = [value for value in earlier if value in noted]
-    content = dump_plain_yaml({METADATA_KEY: meta.values, **user})
+    content = dump_plain_yaml({METADATA_KEY: dict(values), **user})
     if earlier:
         content += (
             f"# xxh3_64 {checksum([content]):016x}, before {' '.join(f'{value:016x}' for value in earlier)}\n".encode()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xxhash
 
 from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
-from imgstore.disk.checksums import FRAME_NAME, HASH_NAME, STREAM_NAME, checksum
+from imgstore.disk.checksums import CHANGED_ON_PURPOSE, FRAME_NAME, HASH_NAME, STREAM_NAME, checksum
 from imgstore.disk.chunk_index import read_arrays
 from imgstore.disk.layout import chunk_base, chunk_path
 from imgstore.errors import ChunkError, ChunkIndexError, FrameDecodeError
@@ -87,7 +87,7 @@ def read_bytes(path: str, noted: int | None = None) -> Frame:
                 state.update(view[done : done + count])
             done += count
     if noted is not None and state.intdigest() != noted:
-        raise ValueError("the file is not what was written, its checksum is another")
+        raise ValueError(f"the file is not what was written, its checksum is another; {CHANGED_ON_PURPOSE}")
     return data
 
 
@@ -182,7 +182,10 @@ class ChunkFrames:
         described = reader.description
         if stream is not None and described is not None and stream.tolist() != [checksum([described])]:
             reader.close()
-            raise ChunkError(f"{path}: this chunk cannot be opened: what it says of its frames is not what was written")
+            raise ChunkError(
+                f"{path}: this chunk cannot be opened: what it says of its frames is not what was written; "
+                + CHANGED_ON_PURPOSE
+            )
         return reader
 
     def _index_arrays(self, chunk: int, names: Sequence[str]) -> Mapping[str, npt.NDArray[Any]]:

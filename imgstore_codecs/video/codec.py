@@ -80,6 +80,14 @@ class PyAVCodec(ChunkCodec):
     def open_reader(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkReader:
         return VideoReader(path, spec, options)
 
+    def frame_spec(self, path: str, fmt: Format) -> FrameSpec:
+        """Tell by the first picture."""
+        reader = VideoReader(path, FrameSpec((2, 2), np.dtype(np.uint8)), {"threads": 1})
+        try:
+            return reader.first_spec()
+        finally:
+            reader.close()
+
     def recover(self, damaged: str, target: str, fmt: Format, spec: FrameSpec, limit: int | None = None) -> int:
         return recover_video(damaged, target, spec, limit)
 

@@ -238,9 +238,7 @@ def table_by_demuxing(
     reorders = bool(reorder_depth(context)) and codec not in INTRA_CODECS
     order = _order_by_pts(container.format.name, pts, shown, reorders)
     changes_parameters = changes_parameters and not all_have_parameters
-    return PacketTable(
-        pts, dts, pos, size, key, shown, order, point, changes_parameters, has_checksums, hashes=hashes
-    )
+    return PacketTable(pts, dts, pos, size, key, shown, order, point, changes_parameters, has_checksums, hashes=hashes)
 
 
 def _order_by_pts(format_name: str, pts: Ints, shown: npt.NDArray[np.bool_], reorders: bool) -> Ints | None:

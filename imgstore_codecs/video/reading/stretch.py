@@ -44,7 +44,10 @@ _MOST_THREADS = 16
 # Bytes of packets that are looked at before they are decoded
 _MOST_AHEAD = 64 << 20
 
-_NOT_WRITTEN = "its data are not what was written"
+_NOT_WRITTEN = (
+    "its data are not what was written; if the file was changed on purpose, `imgstore repair --accept-frames` takes it"
+    " as it is"
+)
 
 
 class Stretch:

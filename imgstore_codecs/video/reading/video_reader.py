@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from imgstore.codec import ChunkReader, FrameSpec
@@ -116,6 +117,14 @@ class VideoReader(ChunkReader):
     def description(self) -> bytes | None:
         stretch = self._main.stretch
         return stretch.description if stretch is not None else None
+
+    def first_spec(self) -> FrameSpec:
+        """Return what the first frame is by itself, whatever `spec` says."""
+        picture = self._decode(self._place(0), 0)
+        depth = max(component.bits for component in picture.format.components)
+        size = picture.height, picture.width
+        gray = len(picture.format.components) == 1 and not picture.format.has_palette
+        return FrameSpec(size if gray else (*size, 3), np.dtype(np.uint16 if depth > 8 else np.uint8))
 
     def frame_checksums(self) -> list[int]:
         stretch = self._main.stretch
