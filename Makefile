@@ -1,30 +1,43 @@
-# make test                run the tests
-# make test-all            run all of them, also those that take long
-# make demo                record a small scene into a store, read it back, draw a contact sheet
-# make demo VIDEO=clip.mp4 the same with a video of yours
+# imgstore: video frames and their metadata, with exact random access.
 #
-# Everything is installed into .venv on the first call, which needs Python 3.10 or newer, a C compiler and a network
-# (PYTHON=/path/to/python names an interpreter). Later calls install nothing unless the package's own files say so.
+#   make demo                  record a small scene in several formats, read it back, draw a contact sheet (a minute)
+#   make demo VIDEO=clip.mp4   the same with a video of yours
+#   make test                  run the tests (4 minutes on two cores); PYTEST_ARGS='...' is handed to pytest
+#   make test-all              run all of them, with all rounds of those that take long (12 minutes)
+#   make install               only install into .venv, as each of these does when it is called first
+#   make clean                 remove .venv and whatever else was made here
+#
+# To install, Python 3.10 or newer, a C compiler and a network are needed (make PYTHON=/path/to/python ... names the
+# interpreter); later calls install nothing unless the package's own files have changed. How to use it: README.md.
 
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.10 python
+PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check
 PYTEST_ARGS ?=
 VIDEO ?=
+
+# A line every few seconds and what was skipped in place of 4000 dots; tests with something costly in common go to one process.
+BRIEF := --brief -n auto --dist loadgroup
+SAY_DOWNLOAD := [ -d .interop ] || echo 'For tests beside imgstore 0.4.0 this and its packages (110 MB) are put into .interop once; without a network these are skipped.'
 
 # Exit status 0 for an interpreter that will do; pyenv's and Windows' stand-ins for absent interpreters fail it too.
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
 
 .PHONY: help test test-all demo install clean
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 7
+	@sed -n -e '/^#/!q' -e 's/^# \{0,1\}//p' Makefile
 
 test: install
-	$(BIN)/pytest -n auto -m 'not long' $(PYTEST_ARGS)
+	@echo 'The tests take about 4 minutes on two cores; `make test-all` adds those that take long.'
+	@$(SAY_DOWNLOAD)
+	$(BIN)/pytest $(BRIEF) -m 'not long' $(PYTEST_ARGS)
 
 test-all: install
-	$(BIN)/pytest -n auto $(PYTEST_ARGS)
+	@echo 'All tests take about 12 minutes on two cores.'
+	@$(SAY_DOWNLOAD)
+	$(BIN)/pytest $(BRIEF) $(PYTEST_ARGS)
 
 demo: install
 	$(BIN)/python examples/demo.py $(if $(VIDEO),"$(VIDEO)")
@@ -52,9 +65,15 @@ $(VENV)/installed: $(VENV)/made pyproject.toml setup.py $(wildcard src_ext/*) im
 	  echo 'imgstore compiles two small modules and finds no C compiler (on Debian and Ubuntu: apt install build-essential)' >&2; \
 	  exit 1; \
 	fi
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' 'Cython>=3.0'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test,bloscpack]'
-	@touch $@
+	@rm -f $@
+	@echo 'installing imgstore and what it needs into $(VENV) (200 MB to download, one or two minutes):'
+	@{ $(PIP) 'setuptools>=77' 'Cython>=3.0' && $(PIP) --no-build-isolation --editable '.[test,bloscpack]' && touch $@; } 2>&1 \
+	| tee $(VENV)/install.log | while read -r word name _; do case $$word in \
+	  Collecting) printf ' %s' "$${name%%[]<>=!~;[]*}" ;; \
+	  Installing) printf '\n unpacking them ...\n' ;; \
+	  Building) echo ' compiling two small modules ...' ;; \
+	esac; done
+	@test -e $@ || { echo 'installing failed ($(VENV)/install.log has all of it):' >&2; tail -n 30 $(VENV)/install.log >&2; exit 1; }
 
 clean:
 	rm -rf $(VENV) .tox .interop build dist *.egg-info

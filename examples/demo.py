@@ -9,6 +9,10 @@ leaves ``demo/contact-sheet.png`` and the stores beside it, which ``imgstore vie
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -39,6 +43,7 @@ class Recording:
     frames: list[Image]
     times: list[float]
     fps: float
+    whole: bool = True  # whether these are all frames of the video that they are from
 
 
 @dataclass
@@ -125,18 +130,20 @@ def load_video(path: Path) -> Recording:
 
     frames: list[Image] = []
     times: list[float] = []
+    whole = True
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         fps = float(stream.average_rate or 25)
         for frame in container.decode(stream):
+            if frames and (len(frames) >= MOST_FRAMES or len(frames) * frames[0].nbytes >= MOST_BYTES):
+                whole = False
+                break
             img = frame.to_ndarray(format="bgr24")
             frames.append(img[: img.shape[0] & ~1, : img.shape[1] & ~1])  # video formats store even sizes only
             times.append(frame.time if frame.time is not None else len(times) / fps)
-            if len(frames) >= MOST_FRAMES or len(frames) * img.nbytes >= MOST_BYTES:
-                break
     if not frames:
         raise ValueError("it has no frame that can be decoded")
-    return Recording(path.name, frames, times, fps)
+    return Recording(path.name, frames, times, fps, whole)
 
 
 # -- what is done with it ------------------------------------------------------------------------------------------
@@ -208,39 +215,61 @@ def try_format(fmt: str, recording: Recording, judge: Judge, directory: Path) ->
     )  # fmt: skip
 
 
-def print_table(recording: Recording, results: Sequence[Result]) -> None:
-    """Print what came of each format."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+# heading -> width: 79 characters, so that nothing is cut
+FORMAT = 10
+COLUMNS_OF_TABLE = {
+    "MB": 8, "written": 10, "in order": 10, "at random": 11, "right frame": 13, "max error": 11, "mean": 6
+}  # fmt: skip
 
+
+def cells(*texts: str) -> str:
+    """Set what stands beside a format in the table."""
+    return "".join(f"{text:>{width}}" for text, width in zip(texts, COLUMNS_OF_TABLE.values(), strict=True))
+
+
+def print_headings(recording: Recording) -> None:
+    """Say what is recorded and what will be measured."""
     height, width = recording.frames[0].shape[:2]
     raw = len(recording.frames) * recording.frames[0].nbytes
-    table = Table(
-        title=f"{recording.name}: {len(recording.frames)} frames of {width} x {height}, {raw / 1e6:.1f} MB in memory",
-        caption="speeds in frames per second, errors in levels of 255; every frame compared in order, some at random",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
+    count = f"{len(recording.frames)} frames"
+    print(
+        f"{recording.name}: {count if recording.whole else f'the first {count}'} of {width} x {height}, "
+        f"{raw / 1e6:.1f} MB in memory"
     )
-    table.add_column("format")
-    for heading in ("frames", "MB", "written", "in order", "at random", "right frame", "max error", "mean error"):
-        table.add_column(heading, justify="right")
-    for result in results:
-        table.add_row(
-            result.format,
-            str(len(recording.frames)),
-            f"{result.size / 1e6:.2f}",
-            f"{result.write_fps:.0f}/s",
-            f"{result.in_order_fps:.0f}/s",
-            f"{result.random_fps:.0f}/s",
-            f"{result.right}/{result.compared}",
-            f"{result.max_error}" + (" exact" if result.max_error == 0 else ""),
-            f"{result.mean_error:.2f}",
-        )
-    console = Console(highlight=False)
-    console = console if console.is_terminal else Console(highlight=False, width=120)
-    console.print(table)
+    if not recording.whole:
+        print("(the video goes on: the demo holds frames in memory and takes no more of them)")
+    print("Each format is written, read in order and at random, and every frame compared.")
+    print("Speeds are in frames per second, errors in levels of 255.\n")
+    print(f"{'format':<{FORMAT}}" + cells(*COLUMNS_OF_TABLE), flush=True)
+
+
+def measured(result: Result) -> str:
+    """Set what came of one format."""
+    return cells(
+        f"{result.size / 1e6:.2f}",
+        f"{result.write_fps:.0f}/s",
+        f"{result.in_order_fps:.0f}/s",
+        f"{result.random_fps:.0f}/s",
+        f"{result.right}/{result.compared}",
+        f"{result.max_error}" if result.max_error else "exact",
+        f"{result.mean_error:.2f}",
+    )
+
+
+def program() -> str:
+    """Return what to type for the program ``imgstore`` that belongs to this interpreter, in this directory."""
+    beside = shutil.which("imgstore", path=os.path.dirname(sys.executable))
+    if beside is None:
+        return f"{typed(sys.executable)} -m imgstore"
+    return "imgstore" if shutil.which("imgstore") == beside else typed(beside)
+
+
+def typed(path: str | Path) -> str:
+    """Return a path as it is typed in a shell, from here where it lies below."""
+    path = os.path.abspath(path)
+    below = path.startswith(os.getcwd() + os.sep)
+    shown = os.path.relpath(path) if below else path
+    return subprocess.list2cmdline([shown]) if os.name == "nt" else shlex.quote(shown)
 
 
 # -- the contact sheet ---------------------------------------------------------------------------------------------
@@ -290,10 +319,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("video", nargs="?", type=Path, help="a video to take in place of the scene")
     parser.add_argument("--output", type=Path, default=Path("demo"), help="directory for the results (default: demo)")
     options = parser.parse_args(arguments)
-    recording = make_scene()
-    if options.video is not None:
+    if options.video is None:
+        print(f"drawing a scene of {SCENE_FRAMES} frames ...", flush=True)
+        recording = make_scene()
+    else:
         import av
 
+        print(f"reading {options.video} ...", flush=True)
         try:
             recording = load_video(options.video)
         except (av.FFmpegError, OSError, ValueError, IndexError) as error:
@@ -302,15 +334,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / ".gitignore").write_text("*\n", encoding="ascii")  # results are nothing to commit
 
+    print_headings(recording)
     judge, results = Judge(recording.frames), []
     usable = imgstore.get_supported_formats()
     for fmt in FORMATS:
         if fmt in usable:
+            print(f"{fmt:<{FORMAT}}", end="", flush=True)  # the rest of its line comes when it has been measured
             results.append(try_format(fmt, recording, judge, options.output))
-    print_table(recording, results)
+            print(measured(results[-1]), flush=True)
+    print()
     absent = [fmt for fmt in FORMATS if fmt not in usable]
     if absent:
-        print(f"not usable on this machine: {', '.join(absent)} (imgstore codecs says why)")
+        print(f"not usable on this machine: {', '.join(absent)} ({program()} codecs says why)")
 
     shown = results[-1].path
     with imgstore.new_for_filename(shown) as store:
@@ -320,7 +355,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{sheet_path} cannot be written", file=sys.stderr)
         return 1
     print(f"contact sheet: {sheet_path}")
-    print(f"look at a store: imgstore info {shown}, imgstore view {shown}")
+    print(f"look at a store:  {program()} info {typed(shown)}")
+    print(f"play it:          {program()} view {typed(shown)}")
     wrong = [r.format for r in results if r.right != r.compared or (r.lossless and r.max_error)]
     if wrong:
         print(f"NOT the frames that were recorded: {', '.join(wrong)}", file=sys.stderr)

@@ -16,13 +16,33 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+import brief
 import pytest
+from environments import Environment, copy
 from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 settings.register_profile("imgstore", deadline=None)  # how long something takes is for benchmarks
 settings.load_profile("imgstore")
+EXAMPLES = ("third_party_codec", "archive_plugin")
 NO_SKIPS = os.environ.get("IMGSTORE_NO_SKIPS", "") not in ("", "0")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--brief", action="store_true", help=brief.__doc__.splitlines()[0])
+
+
+@pytest.hookimpl(trylast=True)  # after what reports has been made
+def pytest_configure(config: pytest.Config) -> None:
+    brief.install(config)
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup`` all that needs a wheel is done by one process, which builds it once."""
+    for item in items:
+        if {"sdist", "wheel"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group("wheel"))
 
 
 def _fail_if_skipped_for_want(report: Any) -> None:
@@ -59,7 +79,9 @@ def repository() -> Path:
 def _build(what: str, tree: Path, out: Path) -> Path:
     """Call the build backend as pip does, in `tree`, with what is installed here: no network is asked for anything."""
     code = f"import sys; from setuptools import build_meta; build_meta.build_{what}(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-c", code, str(out)], cwd=tree, capture_output=True, text=True)
+    quickly = {**os.environ, "CFLAGS": "-O0"}  # compiled in a third of the time; how fast it runs is for benchmarks
+    command = [sys.executable, "-c", code, str(out)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env=quickly)
     assert done.returncode == 0, f"building the {what} failed:\n{(done.stdout + done.stderr)[-4000:]}"
     (made,) = (path for path in out.iterdir() if path.suffix in (".whl", ".gz"))
     return made
@@ -84,6 +106,15 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.unpack_archive(sdist, place)
     (tree,) = place.iterdir()
     return _build("wheel", tree, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def environment(wheel: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The wheel and both examples, installed as plugins are."""
+    made = Environment(tmp_path_factory.mktemp("environment"))
+    packages = (copy(repository / "examples" / name, tmp_path_factory.mktemp(name)) for name in EXAMPLES)
+    made.install(wheel, *packages)
+    return made
 
 
 @pytest.fixture(scope="session")

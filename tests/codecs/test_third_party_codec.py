@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import sysconfig
-import textwrap
 from pathlib import Path
 
 import pytest
+from environments import Environment, copy
 
 BROKEN = {  # plugin -> what its report has to say; see broken_plugin/
     "imgstore-broken:no-import": "a_library_that_nobody_has",
@@ -23,62 +18,10 @@ BROKEN = {  # plugin -> what its report has to say; see broken_plugin/
 }
 
 
-class Environment:
-    """A virtual environment that borrows the dependencies of this one, but not imgstore."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
-        folder = "Scripts" if os.name == "nt" else "bin"
-        self.scripts = home / folder
-        self.python = str(self.scripts / "python")
-        self.site = Path(self.run("import sysconfig; print(sysconfig.get_path('purelib'))").strip())
-        # further .pth files are not read there, so an editable imgstore stays out of sight; an installed one
-        # comes after the wheel that is put into this environment
-        borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-        (self.site / "borrowed.pth").write_text("\n".join(sorted(borrowed)) + "\n")
-
-    def install(self, what: Path) -> None:
-        """Install with pip, without a network."""
-        options = ["--quiet", "--no-deps", "--no-index", "--ignore-installed", "--no-build-isolation"]
-        command = [sys.executable, "-m", "pip", "--python", self.python, "install", *options, str(what)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def run(self, code: str, *arguments: str) -> str:
-        """The output of a program that runs there."""
-        return self.call([self.python, "-c", textwrap.dedent(code), *arguments])
-
-    def call(self, command: list[str]) -> str:
-        clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS")}
-        clean.update(COLUMNS="250", NO_COLOR="1", PYTHONUTF8="1")
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self._home, env=clean)
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-
-def copy(package: Path, to: Path) -> Path:
-    """Building leaves files behind, which shall not lie in the source tree."""
-    return shutil.copytree(
-        package, to / package.name, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
-    )
-
-
-@pytest.fixture(scope="session")
-def environment(wheel: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """imgstore's wheel and the example."""
-    made = Environment(tmp_path_factory.mktemp("third-party"))
-    made.install(wheel)
-    made.install(copy(repository / "examples" / "third_party_codec", tmp_path_factory.mktemp("example")))
-    return made
-
-
-@pytest.fixture(scope="session")
-def with_broken(wheel: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The same, with the broken plugins beside them."""
-    made = Environment(tmp_path_factory.mktemp("broken"))
-    made.install(wheel)
-    made.install(copy(repository / "examples" / "third_party_codec", tmp_path_factory.mktemp("example")))
+@pytest.fixture(scope="module")
+def with_broken(environment: Environment, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The broken plugins beside the working ones."""
+    made = Environment(tmp_path_factory.mktemp("broken"), beside=environment)
     made.install(copy(repository / "tests" / "codecs" / "broken_plugin", tmp_path_factory.mktemp("broken-plugin")))
     return made
 
@@ -145,7 +88,7 @@ def test_broken_plugins_are_reported_by_name_and_hurt_nothing(with_broken: Envir
 
 
 def test_broken_plugins_are_shown(with_broken: Environment) -> None:
-    shown = with_broken.call([str(with_broken.scripts / "imgstore-codecs")])
+    shown = with_broken.call([with_broken.python, "-m", "imgstore", "codecs"])
     for name in BROKEN:
         assert name in shown
     assert "webp" in shown and "npy" in shown
@@ -157,7 +100,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_the_page_leads_to_an_installed_codec(
-    wheel: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+    environment: Environment, repository: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     """The files that docs/writing-a-codec.md shows, installed as it says, and its last program."""
     page = (repository / "docs" / "writing-a-codec.md").read_text(encoding="utf-8")
@@ -165,8 +108,7 @@ def test_the_page_leads_to_an_installed_codec(
     (project,) = blocks(page, "toml")
     (tmp_path / "imgstore_zraw.py").write_text(module)
     (tmp_path / "pyproject.toml").write_text(project)
-    made = Environment(tmp_path_factory.mktemp("page"))
-    made.install(wheel)
+    made = Environment(tmp_path_factory.mktemp("page"), beside=environment)
     formats = json.loads(made.run("import imgstore, json; print(json.dumps(imgstore.get_supported_formats()))"))
     assert "zraw" not in formats
     made.run(f"{module}\n{tried}")
@@ -177,6 +119,6 @@ def test_the_page_leads_to_an_installed_codec(
     check = "\nimg, (number, time) = record('installed')\nassert number == 7 and np.array_equal(img, frames[7])\n"
     made.run(setting + used + check)
     assert blocks(page, "console") == ["$ pip install .\n$ imgstore-codecs\n"]
-    shown = made.call([str(made.scripts / "imgstore-codecs")])
+    shown = made.call([made.python, "-m", "imgstore", "codecs"])
     (line,) = (line for line in shown.splitlines() if "zraw" in line.split())
     assert "imgstore-zraw" in line and ".zraw" in line and "lossless" in line

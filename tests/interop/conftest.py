@@ -1,4 +1,8 @@
-"""imgstore 0.4.0 as a black box, in an environment of its own: made once, kept in .interop/ of the tree."""
+"""imgstore 0.4.0 as a black box, in an environment of its own: made once, kept in .interop/ of the tree.
+
+The original bloscpack imports on Python 3.9 and older alone, so that is taken where it is found, with bloscpack; and else
+the Python of these tests, without it.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent.parent / ".interop"
-PEER = "imgstore==0.4.0"
-PACKAGES = (PEER, "opencv-python", "h5py")
-BPK_PACKAGES = (PEER, "opencv-python-headless", "bloscpack", "blosc", "setuptools<60")
-BPK_PYTHONS = ("3.9", "3.8")  # the last that the original bloscpack imports on
+PACKAGES = ("imgstore==0.4.0", "opencv-python-headless", "h5py")
+BLOSCPACK = ("bloscpack", "blosc", "setuptools<60")
+BLOSCPACK_PYTHONS = ("3.9", "3.8")
 
 
 @contextmanager
@@ -55,7 +59,7 @@ def _environment(name: str, interpreter: str, packages: Sequence[str]) -> str:
         shutil.rmtree(home, ignore_errors=True)
         for command in (
             [interpreter, "-m", "venv", str(home)],
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+            [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--retries=2", *packages],
         ):
             done = subprocess.run(command, capture_output=True, text=True, env=_clean_environment())
             if done.returncode:
@@ -93,22 +97,40 @@ def _interpreter(version: str) -> str | None:
     return None
 
 
-@pytest.fixture(scope="session")
-def old_python() -> str:
-    """The interpreter of an environment with imgstore 0.4.0 and OpenCV, of the same Python as ours."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    # the interpreter behind our own environment, so that all environments of one Python share this one
-    return _environment(f"imgstore-0.4.0-python{version}", os.path.realpath(sys.executable), PACKAGES)
+@dataclass
+class Peer:
+    """An environment with imgstore 0.4.0."""
+
+    python: str
+    has_bloscpack: bool
 
 
 @pytest.fixture(scope="session")
-def bpk_python() -> str:
-    """The same with the original bloscpack, under the newest Python that it imports on."""
-    for version in BPK_PYTHONS:
+def peer() -> Peer:
+    """imgstore 0.4.0, with bloscpack where there is a Python for it."""
+    for version in BLOSCPACK_PYTHONS:
         interpreter = _interpreter(version)
         if interpreter is not None:
-            return _environment(f"imgstore-0.4.0-bpk-python{version}", interpreter, BPK_PACKAGES)
-    pytest.skip(f"needs Python {' or '.join(BPK_PYTHONS)} for the original bloscpack")
+            name = f"imgstore-0.4.0-bloscpack-python{version}"
+            return Peer(_environment(name, interpreter, PACKAGES + BLOSCPACK), has_bloscpack=True)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    # the interpreter behind our own environment, so that all environments of one Python share this one
+    interpreter = os.path.realpath(sys.executable)
+    return Peer(_environment(f"imgstore-0.4.0-python{version}", interpreter, PACKAGES), has_bloscpack=False)
+
+
+@pytest.fixture(scope="session")
+def old_python(peer: Peer) -> str:
+    """The interpreter that has imgstore 0.4.0."""
+    return peer.python
+
+
+@pytest.fixture(scope="session")
+def bpk_python(peer: Peer) -> str:
+    """The same, where it has the original bloscpack."""
+    if not peer.has_bloscpack:
+        pytest.skip(f"needs Python {' or '.join(BLOSCPACK_PYTHONS)} for the original bloscpack")
+    return peer.python
 
 
 class Runner:
@@ -129,7 +151,9 @@ def run() -> Runner:
     return Runner()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.interop)
+            item.add_marker(pytest.mark.xdist_group("interop"))  # written once by each side, read once by each

@@ -110,7 +110,8 @@ def frame_of(table):
     return {
         "index": plain(list(table.index)),
         "columns": {str(c): plain(list(table[c])) for c in sorted(table.columns)},
-        "dtypes": {str(c): str(table[c].dtype) for c in sorted(table.columns)},
+        # pandas 3 has a type of its own for text
+        "dtypes": {str(c): str(table[c].dtype).replace("str", "object") for c in sorted(table.columns)},
     }
 
 

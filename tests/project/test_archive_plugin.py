@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_third_party_codec import Environment, copy
+from environments import Environment, copy
 
 SETUP = """
 [build-system]
@@ -86,25 +86,14 @@ RECORD = """
 
 
 @pytest.fixture(scope="module")
-def archiving(wheel: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """imgstore's wheel and the example."""
-    made = Environment(tmp_path_factory.mktemp("archiving"))
-    made.install(wheel)
-    made.install(copy(repository / "examples" / "archive_plugin", tmp_path_factory.mktemp("example")))
-    return made
-
-
-@pytest.fixture(scope="module")
-def in_bad_company(wheel: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def in_bad_company(environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """The same, beside a plugin that raises and one that hangs."""
     bad = tmp_path_factory.mktemp("bad") / "company"
     bad.mkdir()
     (bad / "pyproject.toml").write_text(SETUP)
     (bad / "bad_company_raises.py").write_text(RAISES)
     (bad / "bad_company_hangs.py").write_text(HANGS)
-    made = Environment(tmp_path_factory.mktemp("in-bad-company"))
-    made.install(wheel)
-    made.install(copy(repository / "examples" / "archive_plugin", tmp_path_factory.mktemp("example")))
+    made = Environment(tmp_path_factory.mktemp("in-bad-company"), beside=environment)
     made.install(bad)
     return made
 
@@ -126,10 +115,10 @@ def check(result: dict[str, object], tmp_path: Path) -> None:
 @pytest.mark.parametrize("through", ["store", "recorder"])
 @pytest.mark.parametrize("fmt", ["npy", "avc1/mp4"])
 def test_what_is_recorded_is_in_the_archive(
-    archiving: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fmt: str, through: str
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fmt: str, through: str
 ) -> None:
     monkeypatch.setenv("IMGSTORE_ARCHIVE", str(tmp_path / "archive"))
-    result = json.loads(archiving.run(RECORD, str(tmp_path / "s"), fmt, through, "60"))
+    result = json.loads(environment.run(RECORD, str(tmp_path / "s"), fmt, through, "60"))
     check(result, tmp_path)
     assert result["caught"] == []
 
@@ -146,14 +135,14 @@ def test_plugins_that_raise_and_hang_hurt_neither_recording_nor_archive(
     assert "imgstore-bad-company:raises" in report and "no chunk today" in report
 
 
-def test_the_examples_own_tests_pass(archiving: Environment, repository: Path, tmp_path: Path) -> None:
+def test_the_examples_own_tests_pass(environment: Environment, repository: Path, tmp_path: Path) -> None:
     tests = copy(repository / "examples" / "archive_plugin" / "tests", tmp_path)
-    said = archiving.call([archiving.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)])
+    said = environment.call([environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)])
     assert " passed" in said and "skipped" not in said and "warning" not in said, said
 
 
-def test_the_command_completes_an_archive(archiving: Environment, tmp_path: Path) -> None:
-    archiving.run(
+def test_the_command_completes_an_archive(environment: Environment, tmp_path: Path) -> None:
+    environment.run(
         """
         import sys, numpy as np, imgstore
         with imgstore.new_for_format("png", sys.argv[1], imgshape=(8, 8), chunksize=2) as store:
@@ -163,6 +152,6 @@ def test_the_command_completes_an_archive(archiving: Environment, tmp_path: Path
         str(tmp_path / "s"),
     )
     assert not (tmp_path / "archive").exists()
-    command = [str(archiving.scripts / "imgstore-archive"), str(tmp_path / "s"), str(tmp_path / "archive")]
-    assert "3 of 3 chunks copied" in archiving.call(command)
+    command = [str(environment.scripts / "imgstore-archive"), str(tmp_path / "s"), str(tmp_path / "archive")]
+    assert "3 of 3 chunks copied" in environment.call(command)
     assert content(tmp_path / "archive" / "s") == content(tmp_path / "s")
