@@ -68,10 +68,10 @@ $(VENV)/installed: $(VENV)/made pyproject.toml setup.py $(wildcard src_ext/*) im
 	@rm -f $@
 	@echo 'installing imgstore and what it needs into $(VENV) (200 MB to download, one or two minutes):'
 	@{ $(PIP) 'setuptools>=77' 'Cython>=3.0' && $(PIP) --no-build-isolation --editable '.[test,bloscpack]' && touch $@; } 2>&1 \
-	| tee $(VENV)/install.log | while read -r word name _; do case $$word in \
-	  Collecting) printf ' %s' "$${name%%[]<>=!~;[]*}" ;; \
-	  Installing) printf '\n unpacking them ...\n' ;; \
-	  Building) echo ' compiling two small modules ...' ;; \
+	| tee $(VENV)/install.log | while read -r word name _; do case "$$word $$name" in \
+	  'Collecting '*) printf ' %s' "$${name%%[]<>=!~;[]*}" ;; \
+	  'Building wheels') printf '\n compiling two small modules ...' ;; \
+	  'Installing collected') printf '\n unpacking ...\n' ;; \
 	esac; done
 	@test -e $@ || { echo 'installing failed ($(VENV)/install.log has all of it):' >&2; tail -n 30 $(VENV)/install.log >&2; exit 1; }
 
