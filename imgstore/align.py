@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.errors import ArgumentError
+from imgstore.errors import ArgumentError, ChunkError
+from imgstore.reading.left_out import LeftOut, OnError
 
 __all__ = ["StoreAligner"]
 
@@ -88,13 +89,16 @@ class StoreAligner:
         self._policy = policy
         return np.array(union)
 
-    def iter_imgs(self, return_times: bool = False) -> Iterator[tuple[Any, ...]]:
+    def iter_imgs(self, return_times: bool = False, *, on_error: OnError = "raise") -> Iterator[tuple[Any, ...]]:
         """Iterate over the frames, by ascending number, as `extract_common_frames` settled.
 
         Parameters
         ----------
         return_times : bool
             Yield the frame times too.
+        on_error : {'raise', 'skip', 'warn'}
+            What becomes of numbers under which a store's frame is damaged: an error, or they are left out, without a word
+            or with one warning for those in a row.
 
         Yields
         ------
@@ -112,36 +116,64 @@ class StoreAligner:
         """
         if self._policy is None:
             raise ArgumentError("call extract_common_frames(policy) first")
-        return self._iter_imgs(self._policy, self._numbers, np.array(self._present), return_times)
+        left_out = LeftOut("aligned stores", on_error)
+        return self._iter_imgs(self._policy, self._numbers, np.array(self._present), return_times, on_error, left_out)
 
     def _iter_imgs(
-        self, policy: str, numbers: npt.NDArray[np.int64], present: npt.NDArray[np.bool_], return_times: bool
+        self,
+        policy: str,
+        numbers: npt.NDArray[np.int64],
+        present: npt.NDArray[np.bool_],
+        return_times: bool,
+        on_error: OnError,
+        left_out: LeftOut,
     ) -> Iterator[tuple[Any, ...]]:
         if policy == self.MISSING_POLICY_DROP:
             common = present.all(axis=0)
             numbers, present = numbers[common], present[:, common]
         black: list[Image | None] = [None] * len(self._stores)
         held: list[Image | None] = [None] * len(self._stores)
+        damaged = [False] * len(self._stores)  # whether the frame that would be held cannot be read
         for column, number in enumerate(numbers):
             images: list[Image] = []
             times: list[float] = []
+            failure: ChunkError | None = None
             for i, store in enumerate(self._stores):
+                image, time = None, float("nan")
                 if present[i, column]:
-                    image, (_, time) = store.get_image(int(number))
-                    held[i] = image
+                    try:
+                        image, (_, time) = store.get_image(int(number))
+                    except ChunkError as error:
+                        if on_error == "raise":
+                            raise
+                        failure = error
+                    held[i], damaged[i] = image, image is None
                 else:
                     _log.debug("store %d has no frame %d", i, number)
-                    image, time = held[i] if policy == self.MISSING_POLICY_HOLD else None, float("nan")
+                    if policy == self.MISSING_POLICY_HOLD:
+                        image = held[i]
+                        if damaged[i]:
+                            failure = failure or ChunkError(f"the frame to hold for {number} cannot be read")
                     if image is None:
                         image = black[i] = _black_like(store) if black[i] is None else black[i]
-                images.append(image)
+                if image is not None:
+                    images.append(image)
                 times.append(time)
+            if failure is not None:
+                left_out.add(int(number), failure)
+                failure = None  # or it would keep the stores
+                continue
+            left_out.tell(stacklevel=2)
             yield (number, images, times) if return_times else (number, images)
+        left_out.tell(stacklevel=2)
 
 
 def _black_like(store: Any) -> Image:
     """Return a black image such as the store's own: as it is decoded, where there is one to look at."""
     if not len(store):
         return np.zeros(store.image_shape, np.uint8)
-    image, _ = store.get_image(None, frame_index=0)  # as any class written like ours takes it
+    try:
+        image, _ = store.get_image(None, frame_index=0)  # as any class written like ours takes it
+    except ChunkError:
+        return np.zeros(store.image_shape, store.image_dtype)
     return np.zeros_like(image)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.errors import ImgStoreError
+from imgstore.errors import ImgStoreError, ImgStoreWarning
 from imgstore.opening import new_for_filename
 from imgstore.store import ImgStore
 
@@ -97,7 +98,11 @@ class VideoCapture:
             return False, None
         try:
             img = self._store.get_image(frame_index=self._grabbed)[0]
-        except ImgStoreError:
+        except ImgStoreError as error:
+            # a loop takes this for the end of the video, so it is said that it is none
+            warnings.warn(
+                f"the frame at position {self._grabbed} cannot be read: {error}", ImgStoreWarning, stacklevel=3
+            )
             return False, None
         if img.shape[2:] != (3,):
             from imgstore.pixels.color import ensure_color

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,18 @@ import numpy.typing as npt
 
 from imgstore import plugins
 from imgstore.disk import lock
-from imgstore.errors import ArgumentError, FrameIndexError, FrameNotFoundError
+from imgstore.errors import ArgumentError, ChunkError, FrameIndexError, FrameNotFoundError
 from imgstore.options import ReadOptions
 from imgstore.pixels.encodings import check_encoding
 from imgstore.reading.chunk_frames import ChunkFrames
+from imgstore.reading.left_out import LeftOut, OnError
 from imgstore.reading.reader import Reader
 from imgstore.store.contents import Contents
 from imgstore.store.shared import Frame, FrameAndMetadata
 
 __all__ = ["Reading"]
+
+Batch = tuple[Frame, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]
 
 
 class Reading(Contents):
@@ -133,7 +136,8 @@ class Reading(Contents):
         times: Any = None,
         tolerance: float | None = None,
         out: Frame | None = None,
-    ) -> tuple[Frame, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+        on_error: OnError = "raise",
+    ) -> Batch:
         """Read many frames at once, each group of pictures of a video decoded once.
 
         Where `get_next_image` goes on is not changed.
@@ -150,6 +154,9 @@ class Reading(Contents):
             Seconds by which a frame's time may be another than the one in `times`; default any.
         out : numpy.ndarray, optional
             An array to fill, of the store's dtype and the shape of what is returned.
+        on_error : {'raise', 'skip', 'warn'}
+            What becomes of frames that are damaged: an error, or they are left out, without a word or with one warning
+            for those in a row. Fewer are returned then, and of `out` the first entries are.
 
         Returns
         -------
@@ -180,7 +187,40 @@ class Reading(Contents):
             positions = [reader.position_nearest_time(t, tolerance) for t in _one_by_one(times)]
         else:
             positions = [reader.position_of(n, True) for n in _one_by_one(frame_numbers)]
-        return reader.read_many(positions, out, self._frame_shape, self._meta.imgdtype)
+        left_out = LeftOut(self._root, on_error)
+        try:
+            return reader.read_many(positions, out, self._frame_shape, self._meta.imgdtype)
+        except ChunkError:
+            if on_error == "raise":
+                raise
+        return self._read_undamaged(positions, out, left_out)
+
+    def _read_undamaged(self, positions: Sequence[int], out: Frame | None, left_out: LeftOut) -> Batch:
+        """Read many frames, those that can be: halves of a batch until it is whole, or a single frame that is damaged."""
+        count, shape, dtype = len(positions), self._frame_shape, self._meta.imgdtype
+        images = np.empty((count, *shape), dtype) if out is None else out
+        numbers, times = np.empty(count, np.int64), np.empty(count, np.float64)
+        whole = np.zeros(count, bool)
+        parts = [(0, count)]
+        while parts:
+            low, high = parts.pop()
+            part = slice(low, high)
+            try:
+                _, (numbers[part], times[part]) = self._readable.read_many(positions[part], images[part], shape, dtype)
+            except ChunkError as error:
+                if high - low == 1:
+                    left_out.add(self._readable.index.frame(positions[low])[0], error)
+                else:
+                    parts += [((low + high) // 2, high), (low, (low + high) // 2)]
+                continue
+            whole[part] = True
+            left_out.tell(stacklevel=3)
+        left_out.tell(stacklevel=3)
+        kept = images[whole]
+        if out is not None:
+            out[: len(kept)] = kept
+            kept = out[: len(kept)]
+        return kept, (numbers[whole], times[whole])
 
     def _positions(self, wanted: Any) -> list[int]:
         """Turn a slice or a sequence of positions, negative ones from the end, into positions from 0."""
@@ -211,6 +251,7 @@ class Reading(Contents):
         *,
         follow: bool = False,
         poll_interval: float = 0.1,
+        on_error: OnError = "raise",
     ) -> Iterator[FrameAndMetadata]:
         """Go through frames by position, as a slice counts them.
 
@@ -225,20 +266,45 @@ class Reading(Contents):
             positive `step`; `start` counts from the frames that are there at first.
         poll_interval : float
             Seconds between looks at the directory.
+        on_error : {'raise', 'skip', 'warn'}
+            What becomes of frames that are damaged: they end the iteration with an error, or are left out, without a
+            word or with one warning for those in a row.
 
-        Yields
+        Returns
+        -------
+        iterator
+            Of ``(img, (frame_number, frame_time))``.
+
+        Raises
         ------
-        tuple
-            ``(img, (frame_number, frame_time))``
+        FrameDecodeError, ChunkError
+            From the iterator: a frame is damaged.
         """
-        reader = self._readable
-        positions = range(*slice(start, stop, step).indices(self.frame_count))
-        for position in positions:
-            yield reader.read(position)
+        left_out = LeftOut(self._root, on_error)
+        count = self._readable.index.frame_count
+        positions = range(*slice(start, stop, step).indices(count))
         if not follow:
-            return
+            return self._read_each(positions, on_error, left_out)
         if positions.step < 1:
             raise ArgumentError("following a recording needs a positive step")
+        return self._read_each(self._follow(positions, stop, poll_interval), on_error, left_out)
+
+    def _read_each(self, positions: Iterable[int], on_error: OnError, left_out: LeftOut) -> Iterator[FrameAndMetadata]:
+        for position in positions:
+            try:
+                found = self._readable.read(position)
+            except ChunkError as error:
+                if on_error == "raise":
+                    raise
+                left_out.add(self._readable.index.frame(position)[0], error)
+                continue
+            left_out.tell(stacklevel=2)
+            yield found
+        left_out.tell(stacklevel=2)
+
+    def _follow(self, positions: range, stop: int | None, poll_interval: float) -> Iterator[int]:
+        """Go on with positions beyond those that are there, as frames are recorded."""
+        yield from positions
         position = positions.start + len(positions) * positions.step
         while stop is None or position < stop:
             recording = lock.is_held(self._root)  # asked first, so that its last frames are not missed
@@ -247,7 +313,7 @@ class Reading(Contents):
                     return
                 time.sleep(poll_interval)
             while position < self.frame_count and (stop is None or position < stop):
-                yield reader.read(position)
+                yield position
                 position += positions.step
 
     def disable_decoding(self) -> None:
