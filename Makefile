@@ -13,7 +13,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-PYTHONS := python3 python3.13 python3.12 python3.11 python3.10 python
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11 python3.10 python
 PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check
 PYTEST_ARGS ?=
 VIDEO ?=

@@ -23,7 +23,7 @@ from packaging.version import Version
 
 import imgstore
 
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 SCRIPTS = ("imgstore", "imgstore-view", "imgstore-save", "imgstore-test", "imgstore-codecs", "imgstore-index")
 IN_TREE = pytest.mark.skipif(
     not (Path(__file__).parents[2] / "pyproject.toml").is_file(), reason="runs in the source tree alone"
