@@ -156,6 +156,7 @@ class BloscpackCodec(FrameCodec):
         """Give the function that checks and decompresses a file."""
         import blosc
 
+        nbytes = math.prod(spec.shape) * spec.dtype.itemsize
         # as for npy: all files of a store begin alike, and threads share one tuple, replaced as a whole
         known: tuple[bytes, _Layout] | None = None
 
@@ -166,6 +167,11 @@ class BloscpackCodec(FrameCodec):
                 layout = seen[1]
             else:
                 layout = _parse_start(data.data)
+                if sum(layout.chunk_sizes) > nbytes:  # of a few bytes blosc would make as many as they ask for
+                    raise FrameDecodeError(
+                        f"the bpk file holds a {layout.dtype} array of shape {layout.shape}, which is larger than the"
+                        f" frames of the store: {spec.dtype} of shape {spec.shape}"
+                    )
                 known = (data[: layout.size].tobytes(), layout)
             chunks = _locate_chunks(data.data, layout)  # all are checked before memory is taken
             samples = np.empty(sum(layout.chunk_sizes), np.uint8)

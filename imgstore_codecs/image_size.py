@@ -83,7 +83,8 @@ def _bmp(data: memoryview) -> tuple[int, int]:
 
 
 _JPEG_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_END = b"\xff\xd9"
+_JPEG_END, _JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
+_MAX_SCANS = 100  # some ten are usual; each makes the decoder go through the whole image again
 
 
 def _jpg(data: memoryview) -> tuple[int, int]:
@@ -92,6 +93,7 @@ def _jpg(data: memoryview) -> tuple[int, int]:
     # pad the file after it.
     tail = bytes(data[-64:]).rstrip(b"\0")
     _require(tail.endswith(_JPEG_END) or _JPEG_END in tail, "the JPEG file is truncated: it has no end marker")
+    _require(bytes(data).count(_JPEG_SCAN) <= _MAX_SCANS, f"the JPEG file has more than {_MAX_SCANS} scans")
     position = 2
     while True:
         _require(data[position] == 0xFF, "the JPEG file is damaged")
@@ -107,7 +109,8 @@ def _jpg(data: memoryview) -> tuple[int, int]:
             position += 2 + length
 
 
-_PNM_HEADER = re.compile(rb"P([56])" + rb"(?:\s+|\s*#[^\n\r]*[\n\r])+(\d{1,9})" * 3 + rb"\s")
+# blanks and comments before each number, in one way only: where there are two, a long run of blanks takes for ever
+_PNM_HEADER = re.compile(rb"P([56])" + rb"(?=[\s#])(?:\s|#[^\n\r]*[\n\r])*(\d{1,9})" * 3 + rb"\s")
 
 
 def _pnm(kind: bytes, channels: int, data: memoryview) -> tuple[int, int]:
@@ -122,6 +125,8 @@ def _pnm(kind: bytes, channels: int, data: memoryview) -> tuple[int, int]:
 
 # tag numbers, and field types with their struct codes
 _TIFF_WIDTH, _TIFF_LENGTH = 256, 257
+_TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 322, 323
+_MAX_TILE = 1 << 24  # pixels of a tile, unless the image has more: OpenCV takes memory for one before it looks further
 _TIFF_TYPES = {3: "H", 4: "I", 16: "Q"}
 
 
@@ -137,11 +142,16 @@ def _tif(data: memoryview) -> tuple[int, int]:
     for n in range(min(count, 4096)):
         entry = directory + first + n * entry_size
         tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if tag in (_TIFF_WIDTH, _TIFF_LENGTH):
+        if tag in (_TIFF_WIDTH, _TIFF_LENGTH, _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH):
             _require(kind in _TIFF_TYPES, "the TIFF file is damaged: its size is no whole number")
             (size[tag],) = struct.unpack_from(f"{order}{_TIFF_TYPES[kind]}", data, entry + value)
-    _require(len(size) == 2, "the TIFF file is damaged: it does not say its size")
-    return size[_TIFF_LENGTH], size[_TIFF_WIDTH]
+    _require({_TIFF_LENGTH, _TIFF_WIDTH} <= size.keys(), "the TIFF file is damaged: it does not say its size")
+    height, width = size[_TIFF_LENGTH], size[_TIFF_WIDTH]
+    tile = size.get(_TIFF_TILE_LENGTH, 0) * size.get(_TIFF_TILE_WIDTH, 0)
+    _require(
+        tile <= max(_MAX_TILE, 4 * height * width), "the TIFF file is damaged: its tiles are larger than the image"
+    )
+    return height, width
 
 
 def _pgm(data: memoryview) -> tuple[int, int]:

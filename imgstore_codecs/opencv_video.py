@@ -119,7 +119,9 @@ def _name_for_opencv(path: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:  # it would end the process
-        raise ChunkError(f"{path!r}: OpenCV takes no name that is no text: rename it, or use the default backend") from None
+        raise ChunkError(
+            f"{path!r}: OpenCV takes no name that is no text: rename it, or use the default backend"
+        ) from None
     return os.path.abspath(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,12 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.disk.atomic import replace_file
+from imgstore.disk.journal import LONGEST_LINE
+from imgstore.disk.read_file import read_file
 from imgstore.errors import ArgumentError, ExtraDataError
 
 __all__ = ["API_EXTENSION", "JsonCustomEncoder", "dumps_record", "load_records", "records_path", "write_records"]
 
 API_EXTENSION = ".extra.json"
-_MAX_SIZE = 2**29  # bytes, of the records of one chunk
+_MAX_SIZE = 2**31  # bytes, of the records of one chunk
+_MAX_DEPTH = 100  # Python reads some thousand levels, fewer where the stack has been used
+_MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]')
 
 
 class JsonCustomEncoder(json.JSONEncoder):
@@ -80,10 +85,11 @@ def dumps_record(record: Mapping[str, Any]) -> str:
     Raises
     ------
     ArgumentError
-        A value cannot be written as JSON.
+        A value cannot be written as JSON, or could not be read again: it is nested more than 100 levels deep, or the
+        record is larger than 64 MB.
     """
     try:
-        return _encode(record)
+        line = _encode(record)
     except (TypeError, ValueError, RecursionError) as error:
         for key, value in record.items():
             try:
@@ -91,6 +97,21 @@ def dumps_record(record: Mapping[str, Any]) -> str:
             except (TypeError, ValueError, RecursionError) as cause:
                 raise ArgumentError(f"extra data {key!r} cannot be written as JSON: {cause}") from cause
         raise ArgumentError(f"extra data cannot be written as JSON: {error}") from error
+    if len(line) >= LONGEST_LINE:
+        raise ArgumentError(
+            f"extra data cannot be written: a record of {len(line)} bytes is larger than {LONGEST_LINE}"
+        )
+    if line.count("[") + line.count("{") > _MAX_DEPTH and _depth(line) > _MAX_DEPTH:
+        raise ArgumentError(f"extra data cannot be written: a value is nested more than {_MAX_DEPTH} levels deep")
+    return line
+
+
+def _depth(line: str) -> int:
+    depth = deepest = 0
+    for mark in _MARK.findall(line):
+        depth += 1 if mark in "[{" else -1 if mark in "]}" else 0
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def records_path(base: str) -> str:
@@ -146,11 +167,12 @@ def load_records(path: str) -> list[dict[str, Any]]:
     OSError
         It cannot be opened.
     """
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > _MAX_SIZE:
-            raise ExtraDataError(f"extra data {path!r} is damaged: {size} bytes are more than any has")
-        data = file.read()
+    try:
+        data = read_file(path, _MAX_SIZE)
+    except OSError:
+        raise
+    except ValueError as error:
+        raise ExtraDataError(f"extra data {path!r} is damaged: {error}") from error
     try:
         records = json.loads(data)
     except (ValueError, RecursionError) as error:

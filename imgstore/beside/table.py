@@ -12,18 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgstore.errors import ExtraDataError
+
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["joined", "records_to_df"]
 
 _EXACT = 2**53  # up to which a float64 holds every integer
+# A table has a cell for each key that any record has. That may be so many times more than there are values, and as much
+# as 40 MB at any rate.
+_MAX_GROWTH, _ALWAYS_ENOUGH = 40, 5_000_000
 
 
 def records_to_df(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Make a table of records: one row each, one column per key, in order of appearance."""
+    """Make a table of records: one row each, one column per key, in order of appearance.
+
+    Raises
+    ------
+    ExtraDataError
+        It would be far larger than the records.
+    """
     import pandas as pd
 
+    _check_size(len(records), set().union(*records), sum(map(len, records)))
     table: pd.DataFrame = pd.DataFrame(list(records))
     for name in _of_floats(table):
         values = [record.get(name) for record in records]
@@ -33,11 +45,22 @@ def records_to_df(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put the rows of tables one after the other, numbered from 0; their columns are in order of appearance."""
+    """Put the rows of tables one after the other, numbered from 0; their columns are in order of appearance.
+
+    Raises
+    ------
+    ExtraDataError
+        The table would be far larger than these.
+    """
     import pandas as pd
 
     # an empty table has no columns and no dtypes, and must not have a say in those of the others
     tables = [table for table in tables if len(table)] or list(tables[:1])
+    _check_size(
+        sum(map(len, tables)),
+        set().union(*(part.columns for part in tables)),
+        sum(int(part.count().sum()) for part in tables),
+    )
     table: pd.DataFrame = pd.concat(tables, ignore_index=True, sort=False)
     for name in _of_floats(table):
         if any(_is_large(part[name]) for part in tables if name in part.columns):
@@ -47,6 +70,14 @@ def joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
                 for value in (part[name].astype(object).tolist() if name in part.columns else [None] * len(part))
             )
     return table
+
+
+def _check_size(rows: int, names: set[Any], values: int) -> None:
+    if rows * len(names) > _MAX_GROWTH * values + _ALWAYS_ENOUGH:
+        raise ExtraDataError(
+            f"extra data: {rows} records with {len(names)} different keys would be a table of {rows * len(names)} cells"
+            f" for {values} values; get_extra_records() gives the records as they are"
+        )
 
 
 def _of_floats(table: pd.DataFrame) -> list[Any]:

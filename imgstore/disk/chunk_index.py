@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from imgstore.disk.atomic import replace_file
 from imgstore.disk.plain_yaml import load_plain_yaml
+from imgstore.disk.read_file import read_file
 from imgstore.errors import ArgumentError, ChunkIndexError
 from imgstore.npy_header import npy_header_size, parse_npy_header
 
@@ -52,6 +53,9 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED = 0x1
 _MAX_SIZE = 2**30  # bytes: room for thirty million frames in one chunk, checksums included
 _ZIP64 = 0xFFFFFFFF
+# An index that somebody has compressed may be so many times larger, and a few megabytes at any rate: numbers in a row and
+# regular times are so by less.
+_MAX_GROWTH, _ALWAYS_ENOUGH = 32, 4 << 20
 
 
 def read_chunk_index(base: str | os.PathLike[str]) -> tuple[Int64Array, Float64Array]:
@@ -284,19 +288,15 @@ class _Fault(Exception):
 
 
 def _read_file(base: str | os.PathLike[str]) -> tuple[str, bytes]:
-    # os.fspath and open, not pathlib: this is called once for every chunk of a store
+    # os.fspath, not pathlib: this is called once for every chunk of a store
     name = os.fspath(base)
     for path in (f"{name}.npz", f"{name}.yaml"):
         try:
-            with open(path, "rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                if size > _MAX_SIZE:
-                    raise ChunkIndexError(f"{path}: the chunk's index is damaged: {size} bytes are more than any has")
-                return path, file.read()
+            return path, read_file(path, _MAX_SIZE)
         except FileNotFoundError:
             continue
-        except ChunkIndexError:
-            raise
+        except ValueError as error:
+            raise ChunkIndexError(f"{path}: the chunk's index is damaged: {error}") from error
         except OSError as error:
             reason = error.strerror or error
             raise ChunkIndexError(f"{path}: the chunk's index cannot be read ({reason})") from error
@@ -346,6 +346,8 @@ def _parse_npz(data: bytes, wanted: Sequence[str] = (_NUMBER, _TIME)) -> Mapping
             position += name_size + entry[11] + entry[12]
             if name not in members:
                 continue
+            if name[:-4].decode() in arrays:
+                raise _Fault(f"the chunk's index is damaged: it has {name[:-4].decode()} twice")
             plainly_stored = not method and not flags & _ENCRYPTED and compressed == plain != _ZIP64
             if signature != b"PK\1\2" or not plainly_stored:
                 return _parse_npz_with_zipfile(data, wanted)
@@ -365,14 +367,20 @@ def _parse_npz_with_zipfile(data: bytes, wanted: Sequence[str] | None) -> dict[s
     """Read the `wanted` arrays, or all that need no pickle, of an archive of any kind."""
     if not data:
         raise _Fault("the file is empty")
-    arrays = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for member in archive.namelist():
-                name = member.removesuffix(".npy")
-                if wanted is not None and name not in wanted:
-                    continue
+            names = [(member, member.filename.removesuffix(".npy")) for member in archive.infolist()]
+            members = [(member, name) for member, name in names if wanted is None or name in wanted]
+            size = sum(member.file_size for member, _ in members)
+            if size > _MAX_GROWTH * len(data) + _ALWAYS_ENOUGH:
+                raise _Fault(f"the chunk's index is damaged: {len(data)} bytes would be {size}")
+            for member, name in members:
                 try:
+                    if name in arrays:
+                        raise _Fault(f"the chunk's index is damaged: it has {name} twice")
+                    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                        raise _Fault(f"the chunk's index is damaged: {name} is compressed as numpy compresses nothing")
                     arrays[name] = _parse_npy(memoryview(archive.read(member)), name)
                 except _Fault:
                     # others' members may be pickles or no arrays at all, and are none of our business

@@ -29,7 +29,15 @@ from imgstore.disk.atomic import replace_file
 from imgstore.disk.layout import journal_path
 from imgstore.errors import ChunkError
 
-__all__ = ["Journal", "forget_places", "goes_on_after_damage", "read_journal", "read_records", "remove_journal"]
+__all__ = [
+    "LONGEST_LINE",
+    "Journal",
+    "forget_places",
+    "goes_on_after_damage",
+    "read_journal",
+    "read_records",
+    "remove_journal",
+]
 
 _HEADER = b"imgstorejournal\x01"  # the last byte is the version
 _RECORD = struct.Struct("<qdQQQ")
@@ -47,7 +55,7 @@ RECORD_DTYPE = np.dtype(
 
 _SIZE = RECORD_DTYPE.itemsize
 _BLOCK = _SIZE << 15
-_LONGEST_LINE = 1 << 26  # bytes
+LONGEST_LINE = 1 << 26  # bytes
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -209,7 +217,7 @@ def read_records(root: str, chunk: int) -> list[dict[str, Any]]:
     """Read the extra data of an unfinished chunk; lines that are torn or no records do not count."""
     records = []
     with contextlib.suppress(FileNotFoundError), open(journal_path(root, chunk, "records"), "rb") as file:
-        while (line := file.readline(_LONGEST_LINE)).endswith(b"\n"):
+        while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
             with contextlib.suppress(ValueError, RecursionError):
                 record = json.loads(line)
                 if isinstance(record, dict):

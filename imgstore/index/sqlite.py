@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,12 @@ from imgstore.errors import ChunkIndexError, StoreWriteError
 __all__ = ["read_sqlite_chunks", "read_sqlite_paths", "write_sqlite"]
 
 VERSION = "1"
+
+# A damaged file may send SQLite round in circles. Reading takes less than 400 steps of its machine for a row, of some 20 bytes.
+_STEPS = 100_000  # between two looks at how many there were
+_STEPS_AT_ANY_RATE = 2_000_000
+_STEPS_PER_BYTE = 20
+_LEAST_ROW = 4  # bytes
 
 Chunk = tuple[int, str, npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
@@ -111,7 +118,9 @@ def read_sqlite_chunks(
     """
     with _database(path) as db:
         columns = "chunk, frame_idx, frame_number, frame_time"
-        frames = db.execute(f"SELECT {columns} FROM frames ORDER BY chunk, frame_idx")
+        frames = _no_more(
+            os.path.getsize(path) // _LEAST_ROW, db.execute(f"SELECT {columns} FROM frames ORDER BY chunk, frame_idx")
+        )
         for chunk, rows in itertools.groupby(frames, key=lambda row: row[0]):
             _, positions, numbers, times = zip(*rows, strict=True)
             try:
@@ -126,14 +135,40 @@ def read_sqlite_chunks(
                 raise ChunkIndexError(f"{os.fspath(path)}: chunk {chunk!r}: {error}") from error
 
 
+def _no_more(count: int, rows: Iterable[Any]) -> Iterator[Any]:
+    """Give rows, up to as many as there can be: pages that are linked in a circle have any number of them."""
+    for n, row in enumerate(rows):
+        if n >= count:
+            raise ValueError("it has more rows than its file has room for")
+        yield row
+
+
 @contextlib.contextmanager
 def _database(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
-    """Open a database without making or changing anything."""
+    """Open a database without making or changing anything, and so that it is read in bounded time."""
     try:
+        if not os.path.isfile(path):
+            os.stat(path)
+            raise ValueError("it is no regular file")
+        steps = itertools.count()
+        limit = (_STEPS_AT_ANY_RATE + _STEPS_PER_BYTE * os.path.getsize(path)) // _STEPS
         uri = f"{Path(path).absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            db.set_progress_handler(lambda: next(steps) > limit, _STEPS)
+            db.execute("PRAGMA trusted_schema = OFF")
+            db.execute("PRAGMA temp_store = MEMORY")  # what is sorted goes to no other file
+            for name in ("index_information", "chunks", "frames"):
+                _check_is_table(db, name)
             yield db
-    except (sqlite3.Error, ValueError, OverflowError) as error:
+    except (sqlite3.Error, OSError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, ChunkIndexError):
             raise
         raise ChunkIndexError(f"{os.fspath(path)}: the index cannot be read ({error})") from error
+
+
+def _check_is_table(db: sqlite3.Connection, name: str) -> None:
+    """Refuse what is computed while it is read, such as a view that never ends."""
+    kind, sql = db.execute("SELECT type, sql FROM sqlite_master WHERE name = ?", (name,)).fetchone() or ("missing", "")
+    computed = any(column[6] for column in db.execute("SELECT * FROM pragma_table_xinfo(?)", (name,)))
+    if kind != "table" or computed or "virtual" in str(sql)[:20].lower():
+        raise ValueError(f"{name} is no plain table")

@@ -483,6 +483,54 @@ def image_size(name: str, content: bytes) -> tuple[int, int]:
     return image_size("." + name, as_file(content))
 
 
+@pytest.mark.parametrize("name", ["pgm", "ppm"])
+@pytest.mark.parametrize("header", [b"\n" * 4000, b" #\n" * 1000, b"#\n" * 2000, b" \t" * 2000 + b"1"])
+def test_a_header_of_blanks_is_an_error_at_once(name: str, header: bytes) -> None:
+    """The time of it doubled with each blank: with thirty there was no answer."""
+    magic = b"P5" if name == "pgm" else b"P6"
+    with pytest.raises(FrameDecodeError, match="binary P"):
+        decode(name, as_file(magic + header + b"x" + bytes(100)), (4, 4), "uint8")
+
+
+BLANK = st.text(" \t\r\n", min_size=1, max_size=3) | st.from_regex(r"#[a-z0-9 #]*[\r\n]", fullmatch=True)
+
+
+@given(st.lists(st.lists(BLANK, min_size=1, max_size=3).map("".join), min_size=3, max_size=3))
+def test_headers_of_netpbm_have_blanks_and_comments(between: list[str]) -> None:
+    header = "P5" + "".join(blank + number for blank, number in zip(between, ("4", "3", "255"), strict=True)) + "\n"
+    assert image_size("pgm", header.encode() + bytes(12)) == (3, 4)
+
+
+def test_a_jpeg_of_a_thousand_scans_is_an_error() -> None:
+    """Each makes the decoder go through the whole image once more."""
+    img = scene((64, 64), "uint8")
+    content = cv2.imencode(".jpg", img, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    first = content.index(b"\xff\xda")
+    scan = content[first : first + 2 + content[first + 3]]
+    assert image_size("jpg", content) == (64, 64)
+    with pytest.raises(FrameDecodeError, match="scans"):
+        decode("jpg", as_file(content[:-2] + scan * 1000 + content[-2:]), (64, 64), "uint8")
+
+
+def test_a_tiff_of_tiles_larger_than_memory_is_an_error() -> None:
+    tags = [
+        (256, 64),
+        (257, 48),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (277, 1),
+        (322, 1 << 15),
+        (323, 1 << 15),
+        (324, 300),
+        (325, 9),
+    ]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    content = b"II*\0" + struct.pack("<I", 8) + directory + bytes(500)
+    with pytest.raises(FrameDecodeError, match="tiles"):
+        decode("tif", as_file(content), (48, 64), "uint8")
+
+
 def test_missing_opencv_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     codec, fmt = CODECS["png"]
@@ -697,6 +745,14 @@ def test_bpk_headers_that_cannot_be(header: dict[str, int]) -> None:
     struct.pack_into(BPK_HEADER, data, 0, *{**fields, **header}.values())
     with pytest.raises(FrameDecodeError):
         decode("bpk", data, img.shape, img.dtype)
+
+
+@needs_blosc
+@pytest.mark.parametrize("shape", [(10, 9), (9, 10), (91,)])
+def test_bpk_frames_larger_than_the_stores_are_not_decompressed(shape: tuple[int, ...]) -> None:
+    img = scene(shape, "uint8")
+    with pytest.raises(FrameDecodeError, match="larger than the frames of the store: uint8 of shape \\(9, 9\\)"):
+        decode("bpk", encode("bpk", img), (9, 9), "uint8")
 
 
 @needs_blosc

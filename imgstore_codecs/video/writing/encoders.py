@@ -207,7 +207,9 @@ def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Se
         allowed = f"one of {', '.join(encoder.presets)} is wanted" if encoder.presets else f"{fmt.name} has none"
         raise ArgumentError(f"preset={preset!r}: {allowed}")
     gathered = dict(encoder.options)
-    if encoder.name == "ffv1":  # so many can be encoded and decoded at a time; FFmpeg cuts all large pictures, and no line
+    if (
+        encoder.name == "ffv1"
+    ):  # so many can be encoded and decoded at a time; FFmpeg cuts all large pictures, and no line
         is_small = min(height, width) < 64 and width <= 352 and height <= 288
         gathered["slices"] = "1" if is_small or min(height, width) < 2 else "4"
     if encoder.presets:

@@ -147,7 +147,8 @@ def frame_or_error(reader: VideoReader, position: int) -> int | str:
 
 
 @pytest.mark.parametrize(
-    "name", ["h264.mp4", "h264.mkv", "h264-one-slice.mp4", "hevc.mp4", "mjpeg.avi", "ffv1.mkv", "one group, one slice.mp4"]
+    "name",
+    ["h264.mp4", "h264.mkv", "h264-one-slice.mp4", "hevc.mp4", "mjpeg.avi", "ffv1.mkv", "one group, one slice.mp4"],
 )
 def test_damage_makes_no_difference(videos: Any, tmp_path: Path, taken: list[bool], name: str) -> None:
     """Frames and errors are those of one decoder, wherever the damage is in a group."""
@@ -274,9 +275,7 @@ def test_stepping_back_and_jumping(videos: Any, taken: list[bool]) -> None:
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_a_bounded_number_of_pictures_waits(
-    videos: Any, monkeypatch: pytest.MonkeyPatch, threads: int
-) -> None:
+def test_a_bounded_number_of_pictures_waits(videos: Any, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     """As many as are needed for all decoders to be busy, however slow the consumer; fewer decoders where they do not fit."""
     fed = 0
     feed = Stretch.feed

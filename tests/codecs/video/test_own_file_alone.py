@@ -81,7 +81,11 @@ def candidates(directory: Path, other: Path) -> list[Path]:
     external = directory / "external.mp4"
     with_external_data(external, other)
     # what looks like a container to begin with, and like a manifest further on
-    for name, head in (("riff.avi", b"RIFF\1\1\1\1AVI "), ("box.mp4", b"\1\1\1\1free"), ("ebml.mkv", b"\x1aE\xdf\xa3\1\1")):
+    for name, head in (
+        ("riff.avi", b"RIFF\1\1\1\1AVI "),
+        ("box.mp4", b"\1\1\1\1free"),
+        ("ebml.mkv", b"\x1aE\xdf\xa3\1\1"),
+    ):
         (directory / name).write_bytes(head + DASH.replace("{}", str(other)).encode())
         paths.append(directory / name)
     return [*paths, external]
@@ -118,7 +122,11 @@ def test_no_other_file_is_opened(tmp_path: Path, other: Path, backend: str) -> N
     trace = tmp_path / "trace"
     command = ["strace", "-f", "-qq", "-e", "trace=openat,open,connect,socket,bind", "-o", str(trace)]
     result = subprocess.run(
-        [*command, sys.executable, "-c", script], input="\n".join(map(str, paths)), capture_output=True, text=True, check=False
+        [*command, sys.executable, "-c", script],
+        input="\n".join(map(str, paths)),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     calls = trace.read_text(errors="replace").splitlines()
@@ -138,7 +146,9 @@ def test_a_text_is_an_error_that_names_the_file(tmp_path: Path, other: Path, bac
 
 
 @pytest.mark.parametrize("backend", CODECS)
-@pytest.mark.parametrize("name", ["12:30:00.mp4", "http://x.mp4", "concat:a|b.mp4", "a,b;c.mkv", "ü.avi", b"caf\xe9.mp4"])
+@pytest.mark.parametrize(
+    "name", ["12:30:00.mp4", "http://x.mp4", "concat:a|b.mp4", "a,b;c.mkv", "ü.avi", b"caf\xe9.mp4"]
+)
 def test_a_name_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, name: str | bytes) -> None:
     """Whatever is in it, also where the path is a relative one."""
     if sys.platform == "win32":

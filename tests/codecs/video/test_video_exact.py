@@ -486,7 +486,9 @@ def test_in_order_nothing_is_lost_that_a_jump_finds(videos: Any, tmp_path: Path,
         assert not good or (good[0] == good[1] and len(good[0]) > len(numbers) // 2)
 
 
-@pytest.mark.parametrize("name", ["h264-one-slice.mp4", "h264-one-slice-open-gop.mkv", "h264-sliced.mp4", "h264-b-pyramid.mp4"])
+@pytest.mark.parametrize(
+    "name", ["h264-one-slice.mp4", "h264-one-slice-open-gop.mkv", "h264-sliced.mp4", "h264-b-pyramid.mp4"]
+)
 def test_threads_hide_no_damage_within_a_slice(videos: Any, tmp_path: Path, name: str) -> None:
     """With slice threads FFmpeg would keep quiet about it, and give torn pictures and all that builds on them."""
     whole, numbers = videos(next(s for s in SAMPLES if s.name == name))

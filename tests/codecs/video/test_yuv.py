@@ -121,11 +121,15 @@ def test_rows_do_not_depend_on_who_converts_them_and_how_many_at_a_time() -> Non
     with helpers_at_work(3) as helpers:
 
         @given(
-            st.integers(1, 80), WIDTHS, st.booleans(), st.booleans(), st.integers(0, 85), st.integers(0, 3), st.booleans()
+            st.integers(1, 80),
+            WIDTHS,
+            st.booleans(),
+            st.booleans(),
+            st.integers(0, 85),
+            st.integers(0, 3),
+            st.booleans(),
         )
-        def check(
-            height: int, width: int, halved: bool, centered: bool, part: int, count: int, woken: bool
-        ) -> None:
+        def check(height: int, width: int, halved: bool, centered: bool, part: int, count: int, woken: bool) -> None:
             planes = make_planes(height, width, halved, 0, 1)
             whole, parts = (np.full((height, width, 3), fill, np.uint8) for fill in (0, 77))
             to_bgr(planes, whole, "601", True, centered)
@@ -138,7 +142,9 @@ def test_rows_do_not_depend_on_who_converts_them_and_how_many_at_a_time() -> Non
         check()
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core: who asks may convert all before a helper runs")
+@pytest.mark.skipif(
+    (os.cpu_count() or 1) < 2, reason="there is one core: who asks may convert all before a helper runs"
+)
 def test_helpers_take_their_share() -> None:
     planes = make_planes(2000, 2000, True, 0, 1)
     out = np.empty((2000, 2000, 3), np.uint8)
