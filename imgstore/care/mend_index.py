@@ -107,13 +107,18 @@ def _replace(parts: StoreParts, chunk: int, arrays: Mapping[str, Array], extra: 
         os.unlink(parts.base(chunk) + ".yaml")  # kept aside; 0.x would find it beside the new one
 
 
+def _is_of_frames(name: str, values: Array, count: int) -> bool:
+    """Whether an array of an index has an entry for each frame; what 0.x and others put beside them is of the store."""
+    return name.startswith("_") and name not in _ONE_ENTRY and values.shape[:1] == (count,)
+
+
 def rewrite_index(bench: Bench, chunk: int, arrays: Mapping[str, Array], kept: int) -> None:
     """Write the index of a chunk again, for its first frames alone, with the checksums of what is there."""
     parts = bench.parts
     base = parts.base(chunk)
     count = len(arrays["frame_number"])
     extra = {
-        name: values[:kept] if len(values) == count and name not in _ONE_ENTRY else values
+        name: values[:kept] if _is_of_frames(name, values, count) else values
         for name, values in arrays.items()
         if name not in ("frame_number", "frame_time", EXTRA_DATA_NAME)
     }

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from imgstore.care.accept_frames import accept_frames as take_frames
 from imgstore.care.bench import Action, Bench
 from imgstore.care.lost_numbers import LostNumbers
+from imgstore.care.make_metadata import made_metadata
 from imgstore.care.parts import StoreParts, take_apart
 from imgstore.care.repair_chunk import mend_chunk
 from imgstore.care.set_aside import SetAside
@@ -27,9 +28,17 @@ from imgstore.disk import lock
 from imgstore.disk.checksums import METADATA_NAME, file_checksum
 from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
 from imgstore.disk.layout import LOCK_FILENAME, METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases
+from imgstore.disk.metadata import read_metadata, store_directory, write_metadata
 from imgstore.disk.open_files import who_writes_in
 from imgstore.disk.update_metadata import accepted_checksums
-from imgstore.errors import ChunkIndexError, ImgStoreError, StoreLockedError, StoreWriteError
+from imgstore.errors import (
+    ChunkIndexError,
+    ImgStoreError,
+    MetadataError,
+    NotAStoreError,
+    StoreLockedError,
+    StoreWriteError,
+)
 from imgstore.index.cache import CACHE_FILENAME
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.index.store_index import finished_chunks
@@ -44,6 +53,7 @@ def repair_store(
     estimate_times: bool = False,
     accept_metadata: bool = False,
     accept_frames: bool = False,
+    make_metadata: bool = False,
     break_lock: bool = False,
     set_aside: str | os.PathLike[str] | None = None,
 ) -> list[Action]:
@@ -66,6 +76,9 @@ def repair_store(
         Frames or videos have been changed on purpose: take those that are not what was written as they are now, where
         every frame can be read and there are as many as the indexes list. Frames of another size are taken, and the
         store's ``imgshape`` with them, where all frames of all chunks have it.
+    make_metadata : bool
+        Where ``metadata.yaml`` is missing or describes no store, make one from what the chunks say and from how their
+        frames look. The action says where each value is from, and which are made up.
     break_lock : bool
         The writer that the store's lock names is gone for certain.
     set_aside : path-like, optional
@@ -85,8 +98,14 @@ def repair_store(
     StoreWriteError
         The operating system refused. What was done is whole; run it again.
     """
-    parts = take_apart(path)
-    bench = Bench(parts, SetAside(parts.root, os.fspath(set_aside) if set_aside is not None else None), dry_run)
+    root = store_directory(path, None)
+    aside = SetAside(root, os.fspath(set_aside) if set_aside is not None else None)
+    made = _make_metadata(root, aside, dry_run) if make_metadata else None
+    if made is not None and dry_run:
+        return [made]  # of the rest nothing can be said before
+    parts = take_apart(root)
+    bench = Bench(parts, aside, dry_run, [made] if made is not None else [])
+    accept_metadata = accept_metadata or made is not None
     try:
         with contextlib.closing(parts.frames), warnings.catch_warnings(), _locked(parts, bench, break_lock):
             warnings.simplefilter("ignore")  # what reading would warn of is what is mended here
@@ -97,6 +116,27 @@ def repair_store(
         what = f"cannot be repaired: {error.strerror or error}"
         raise StoreWriteError(error.errno, what, error.filename or parts.root) from error
     return bench.actions
+
+
+def _make_metadata(root: str, aside: SetAside, dry_run: bool) -> Action | None:
+    """Write ``metadata.yaml`` where there is none that describes the store."""
+    path = os.path.join(root, METADATA_FILENAME)
+    try:
+        read_metadata(root)
+    except (NotAStoreError, MetadataError):
+        pass
+    else:
+        return None
+    holder = lock.read_lock(root)
+    if lock.lock_state(root) == "held":
+        raise StoreLockedError(f"{root}: the store is being written by {holder}: repair it when that has ended")
+    meta, told = made_metadata(root)
+    kept = f"; the file as it was is kept in {aside.directory}" if os.path.lexists(path) else ""
+    if not dry_run:
+        if kept:
+            aside.move(path)
+        write_metadata(root, meta)
+    return Action("metadata", path, None, f"made: {told}{kept}")
 
 
 @contextlib.contextmanager

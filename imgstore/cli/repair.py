@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+import imgstore
 from imgstore.cli._common import HELP, Command, chunk_progress, counted, print_json, store_argument
+from imgstore.errors import MetadataError, NotAStoreError
 
 if TYPE_CHECKING:
     from imgstore.repair import Action
@@ -28,6 +30,7 @@ __all__ = ["command"]
 @click.option(
     "--accept-frames", is_flag=True, help="Frames or videos were changed on purpose: take them as they are now."
 )
+@click.option("--make-metadata", is_flag=True, help="metadata.yaml is missing or broken: make one from the chunks.")
 @click.option("--break-lock", is_flag=True, help="The writer that the store's lock names is gone, you know that.")
 @click.option("--set-aside", type=click.Path(path_type=Path), metavar="DIR",
               help="Where to put what cannot be used, on the store's file system; default PATH.set-aside.")  # fmt: skip
@@ -40,6 +43,7 @@ def command(
     estimate_times: bool,
     accept_metadata: bool,
     accept_frames: bool,
+    make_metadata: bool,
     break_lock: bool,
     set_aside: Path | None,
     as_json: bool,
@@ -54,17 +58,25 @@ def command(
     from imgstore.repair import repair_store
     from imgstore.verify import check_store
 
-    actions = repair_store(
-        path,
-        dry_run=dry_run,
-        estimate_times=estimate_times,
-        accept_metadata=accept_metadata,
-        accept_frames=accept_frames,
-        break_lock=break_lock,
-        set_aside=set_aside,
-    )
-    with chunk_progress() as progress:
-        faults = check_store(path, progress=progress).faults
+    try:
+        actions = repair_store(
+            path,
+            dry_run=dry_run,
+            estimate_times=estimate_times,
+            accept_metadata=accept_metadata,
+            accept_frames=accept_frames,
+            make_metadata=make_metadata,
+            break_lock=break_lock,
+            set_aside=set_aside,
+        )
+    except (NotAStoreError, MetadataError) as error:
+        if make_metadata or not path.exists():
+            raise
+        raise type(error)(f"{error}; --make-metadata makes one where there are chunks") from error
+    faults: list[Fault] = []
+    if imgstore.is_imgstore(path):  # it is not yet, where --dry-run has made no metadata
+        with chunk_progress() as progress:
+            faults = check_store(path, progress=progress).faults
     if dry_run:
         faults = [fault for fault in faults if not _would_go(fault, actions)]
     left = [action for action in actions if action.kind == "left"]

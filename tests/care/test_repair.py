@@ -347,6 +347,24 @@ def test_a_directory_whose_last_frames_are_gone_gets_a_shorter_index(tmp_path: P
         assert store.frame_numbers.tolist() == [*range(100, 118), *range(120, 125)]
 
 
+def test_what_0x_put_beside_the_numbers_stays(samples: Path, tmp_path: Path) -> None:
+    """Values of the whole store, of which one may have as many entries as the chunk has frames."""
+    path = _sample(samples, "dir-npy", tmp_path)
+    before = read_all_arrays(path / "000000" / "index")
+    for k in range(2, len(before["frame_number"])):
+        (path / "000000" / f"{k:06d}.npy").unlink()
+    assert left(mend(path)) == []
+    after = read_all_arrays(path / "000000" / "index")
+    assert len(after["frame_number"]) == 2 < len(before["frame_number"])
+    assert {name: values.tolist() for name, values in after.items() if not name.startswith("frame_")} == {
+        name: values.tolist() for name, values in before.items() if not name.startswith("frame_")
+    }
+    (path / "000000" / "000001.npy").unlink()  # as many entries as imgshape has
+    assert left(mend(path)) == []
+    assert read_all_arrays(path / "000000" / "index")["imgshape"].tolist() == [48, 64]
+    assert verify_store(path, deep=True) == []
+
+
 def test_a_frame_missing_in_the_middle_is_left_to_be_known(tmp_path: Path) -> None:
     path = Path(write_store(tmp_path / "s", "npy", 25))
     (path / "000001" / "000004.npy").unlink()
