@@ -109,12 +109,23 @@ def store_directory(path: str | os.PathLike[str] | None, basedir: str | os.PathL
         text = os.fsdecode(given)  # type: ignore[arg-type]
     except TypeError:
         raise ArgumentError(f"a store's path must be str or PathLike, not {type(given).__name__}") from None
+    if "\0" in text or not _is_name(text):
+        raise ArgumentError(f"{text!r} is no path that this system can have")
     text = os.path.abspath(os.path.expanduser(text))
     if os.path.basename(text) == METADATA_FILENAME and not os.path.isdir(text):
         if path is None:
             raise ArgumentError(f"basedir must be the store's directory, not its {METADATA_FILENAME}: {text!r}")
         text = os.path.dirname(text)
     return text
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text stands for bytes that may be a file's name; those that are not UTF-8 are surrogates in it."""
+    try:
+        os.fsencode(text)
+    except UnicodeError:
+        return False
+    return True
 
 
 def is_imgstore(path: str | os.PathLike[str]) -> bool:

@@ -76,11 +76,12 @@ def write_sqlite(path: str | os.PathLike[str], chunks: Iterable[Chunk], summary:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync_directory(path.parent)
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeError) as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         number = error.errno if isinstance(error, OSError) else None
-        raise StoreWriteError(number, f"cannot write the index: {error}", str(path)) from error
+        why = "the path is no text in UTF-8, and SQLite holds no other" if isinstance(error, UnicodeError) else error
+        raise StoreWriteError(number, f"cannot write the index: {why}", str(path)) from error
 
 
 def read_sqlite_paths(path: str | os.PathLike[str]) -> list[tuple[int, str]]:

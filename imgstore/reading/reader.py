@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.index.store_index import StoreIndex
 from imgstore.pixels.encodings import decode_to_bgr
 from imgstore.reading.chunk_frames import ChunkFrames
+from imgstore.reading.closed import ClosedIndex
 from imgstore.threads.read_ahead import ReadAhead
 
 __all__ = ["Reader"]
@@ -145,6 +146,7 @@ class Reader:
         return look_up()
 
     def _make_index_anew(self) -> None:
+        self.index.frame_count  # noqa: B018 - an error where another thread has closed the store
         self._frames.close()
         (self._store_index or self.index).close()
         self._store_index = StoreIndex(self._root, self._extension, self._frames, cached=False)
@@ -380,4 +382,7 @@ class Reader:
             self._after_fork()
             self._stop_ahead()
             self._frames.close()
-            (self._store_index or self.index).close()
+            self._store_index, self.index = (
+                None,
+                cast(ImgStoreIndex, ClosedIndex(self._root)),
+            )  # freed once nobody looks

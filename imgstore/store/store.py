@@ -158,11 +158,13 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
                 bases = chunk_bases(self._root, self._writer.chunks, self._meta.extension)
                 index = ImgStoreIndex.new_from_chunks(bases)
                 index.to_file(os.path.join(self._root, SQLITE_INDEX_FILENAME))
-        elif self._reader is not None:
-            if save_index:
-                self.save_index()
-            reader, self._reader = self._reader, None
-            reader.close()
+        elif (reader := self._reader) is not None:
+            try:
+                if save_index:
+                    self.save_index()
+            finally:
+                self._reader = None
+                reader.close()
             plugins.notify("imgstore_store_closed", store=self)
 
     def __enter__(self) -> ImgStore:

@@ -36,7 +36,9 @@ class FakeStore:
     def __len__(self) -> int:
         return len(self.frame_numbers)
 
-    def get_image(self, frame_number: int | None = None, exact_only: bool = True, frame_index: int | None = None) -> Any:
+    def get_image(
+        self, frame_number: int | None = None, exact_only: bool = True, frame_index: int | None = None
+    ) -> Any:
         assert frame_number is None or type(frame_number) is int
         i = frame_index if frame_index is not None else self.frame_numbers.tolist().index(frame_number)
         img = np.full(self.image_shape, i + 1 + self.offset, self.dtype)
