@@ -14,12 +14,13 @@ Sources: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (cen
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -136,18 +137,23 @@ def read_all_arrays(base: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]
     """
     path, data = _read_file(base)
     try:
-        if path.endswith(".npz"):
-            arrays = _parse_npz_with_zipfile(data, wanted=None)
-        else:
-            arrays = {}
-            for name, values in _parse_yaml(data).items():
-                array = np.asarray(values)
-                if not array.dtype.hasobject:
-                    arrays[str(name)] = array
-        arrays[_NUMBER], arrays[_TIME] = _checked_pair(arrays)
+        is_npz = path.endswith(".npz")
+        content: Mapping[Any, Any] = _parse_npz_with_zipfile(data, wanted=None) if is_npz else _parse_yaml(data)
+        pair = _checked_pair(content)
+        arrays = dict(content) if is_npz else {str(name): array for name, array in _as_arrays(content)}
+        arrays[_NUMBER], arrays[_TIME] = pair
         return arrays
     except _Fault as fault:
         raise ChunkIndexError(f"{path}: {fault}") from fault.__cause__
+
+
+def _as_arrays(content: Mapping[Any, Any]) -> Iterator[tuple[Any, npt.NDArray[Any]]]:
+    """Give what can be held without pickling."""
+    for name, values in content.items():
+        with contextlib.suppress(ValueError):  # lists of several lengths in one
+            array = np.asarray(values)
+            if not array.dtype.hasobject:
+                yield name, array
 
 
 def write_chunk_index(
@@ -229,9 +235,7 @@ def as_frame_numbers(values: npt.ArrayLike) -> Int64Array:
         Not one-dimensional, not numbers, not whole, or beyond int64.
     """
     array = _as_vector(values, "frame numbers")
-    if not array.size:
-        return np.zeros(0, np.int64)  # of whatever type no numbers are
-    if array.dtype.kind == "i":
+    if array.dtype.kind == "i" or array.size == 0:
         return np.ascontiguousarray(array, dtype=np.int64)
     if array.dtype.kind == "u":
         if int(array.max()) > np.iinfo(np.int64).max:  # numpy 1 compares the two as floats
@@ -266,9 +270,7 @@ def as_frame_times(values: npt.ArrayLike) -> Float64Array:
         Not one-dimensional or not real numbers.
     """
     array = _as_vector(values, "frame times")
-    if not array.size:
-        return np.zeros(0, np.float64)
-    if array.dtype.kind not in "iuf":
+    if array.dtype.kind not in "iuf" and array.size:
         raise ValueError(f"the frame times are of type {array.dtype}, not real numbers")
     return np.ascontiguousarray(array, dtype=np.float64)
 
