@@ -1,6 +1,6 @@
 """Fuzz every reader of files: whatever a file holds, reading it ends with what was asked for or with an error of ours.
 
-    python benchmarks/fuzz.py [--seconds 3600] [--readers mp4,mkv] [--jobs 1] [--seed 0] [--keep fuzz-finds]
+    python benchmarks/fuzz.py [--seconds 3600] [--cases N] [--readers mp4,mkv] [--jobs 1] [--seed 0] [--keep fuzz-finds]
     python benchmarks/fuzz.py --again fuzz-finds/*
 
 Each case damages one file of a small store, in a way that knows a little of what it is, and looks at the store in every
@@ -113,7 +113,7 @@ def work(reader: str, folder: str, corpus: str, seed: str) -> None:
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the highest use of memory from here on
         before = _status("VmRSS")
-        faulthandler.dump_traceback_later(PATIENCE - 2, repeat=True)
+        faulthandler.dump_traceback_later(PATIENCE - 2)
         started = time.process_time()
         outcome, told = _look(target, store, rng, coverage)
         seconds = time.process_time() - started
@@ -274,7 +274,7 @@ def fuzz(reader: str, seconds: float, first: int, options: argparse.Namespace, f
     worker = Worker(*arguments)
     case, end = first, time.monotonic() + seconds
     try:
-        while time.monotonic() < end or case == first:
+        while case == first or (time.monotonic() < end and (options.cases is None or case < options.cases)):
             result = worker.run(case)
             tally.outcomes[result["outcome"]] += 1
             tally.slowest = max(tally.slowest, result["seconds"])
@@ -323,7 +323,7 @@ def run_readers(readers: list[str], options: argparse.Namespace, scratch: Path) 
     for reader in readers:
         _make_templates(reader, folders[reader])
     share = options.seconds * options.jobs / options.readers_in_all
-    rounds = max(1, round(share / SLICE))
+    rounds = max(1, round(share / SLICE)) if options.cases is None else 1
     for turn in range(rounds):
         for reader in readers:
             first = cases[reader]
@@ -392,6 +392,7 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3600, help="in all (default: 3600)")
+    parser.add_argument("--cases", type=int, help="so many of each reader, where the time suffices")
     parser.add_argument("--readers", help=f"some of: {', '.join(fuzz_targets.TARGETS)} (default: all)")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)

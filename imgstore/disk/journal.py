@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from imgstore.disk.atomic import as_write_error, replace_file
+from imgstore.disk.atomic import replace_file
 from imgstore.disk.layout import journal_path
 from imgstore.errors import ChunkError
 
@@ -226,18 +226,7 @@ def read_records(root: str, chunk: int) -> list[dict[str, Any]]:
 
 
 def remove_journal(root: str, chunk: int) -> None:
-    """Remove the journal of a chunk whose own files are complete.
-
-    Raises
-    ------
-    StoreWriteError
-        The operating system refused.
-    """
+    """Remove the journal of a chunk whose own files are complete."""
     for kind in ("records", "journal"):
-        path = journal_path(root, chunk, kind)
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise as_write_error(path, error) from error
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(journal_path(root, chunk, kind))
