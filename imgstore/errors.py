@@ -116,5 +116,5 @@ class RecorderFullError(ImgStoreError, BufferError):
     """As many frames as may wait to be written are waiting."""
 
 
-class StaleIndexError(ImgStoreError):
-    """A cached index does not agree with the chunks any more; the chunks are right."""
+class StaleIndexError(ImgStoreError, ValueError):
+    """The index does not agree with the chunks any more, which are right; or the store was replaced by another one."""

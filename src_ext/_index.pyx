@@ -4,19 +4,26 @@
 An index is a *table* with one `Row` per chunk and a *block* of bytes per chunk. A block holds the chunk's
 times (float64) and, where its frame numbers are not simply consecutive, what is needed to have them exactly:
 the int16 by which each differs from a straight count, or the int64 numbers themselves. A frame is thus 8
-bytes almost always. Blocks lie in *regions*, any objects with the buffer protocol: a memory-mapped file, an
-array in RAM, one after the other as a recording grows. Nothing is copied out of a region but the table.
+bytes almost always. Blocks lie in *regions*, arrays in RAM, one after the other as a recording grows; or in a
+file, from which each is read when it is first needed, and some `HELD` bytes of them are held. Only the table
+is always there.
 
 A *position* counts the frames of the store, in store order, from 0. For each key, frame number or time, the
 positions fall into maximal *runs* in which the key never decreases. One run is the rule, a few come of clocks
-that were set back; each is searched by bisection, the table first and then one block, which also touches few
-pages of a mapped file. With more than `MAX_RUNS` of them (a counter that wraps), a permutation of the
-positions that sorts the key, stable and so in store order among equals, is made when first needed, or comes
-from the cache file. Either way a look-up is O(log n). NaN times are in no run and behind the end of the
-permutation: they are never found.
+that were set back; each is searched by bisection, the table first and then one block. With more than
+`MAX_RUNS` of them (a counter that wraps), a permutation of the positions that sorts the key, stable and so in
+store order among equals, is made when first needed, or comes from the cache file. Either way a look-up is
+O(log n). NaN times are in no run and behind the end of the permutation: they are never found.
 
 Every index that comes from a file is checked or clamped where it is used, so that damaged input gives wrong
-answers at worst (which `imgstore.index` detects), never an access outside of a region.
+answers at worst, never an access outside of a region; and each block from a file is compared with its
+checksum in the table.
+
+Reading a block lets other threads run, who may load blocks, drop them, or close the index. So a pointer to a
+block is not kept beyond the next time that one may be read.
+
+One module, because the steps of a look-up are so short that they have to be inlined into each other, and
+numbers and times are searched by the same code, which is compiled for either.
 """
 
 cimport cython
@@ -34,8 +41,9 @@ from libc.string cimport memcmp, memcpy, memset
 import zlib
 
 import numpy as np
+from xxhash import xxh3_64_intdigest
 
-from imgstore.errors import ArgumentError, FrameIndexError, StoreClosedError
+from imgstore.errors import ArgumentError, FrameIndexError, StaleIndexError, StoreClosedError
 
 cdef extern from *:
     """
@@ -43,9 +51,10 @@ cdef extern from *:
     """
     enum: RUNS "IMGSTORE_MAX_RUNS"
 
-cdef enum:
-    NUMBERS_SORTED = 1
-    TIMES_SORTED = 2
+# What look-ups compare, and with it the key: 0 for numbers, 1 for times.
+ctypedef fused Value:
+    int64_t
+    double
 
 # What a value given by the caller is, compared with the int64 numbers.
 cdef enum:
@@ -59,7 +68,7 @@ cdef struct Row:
     int64_t chunk
     int64_t start           # position of the chunk's first frame
     int64_t count
-    int64_t offset          # of the block in its region
+    int64_t offset          # of the block in its region or file
     int64_t number_first
     int64_t number_min
     int64_t number_max
@@ -67,7 +76,8 @@ cdef struct Row:
     double time_first
     double time_min         # of the times that are not NaN; NaN if all are
     double time_max
-    int64_t flags
+    int64_t flags           # 1 << key: that one never decreases, and is never NaN
+    uint64_t checksum       # XXH3-64 of the block
 
 
 cdef struct Span:
@@ -97,6 +107,9 @@ cdef struct Candidate:
 
 ROW_SIZE = sizeof(Row)
 MAX_RUNS = RUNS
+HELD = 1 << 27  # bytes of blocks read from a file: 16 million frames, a week at 25 per second
+
+cdef int64_t held_at_most = HELD
 
 
 @cython.no_gc  # what exports bytes refers to nothing here; Cython's way to clear it would drop the exporter unreleased
@@ -122,8 +135,66 @@ cdef class Region:
         PyBuffer_Release(&self.buffer)
 
 
+# ---- rows and blocks
+
+cdef inline int key_of(Value kind) noexcept nogil:
+    return 0 if Value is int64_t else 1
+
+
+cdef inline Value first_in(const Row *row, Value kind) noexcept nogil:
+    if Value is int64_t:
+        return row.number_first
+    else:
+        return row.time_first
+
+
+cdef inline Value lowest_in(const Row *row, Value kind) noexcept nogil:
+    if Value is int64_t:
+        return row.number_min
+    else:
+        return row.time_min
+
+
+cdef inline Value highest_in(const Row *row, Value kind) noexcept nogil:
+    if Value is int64_t:
+        return row.number_max
+    else:
+        return row.time_max
+
+
+cdef inline Value value_in(const Row *row, const char *block, int64_t i, Value kind) noexcept nogil:
+    """Number or time of the i-th frame of a chunk; numbers of 0 bytes need no block."""
+    cdef int64_t residual = 0
+    if Value is double:
+        return (<const double *>block)[i]
+    else:
+        if row.number_width == 8:
+            return (<const int64_t *>(block + 8 * row.count))[i]
+        if row.number_width == 2:
+            residual = (<const int16_t *>(block + 8 * row.count))[i]
+        return <int64_t>(<uint64_t>row.number_first + <uint64_t>i + <uint64_t>residual)
+
+
 cdef inline int64_t block_size(int64_t count, int64_t width) noexcept nogil:
     return 8 * count + ((width * count + 7) & ~<int64_t>7)
+
+
+cdef int64_t summarize(const Value[::1] values, Value *lowest, Value *highest) noexcept:
+    """Find the lowest and highest value, NaN if all are; return the flag of a row if they never decrease."""
+    cdef Value value = values[0], last = value
+    cdef bint ordered = value == value
+    cdef int64_t i
+    lowest[0] = highest[0] = value
+    for i in range(1, values.shape[0]):
+        value = values[i]
+        if not value >= last:  # NaN is neither
+            ordered = False
+        if value < lowest[0] or lowest[0] != lowest[0]:
+            lowest[0] = value
+        if value > highest[0] or highest[0] != highest[0]:
+            highest[0] = value
+        last = value
+    return (<int64_t>ordered) << key_of(value)
 
 
 def encode_block(int64_t chunk, int64_t start, int64_t offset, const int64_t[::1] numbers,
@@ -150,41 +221,21 @@ def encode_block(int64_t chunk, int64_t start, int64_t offset, const int64_t[::1
     cdef Row row
     cdef bytes block
     cdef char *target
-    cdef double t
     if n < 1 or times.shape[0] != n:
         raise ValueError(f"a block needs as many numbers as times, and some, not {n} and {times.shape[0]}")
     row.chunk, row.start, row.count, row.offset = chunk, start, n, offset
-    row.number_first = row.number_min = row.number_max = numbers[0]
-    row.flags = NUMBERS_SORTED
+    row.number_first, row.time_first = numbers[0], times[0]
+    row.flags = summarize(numbers, &row.number_min, &row.number_max)
+    row.flags |= summarize(times, &row.time_min, &row.time_max)
     for i in range(1, n):
-        if numbers[i] < numbers[i - 1]:
-            row.flags = 0
-        if numbers[i] < row.number_min:
-            row.number_min = numbers[i]
-        if numbers[i] > row.number_max:
-            row.number_max = numbers[i]
         # modulo 2**64, and back in the same way: exact for any numbers
         residual = <int64_t>(<uint64_t>numbers[i] - <uint64_t>numbers[0] - <uint64_t>i)
         if residual:
             if residual < -32768 or residual > 32767:
                 width = 8
-            elif width == 0:
-                width = 2
+                break
+            width = 2
     row.number_width = width
-    row.time_first = times[0]
-    row.time_min = INFINITY
-    row.time_max = -INFINITY
-    row.flags |= TIMES_SORTED
-    for i in range(n):
-        t = times[i]
-        if isnan(t) or (i and t < times[i - 1]):
-            row.flags &= ~<int64_t>TIMES_SORTED
-        if t < row.time_min:
-            row.time_min = t
-        if t > row.time_max:
-            row.time_max = t
-    if row.time_min > row.time_max:  # nothing but NaN
-        row.time_min = row.time_max = NAN
     block = PyBytes_FromStringAndSize(NULL, block_size(n, width))
     target = PyBytes_AS_STRING(block)
     memcpy(target, &times[0], 8 * n)
@@ -196,8 +247,11 @@ def encode_block(int64_t chunk, int64_t start, int64_t offset, const int64_t[::1
         for i in range(n):
             (<int16_t *>target)[i] = <int16_t><int64_t>(
                 <uint64_t>numbers[i] - <uint64_t>numbers[0] - <uint64_t>i)
+    row.checksum = xxh3_64_intdigest(block)
     return PyBytes_FromStringAndSize(<const char *>&row, sizeof(Row)), block
 
+
+# ---- values that callers give, and distances from them
 
 cdef int as_number(object value, int64_t *whole, int *side) except -1:
     """Take a value apart: its floor, clamped, in `whole`; `side` compares it with the middle to the next."""
@@ -278,6 +332,15 @@ cdef void set_time_distance(Candidate *candidate, double high, double low) noexc
     candidate.error = smaller - (candidate.distance - larger)
 
 
+cdef inline void set_distance(Candidate *candidate, Value high, Value low, int less, int rest) noexcept:
+    """Set the distance of two values, of numbers less one where what was asked for lies beyond `low`, and its rest."""
+    if Value is int64_t:
+        candidate.whole = <uint64_t>high - <uint64_t>low - <uint64_t>less
+        candidate.rest = rest
+    else:
+        set_time_distance(candidate, high, low)
+
+
 cdef class FrameIndex:
     """The frame numbers and times of a store, by position and by value.
 
@@ -285,23 +348,30 @@ cdef class FrameIndex:
     ----------
     table : buffer
         Rows as `encode_block` makes them, one after the other. Their ``start`` is not looked at.
-    data : buffer
-        The blocks. It is kept, not copied.
-    number_order, time_order : (buffer, int, int), optional
-        From `order`: the permutation, its number of entries, and the CRC-32 of its bytes, by which it is
-        checked at its first use.
+    data : buffer or callable
+        The blocks: a buffer, which is kept and not copied, or what returns the bytes at an offset, of a size,
+        and has a length.
+    number_order, time_order : (callable, int, int), optional
+        From `order`: what returns the permutation's bytes, its number of entries, and the CRC-32 of the bytes,
+        by which it is checked at its first use.
 
     Raises
     ------
     ValueError
         The table is damaged: it points outside of `data`.
+    StaleIndexError
+        From whatever needs a block: it cannot be read, or is not what it was.
     """
 
     cdef Row *rows
-    cdef const char **blocks
+    cdef const char **blocks  # NULL: to be read
     cdef int64_t usual_count
     cdef bint closed
     cdef tuple regions
+    cdef object source      # of the blocks of the first `distant` rows
+    cdef int64_t distant
+    cdef dict held          # blocks that were read from it, by row, the oldest first
+    cdef int64_t held_size
     cdef list keep          # what the orders in `spans` point into
     cdef tuple stored       # the orders given, until they are needed
     cdef Spans[2] spans     # of the numbers, of the times
@@ -310,6 +380,7 @@ cdef class FrameIndex:
 
     def __cinit__(self, table, data, number_order=None, time_order=None):
         self.keep = []
+        self.held = {}
         self.stored = (number_order, time_order)
         self.load(None, table, data)
 
@@ -320,7 +391,8 @@ cdef class FrameIndex:
     cdef int load(self, FrameIndex before, table, data) except -1:
         """Fill the table from the rows of another index, if any, and new ones."""
         cdef bytes rows = bytes(table)
-        cdef Region region = Region(data)
+        cdef Region region = None if callable(data) else Region(data)
+        cdef int64_t size = len(data) if region is None else region.size
         cdef int64_t old = 0 if before is None else before.row_count
         cdef int64_t n = len(rows) // <int64_t>sizeof(Row), total = 0, r
         cdef Row *row
@@ -334,17 +406,25 @@ cdef class FrameIndex:
             memcpy(self.rows, before.rows, old * sizeof(Row))
             memcpy(self.blocks, before.blocks, old * sizeof(void *))
             total = before.frame_count
+            self.source, self.distant, self.regions = before.source, before.distant, before.regions
+            for r in range(self.distant):
+                self.blocks[r] = NULL  # what it holds it may drop
+        else:
+            self.regions = ()
+        if region is None:
+            self.source, self.distant = data, n
+        else:
+            self.regions += (region,)
         memcpy(self.rows + old, PyBytes_AS_STRING(rows), n * sizeof(Row))
         for r in range(old, old + n):
             row = self.rows + r
-            if (row.number_width not in (0, 2, 8) or row.count < 1 or row.count > region.size // 8
+            if (row.number_width not in (0, 2, 8) or row.count < 1 or row.count > size // 8
                     or row.offset < 0 or row.offset % 8
-                    or row.offset > region.size - block_size(row.count, row.number_width)):
+                    or row.offset > size - block_size(row.count, row.number_width)):
                 raise ValueError(f"row {r} of the index's table points outside of its data")
             row.start = total
             total += row.count
-            self.blocks[r] = region.data + row.offset
-        self.regions = (region,) if before is None else before.regions + (region,)
+            self.blocks[r] = NULL if region is None else region.data + row.offset
         self.row_count = old + n
         self.frame_count = total
         self.usual_count = self.rows[0].count if self.row_count else 1
@@ -366,6 +446,9 @@ cdef class FrameIndex:
         cdef FrameIndex new = FrameIndex.__new__(FrameIndex, b"", b"")
         cdef int key
         self.check_open()
+        for key in range(2):
+            if not self.spans[key].ready and self.stored[key] is not None:
+                self.prepare(key)  # the order in the file is of this index alone
         PyMem_Free(new.rows)
         PyMem_Free(new.blocks)
         new.rows = NULL
@@ -373,25 +456,60 @@ cdef class FrameIndex:
         new.load(self, table, data)
         new.keep = list(self.keep)
         for key in range(2):
-            if not self.spans[key].ready and self.stored[key] is not None:
-                self.prepare(key)  # the order in the file is of this index alone
             if self.spans[key].ready:
                 new.spans[key] = self.spans[key]
                 new.spans[key].ready = False
         return new
 
     def close(self):
-        """Let go of the regions; nothing can be looked up any more. Doing it twice does no harm."""
+        """Let go of the blocks; nothing can be looked up any more. Doing it twice does no harm."""
         self.closed = True
         self.row_count = self.frame_count = 0
         memset(self.spans, 0, sizeof(self.spans))
         self.regions = ()
+        self.source = None
+        self.held = {}
         self.keep = []
         self.stored = (None, None)
 
     cdef int check_open(self) except -1:
         if self.closed:
             raise StoreClosedError("the index has been closed")
+        return 0
+
+    # ---- blocks that are read when they are needed
+
+    cdef bytes read_block(self, int64_t r):
+        """Read a block from the file."""
+        cdef Row *row = self.rows + r
+        cdef int64_t size = block_size(row.count, row.number_width)
+        self.check_open()
+        try:
+            block = self.source(row.offset, size)
+        except OSError as error:
+            raise StaleIndexError(f"the cached index can be read no longer: {error.strerror or error}") from error
+        self.check_open()  # other threads ran meanwhile
+        if len(block) != size or xxh3_64_intdigest(block) != row.checksum:
+            raise StaleIndexError(f"what the cached index holds of chunk {row.chunk} is not what it was")
+        return block
+
+    cdef void hold_block(self, int64_t r, bytes block):
+        """Keep a block in memory, and no more of them than there may be."""
+        cdef int64_t oldest
+        if r in self.held:
+            return
+        while self.held and self.held_size + len(block) > held_at_most:
+            oldest = next(iter(self.held))
+            self.blocks[oldest] = NULL
+            self.held_size -= len(self.held.pop(oldest))
+        self.held[r] = block
+        self.held_size += len(block)
+        self.blocks[r] = PyBytes_AS_STRING(block)
+
+    cdef inline int need(self, int64_t r, Value kind) except -1:
+        """See that there is what `value_in` reads of a row."""
+        if self.blocks[r] == NULL and (Value is double or self.rows[r].number_width):
+            self.hold_block(r, self.read_block(r))
         return 0
 
     # ---- a frame by its position
@@ -412,26 +530,11 @@ cdef class FrameIndex:
                 high = middle - 1
         return low
 
-    cdef inline int64_t number_in(self, int64_t r, int64_t i) noexcept:
-        cdef Row *row = self.rows + r
-        cdef const char *values = self.blocks[r] + 8 * row.count
-        cdef int64_t residual = 0
-        if row.number_width == 8:
-            return (<const int64_t *>values)[i]
-        if row.number_width == 2:
-            residual = (<const int16_t *>values)[i]
-        return <int64_t>(<uint64_t>row.number_first + <uint64_t>i + <uint64_t>residual)
-
-    cdef inline double time_in(self, int64_t r, int64_t i) noexcept:
-        return (<const double *>self.blocks[r])[i]
-
-    cdef inline int64_t number_at(self, int64_t position) noexcept:
+    cdef inline int get(self, int64_t position, Value *value) except -1:
         cdef int64_t r = self.row_of(position)
-        return self.number_in(r, position - self.rows[r].start)
-
-    cdef inline double time_at(self, int64_t position) noexcept:
-        cdef int64_t r = self.row_of(position)
-        return self.time_in(r, position - self.rows[r].start)
+        self.need(r, value[0])
+        value[0] = value_in(self.rows + r, self.blocks[r], position - self.rows[r].start, value[0])
+        return 0
 
     cdef int64_t as_position(self, object position) except -1:
         cdef int64_t found = self.find_position(position)
@@ -492,41 +595,52 @@ cdef class FrameIndex:
         FrameIndexError
             There is no such position.
         """
-        cdef int64_t p = self.as_position(position)
-        cdef int64_t r = self.row_of(p)
-        p -= self.rows[r].start
-        return self.number_in(r, p), self.time_in(r, p)
+        cdef int64_t p = self.as_position(position), number = 0
+        cdef double time = 0
+        self.get(p, &number)
+        self.get(p, &time)
+        return number, time
 
     def numbers(self, start=0, stop=None):
         """Copy the frame numbers of a range of positions into an array of int64."""
-        cdef int64_t first, last, p, r, i, end
+        cdef int64_t first, last
+        cdef int64_t[::1] out
         first, last, _ = slice(start, stop).indices(self.frame_count)
         values = np.empty(max(last - first, 0), np.int64)
-        cdef int64_t[::1] out = values
-        self.check_open()
-        p = first
-        while p < last:
-            r = self.row_of(p)
-            end = min(last, self.rows[r].start + self.rows[r].count)
-            for i in range(p, end):
-                out[i - first] = self.number_in(r, i - self.rows[r].start)
-            p = end
+        out = values
+        self.copy_values(first, out.shape[0], &out[0])
         return values
 
     def times(self, start=0, stop=None):
         """Copy the times of a range of positions into an array of float64."""
-        cdef int64_t first, last, p, r, end
+        cdef int64_t first, last
+        cdef double[::1] out
         first, last, _ = slice(start, stop).indices(self.frame_count)
         values = np.empty(max(last - first, 0), np.float64)
-        cdef double[::1] out = values
+        out = values
+        self.copy_values(first, out.shape[0], &out[0])
+        return values
+
+    cdef int copy_values(self, int64_t first, int64_t count, Value *out) except -1:
+        """Copy values from a position on. Blocks that are read for it are not held."""
+        cdef int64_t p = first, last = first + count, r, i, end
+        cdef Value kind = 0
+        cdef bytes read
+        cdef const char *block
+        cdef Row *row
         self.check_open()
-        p = first
         while p < last:
             r = self.row_of(p)
-            end = min(last, self.rows[r].start + self.rows[r].count)
-            memcpy(&out[p - first], self.blocks[r] + 8 * (p - self.rows[r].start), 8 * (end - p))
+            row = self.rows + r
+            block = self.blocks[r]
+            if block == NULL and (Value is double or row.number_width):
+                read = self.read_block(r)
+                block = PyBytes_AS_STRING(read)
+            end = min(last, row.start + row.count)
+            for i in range(p, end):
+                out[i - first] = value_in(row, block, i - row.start, kind)
             p = end
-        return values
+        return 0
 
     def times_in_place(self):
         """Return all times without a copy where they lie in one piece, with no numbers between.
@@ -561,29 +675,43 @@ cdef class FrameIndex:
         """Return a copy of all rows, `ROW_SIZE` bytes each."""
         return PyBytes_FromStringAndSize(<const char *>self.rows, self.row_count * sizeof(Row))
 
+    def row_size(self, int64_t row):
+        """Return how many frames a row has."""
+        if not 0 <= row < self.row_count:
+            raise IndexError(f"there is no row {row}")
+        return self.rows[row].count
+
     def number_range(self):
         """Return the lowest and highest frame number, None when there are no frames."""
-        cdef int64_t r, low = INT64_MAX, high = INT64_MIN
-        for r in range(self.row_count):
-            low = min(low, self.rows[r].number_min)
-            high = max(high, self.rows[r].number_max)
-        return (low, high) if self.row_count else None
+        cdef int64_t low = 0, high = 0
+        return (low, high) if self.find_range(&low, &high) else None
 
     def time_range(self):
         """Return the lowest and highest time, NaN when there are none."""
-        cdef int64_t r
-        cdef double low = INFINITY, high = -INFINITY
-        for r in range(self.row_count):
-            if self.rows[r].time_min < low:
-                low = self.rows[r].time_min
-            if self.rows[r].time_max > high:
-                high = self.rows[r].time_max
-        if low > high:
-            return NAN, NAN
+        cdef double low = NAN, high = NAN
+        self.find_range(&low, &high)
         return low, high
 
+    cdef bint find_range(self, Value *low, Value *high) noexcept:
+        cdef int64_t r
+        cdef Value lowest, highest
+        cdef bint found = False
+        for r in range(self.row_count):
+            lowest, highest = lowest_in(self.rows + r, low[0]), highest_in(self.rows + r, low[0])
+            if lowest != lowest:
+                continue
+            if not found or lowest < low[0]:
+                low[0] = lowest
+            if not found or highest > high[0]:
+                high[0] = highest
+            found = True
+        return found
+
     def holds(self, int64_t row, const int64_t[::1] numbers, const double[::1] times):
-        """Whether a row and its block are, to the bit, what these numbers and times make."""
+        """Whether a row and its block are, to the bit, what these numbers and times make.
+
+        They are then held as if they had been read from the file.
+        """
         self.check_open()
         if not 0 <= row < self.row_count or numbers.shape[0] < 1:
             return False
@@ -592,7 +720,9 @@ cdef class FrameIndex:
         expected, block = encode_block(own.chunk, own.start, own.offset, numbers, times)
         if memcmp(PyBytes_AS_STRING(expected), own, sizeof(Row)):
             return False
-        return memcmp(PyBytes_AS_STRING(block), self.blocks[row], len(block)) == 0
+        if self.blocks[row] == NULL:
+            self.hold_block(row, block)
+        return True
 
     # ---- runs and orders
 
@@ -613,23 +743,25 @@ cdef class FrameIndex:
         self.prepare(key)
         if self.spans[key].count != 1 or self.spans[key].span[0].stop != self.frame_count:
             return None
-        if self.spans[key].span[0].order32 == NULL and self.spans[key].span[0].order64 == NULL:
+        if is_run(&self.spans[key].span[0]):
             return None
         _, positions, size = [kept for kept in self.keep if kept[0] == key][-1]
         return positions, size
 
     cdef int prepare(self, int key) except -1:
         cdef Spans spans
+        cdef bint few
         if self.spans[key].ready:
             return 0
         spans = self.spans[key]
         if not spans.covered and self.stored[key] is not None:
             self.use_stored_order(key, &spans)
-        if not self.find_runs(key, &spans):
+        few = self.find_runs(&spans, <double>0) if key else self.find_runs(&spans, <int64_t>0)
+        if not few:
             # an order that covers the better part of the store stays, so that a growing one is not sorted
             # anew
-            if spans.count and spans.span[0].stop - spans.span[0].start >= self.frame_count // 2 and (
-                    spans.span[0].order32 != NULL or spans.span[0].order64 != NULL):
+            if (spans.count and spans.span[0].stop - spans.span[0].start >= self.frame_count // 2
+                    and not is_run(&spans.span[0])):
                 spans.count = 1
             else:
                 spans.count = 0
@@ -640,48 +772,39 @@ cdef class FrameIndex:
         self.spans[key] = spans
         return 0
 
-    cdef int find_runs(self, int key, Spans *spans) except -1:
+    cdef int find_runs(self, Spans *spans, Value last) except -1:
         """Continue the runs from where they were known to; 0 when there are too many of them."""
-        cdef int64_t position = spans.covered, r, i, whole = 0, last_whole = 0
-        cdef double time = 0.0, last_time = 0.0
-        cdef bint inside = False, fits
+        cdef int64_t position = spans.covered, r, i
+        cdef Value value
+        cdef bint inside = False
         cdef Row *row
         if position >= self.frame_count:
             return 1
-        if spans.count:
-            last = spans.span + spans.count - 1
-            if last.order32 == NULL and last.order64 == NULL and last.stop == position:
-                inside = True
-                last_whole, last_time = self.number_at(position - 1), self.time_at(position - 1)
-        r = self.row_of(position)
-        while r < self.row_count:
+        if spans.count and is_run(&spans.span[spans.count - 1]) and spans.span[spans.count - 1].stop == position:
+            inside = True
+            self.get(position - 1, &last)
+        for r in range(self.row_of(position), self.row_count):
             row = self.rows + r
-            if row.flags & (TIMES_SORTED if key else NUMBERS_SORTED):
-                fits = inside and (row.time_first >= last_time if key else row.number_first >= last_whole)
-                if not fits and not self.open_run(spans, row.start):
+            if row.flags & (<int64_t>1 << key_of(last)):
+                if not (inside and first_in(row, last) >= last) and not self.open_run(spans, row.start):
                     return 0
                 inside = True
-                last_whole, last_time = row.number_max, row.time_max
+                last = highest_in(row, last)
                 spans.span[spans.count - 1].stop = row.start + row.count
-            else:
-                for i in range(row.count):
-                    if key:
-                        time = self.time_in(r, i)
-                        if isnan(time):
-                            inside = False
-                            continue
-                        fits = inside and time >= last_time
-                    else:
-                        whole = self.number_in(r, i)
-                        fits = inside and whole >= last_whole
-                    if not fits and not self.open_run(spans, row.start + i):
-                        return 0
-                    inside = True
-                    last_whole, last_time = whole, time
-                    spans.span[spans.count - 1].stop = row.start + i + 1
-            r += 1
+                continue
+            self.need(r, last)
+            for i in range(row.count):
+                value = value_in(row, self.blocks[r], i, last)
+                if value != value:  # NaN
+                    inside = False
+                    continue
+                if not (inside and value >= last) and not self.open_run(spans, row.start + i):
+                    return 0
+                inside = True
+                last = value
+                spans.span[spans.count - 1].stop = row.start + i + 1
         for i in range(spans.count):
-            if spans.span[i].order32 == NULL and spans.span[i].order64 == NULL:
+            if is_run(&spans.span[i]):
                 spans.span[i].size = spans.span[i].stop - spans.span[i].start
         return 1
 
@@ -703,11 +826,15 @@ cdef class FrameIndex:
         return 0
 
     cdef int use_stored_order(self, int key, Spans *spans) except -1:
-        data, entries, checksum = self.stored[key]
+        read, entries, checksum = self.stored[key]
         width = 4 if self.frame_count <= 0xFFFFFFFF else 8
+        try:
+            data = read()
+        except OSError:
+            return 0  # it is made anew
         if (not self.frame_count or len(data) != self.frame_count * width or entries > self.frame_count
                 or zlib.crc32(data) != checksum):
-            return 0  # it is made anew
+            return 0
         positions = np.frombuffer(data, np.uint32 if width == 4 else np.int64)
         self.point_to_order(key, spans, 0, self.frame_count, positions, entries)
         spans.covered = self.frame_count
@@ -744,41 +871,98 @@ cdef class FrameIndex:
         # a damaged file must not lead outside
         return span.start + offset if 0 <= offset < span.stop - span.start else span.start
 
-    # ---- look-ups by number
+    # ---- look-ups by value
 
-    cdef int64_t lower_number(self, const Span *span, int64_t value) noexcept:
-        """First entry of a span whose number is not below `value`, its size if there is none."""
-        cdef int64_t low = 0, high = span.size, middle, r, start
-        if span.order32 == NULL and span.order64 == NULL:
-            r = self.row_by_number(span, value)
-            start = self.rows[r].start
-            low = max(start, span.start)
-            high = min(start + self.rows[r].count, span.stop)
+    cdef int64_t lower_bound(self, const Span *span, Value value) except -1:
+        """First entry of a span whose value is not below `value`, its size if there is none."""
+        cdef int64_t low = 0, high = span.size, middle, r
+        cdef Value found = value
+        cdef const Row *row
+        cdef const char *block
+        if is_run(span):
+            r = self.row_below(span, value)
+            self.need(r, value)
+            row, block = self.rows + r, self.blocks[r]
+            low = max(row.start, span.start)
+            high = min(row.start + row.count, span.stop)
             while low < high:
                 middle = (low + high) >> 1
-                if self.number_in(r, middle - start) < value:
+                if value_in(row, block, middle - row.start, value) < value:
                     low = middle + 1
                 else:
                     high = middle
             return low - span.start
         while low < high:
             middle = (low + high) >> 1
-            if self.number_at(self.entry(span, middle)) < value:
+            self.get(self.entry(span, middle), &found)
+            if found < value:
                 low = middle + 1
             else:
                 high = middle
         return low
 
-    cdef int64_t row_by_number(self, const Span *span, int64_t value) noexcept:
+    cdef int64_t row_below(self, const Span *span, Value value) noexcept:
         """Last row of a run that begins below `value`; the run's first row if none does."""
         cdef int64_t low = self.row_of(span.start), high = self.row_of(span.stop - 1), middle
         while low < high:
             middle = (low + high + 1) >> 1
-            if self.rows[middle].number_first < value:
+            if first_in(self.rows + middle, value) < value:
                 low = middle
             else:
                 high = middle - 1
         return low
+
+    cdef int64_t find(self, Value value) except -2:
+        """First position in store order with a value; -1 when there is none."""
+        cdef int key = key_of(value)
+        cdef int64_t k, i, position
+        cdef Value found = value
+        cdef const Span *span
+        self.prepare(key)
+        for i in range(self.spans[key].count):
+            span = &self.spans[key].span[i]
+            k = self.lower_bound(span, value)
+            if k < span.size:
+                position = self.entry(span, k)
+                self.get(position, &found)
+                if found == value:
+                    return position
+        return -1
+
+    cdef int64_t nearest(self, Value value, bint beyond, int side) except -2:
+        """First position in store order of the values nearest to a value; -1 when there are none.
+
+        With `beyond` what was asked for lies between `value` and the next number: `side` compares it with the middle.
+        """
+        cdef int key = key_of(value)
+        cdef int64_t k, i
+        cdef Value found = value, before = value
+        cdef const Span *span
+        cdef Candidate best, new
+        self.prepare(key)
+        memset(&best, 0, sizeof(best))
+        memset(&new, 0, sizeof(new))
+        best.position = -1
+        for i in range(self.spans[key].count):
+            span = &self.spans[key].span[i]
+            k = self.lower_bound(span, <Value>(value + beyond))
+            if k < span.size:
+                new.position = self.entry(span, k)
+                self.get(new.position, &found)
+                set_distance(&new, found, value, beyond, beyond and side < 0)
+                if is_nearer(&new, &best):
+                    best = new
+            if k > 0:
+                self.get(self.entry(span, k - 1), &found)
+                if k > 1:
+                    self.get(self.entry(span, k - 2), &before)
+                    if before == found:
+                        k = self.lower_bound(span, found) + 1  # to the first of several
+                new.position = self.entry(span, k - 1)
+                set_distance(&new, value, found, 0, beyond and side > 0)
+                if is_nearer(&new, &best):
+                    best = new
+        return best.position
 
     cpdef int64_t find_number(self, value) except -2:
         """Find the first frame in store order with a number.
@@ -798,19 +982,12 @@ cdef class FrameIndex:
         ArgumentError
             Not a number.
         """
-        cdef int64_t whole = 0, k, i
+        cdef int64_t whole = 0
         cdef int side = 0
-        cdef const Span *span
         self.check_open()
         if as_number(value, &whole, &side) != WHOLE:
             return -1
-        self.prepare(0)
-        for i in range(self.spans[0].count):
-            span = &self.spans[0].span[i]
-            k = self.lower_number(span, whole)
-            if k < span.size and self.number_at(self.entry(span, k)) == whole:
-                return self.entry(span, k)
-        return -1
+        return self.find(whole)
 
     cpdef int64_t nearest_number(self, value) except -2:
         """Find the first frame in store order of those with the number nearest to a value.
@@ -830,73 +1007,13 @@ cdef class FrameIndex:
         ArgumentError
             Not a number.
         """
-        cdef int64_t whole = 0, k, i, found
+        cdef int64_t whole = 0
         cdef int side = 0, kind
-        cdef const Span *span
-        cdef Candidate best, new
         self.check_open()
         kind = as_number(value, &whole, &side)
         if kind == NOT_A_NUMBER:
             raise ArgumentError("nothing is near to NaN")
-        self.prepare(0)
-        memset(&best, 0, sizeof(best))
-        memset(&new, 0, sizeof(new))
-        best.position = -1
-        for i in range(self.spans[0].count):
-            span = &self.spans[0].span[i]
-            k = self.lower_number(span, whole + 1 if kind == FRACTION else whole)
-            if k < span.size:
-                new.position = self.entry(span, k)
-                new.whole = <uint64_t>self.number_at(new.position) - <uint64_t>whole - (kind == FRACTION)
-                new.rest = kind == FRACTION and side < 0
-                if is_nearer(&new, &best):
-                    best = new
-            if k > 0:
-                found = self.number_at(self.entry(span, k - 1))
-                if k > 1 and self.number_at(self.entry(span, k - 2)) == found:
-                    k = self.lower_number(span, found) + 1  # to the first of several
-                new.position = self.entry(span, k - 1)
-                new.whole = <uint64_t>whole - <uint64_t>found
-                new.rest = kind == FRACTION and side > 0
-                if is_nearer(&new, &best):
-                    best = new
-        return best.position
-
-    # ---- look-ups by time
-
-    cdef int64_t lower_time(self, const Span *span, double value) noexcept:
-        """First entry of a span whose time is not before `value`, its size if there is none."""
-        cdef int64_t low = 0, high = span.size, middle, r, start
-        if span.order32 == NULL and span.order64 == NULL:
-            r = self.row_by_time(span, value)
-            start = self.rows[r].start
-            low = max(start, span.start)
-            high = min(start + self.rows[r].count, span.stop)
-            while low < high:
-                middle = (low + high) >> 1
-                if self.time_in(r, middle - start) < value:
-                    low = middle + 1
-                else:
-                    high = middle
-            return low - span.start
-        while low < high:
-            middle = (low + high) >> 1
-            if self.time_at(self.entry(span, middle)) < value:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    cdef int64_t row_by_time(self, const Span *span, double value) noexcept:
-        """Last row of a run that begins before `value`; the run's first row if none does."""
-        cdef int64_t low = self.row_of(span.start), high = self.row_of(span.stop - 1), middle
-        while low < high:
-            middle = (low + high + 1) >> 1
-            if self.rows[middle].time_first < value:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        return self.nearest(whole, kind == FRACTION, side)
 
     cpdef int64_t find_time(self, value) except -2:
         """Find the first frame in store order with exactly this time.
@@ -916,20 +1033,10 @@ cdef class FrameIndex:
         ArgumentError
             Not a number.
         """
-        cdef int64_t k, i
         cdef double time
-        cdef const Span *span
         self.check_open()
         time = as_time(value)
-        if isnan(time):
-            return -1
-        self.prepare(1)
-        for i in range(self.spans[1].count):
-            span = &self.spans[1].span[i]
-            k = self.lower_time(span, time)
-            if k < span.size and self.time_at(self.entry(span, k)) == time:
-                return self.entry(span, k)
-        return -1
+        return -1 if isnan(time) else self.find(time)
 
     cpdef int64_t nearest_time(self, value) except -2:
         """Find the first frame in store order of those with the time nearest to a value.
@@ -949,39 +1056,20 @@ cdef class FrameIndex:
         ArgumentError
             Not a number.
         """
-        cdef int64_t k, i
-        cdef double time, found
-        cdef const Span *span
-        cdef Candidate best, new
+        cdef int64_t position
+        cdef double time
         self.check_open()
         time = as_time(value)
         if isnan(time):
             raise ArgumentError("nothing is near to NaN")
-        self.prepare(1)
         if isinf(time):
             # all that is finite is equally far from infinity, yet the last or first is what is meant
-            k = self.find_time(time)
-            if k >= 0:
-                return k
+            position = self.find(time)
+            if position >= 0:
+                return position
             time = DBL_MAX if time > 0 else -DBL_MAX
-        memset(&best, 0, sizeof(best))
-        memset(&new, 0, sizeof(new))
-        best.position = -1
-        for i in range(self.spans[1].count):
-            span = &self.spans[1].span[i]
-            k = self.lower_time(span, time)
-            if k < span.size:
-                new.position = self.entry(span, k)
-                found = self.time_at(new.position)
-                set_time_distance(&new, found, time)
-                if is_nearer(&new, &best):
-                    best = new
-            if k > 0:
-                found = self.time_at(self.entry(span, k - 1))
-                if k > 1 and self.time_at(self.entry(span, k - 2)) == found:
-                    k = self.lower_time(span, found) + 1  # to the first of several
-                new.position = self.entry(span, k - 1)
-                set_time_distance(&new, time, found)
-                if is_nearer(&new, &best):
-                    best = new
-        return best.position
+        return self.nearest(time, False, 0)
+
+
+cdef inline bint is_run(const Span *span) noexcept nogil:
+    return span.order32 == NULL and span.order64 == NULL

@@ -14,7 +14,7 @@ from imgstore.care.estimate import estimate
 from imgstore.care.parts import StoreParts
 from imgstore.disk.chunk_index import read_chunk_index
 from imgstore.disk.layout import SQLITE_INDEX_FILENAME, chunk_bases
-from imgstore.errors import ChunkIndexError
+from imgstore.errors import ChunkIndexError, StaleIndexError
 from imgstore.index.cache import CACHE_FILENAME, read_cache
 from imgstore.index.frame_index import ImgStoreIndex
 
@@ -68,13 +68,14 @@ class LostNumbers:
                 cached = read_cache(os.path.join(parts.root, CACHE_FILENAME), parts.root, bases)
             except (ValueError, OSError, OverflowError, MemoryError):
                 continue
-            with contextlib.closing(ImgStoreIndex(cached.frames, bases, verified=False, mapped=cached.mapped)) as index:
-                copy = {}
-                for chunk in index.chunks:
+            index = ImgStoreIndex(cached.frames, bases, verified=False)
+            copy = {}
+            for chunk in index.chunks:
+                with contextlib.suppress(StaleIndexError):  # that part of the file is damaged
                     values = index.get_chunk_metadata(chunk)
                     copy[chunk] = np.array(values["frame_number"], np.int64), np.array(values["frame_time"], np.float64)
-                if self._agrees(copy):
-                    return copy
+            if self._agrees(copy):
+                return copy
         return {}
 
     def _from_sqlite(self) -> dict[int, tuple[Numbers, Times]]:

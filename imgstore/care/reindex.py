@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Sequence
 
@@ -13,9 +14,13 @@ from imgstore.beside.renumber import NUMBER_BEFORE_REINDEX, renumber_records
 from imgstore.disk.checksums import EXTRA_DATA_NAME, file_checksum
 from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
 from imgstore.disk.layout import SQLITE_INDEX_FILENAME
-from imgstore.errors import FrameNotFoundError
+from imgstore.errors import FrameNotFoundError, StoreWriteError
+from imgstore.index.cache import CACHE_FILENAME
+from imgstore.index.frame_index import ImgStoreIndex
 
 __all__ = ["reindex"]
+
+_log = logging.getLogger(__name__)
 
 
 def reindex(root: str, chunk_bases: Sequence[tuple[int, str]]) -> None:
@@ -32,6 +37,8 @@ def reindex(root: str, chunk_bases: Sequence[tuple[int, str]]) -> None:
     ------
     FrameNotFoundError
         There is no frame number 0, or several; nothing is changed.
+    StoreWriteError
+        The operating system refused. Doing it again does what was left.
     """
     old_by_chunk, times_by_chunk = [], []
     for _, base in chunk_bases:
@@ -47,19 +54,33 @@ def reindex(root: str, chunk_bases: Sequence[tuple[int, str]]) -> None:
     new = old.copy()
     new[: zeros[0]] = np.arange(-zeros[0], 0)
 
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(root, SQLITE_INDEX_FILENAME))  # 0.x would go on believing it
+    _remove(os.path.join(root, SQLITE_INDEX_FILENAME))  # 0.x would go on believing it
+    cache = os.path.join(root, CACHE_FILENAME)
+    cached = os.path.lexists(cache)
+    _remove(cache)
     start = 0
     for (_, base), chunk_old, chunk_times in zip(chunk_bases, old_by_chunk, times_by_chunk, strict=True):
         stop = start + len(chunk_old)
         ours = {name: values for name, values in read_all_arrays(base).items() if name.startswith("_")}
         ours.setdefault(NUMBER_BEFORE_REINDEX, chunk_old)  # the camera's own, however often
         write_chunk_index(base, new[start:stop], chunk_times, ours)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(base + ".yaml")
+        _remove(base + ".yaml")
         if os.path.exists(records_path(base)):
             renumber_records(records_path(base), old, times, new)
             if EXTRA_DATA_NAME in ours:
                 ours[EXTRA_DATA_NAME] = np.array([file_checksum(records_path(base))[1]], np.uint64)
                 write_chunk_index(base, new[start:stop], chunk_times, ours)
         start = stop
+    if cached:
+        try:
+            ImgStoreIndex.new_from_chunks(chunk_bases).write_cache(cache)
+        except StoreWriteError as error:  # it is never needed
+            _log.warning("%s: the index is not cached: %s", root, error)
+
+
+def _remove(path: str) -> None:
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    except OSError as error:
+        raise StoreWriteError(error.errno, f"cannot be removed: {error.strerror or error}", path) from error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -8,18 +9,23 @@ from typing_extensions import Buffer
 
 ROW_SIZE: int
 MAX_RUNS: int
+HELD: int
 
 def encode_block(
     chunk: int, start: int, offset: int, numbers: npt.NDArray[np.int64], times: npt.NDArray[np.float64]
 ) -> tuple[bytes, bytes]: ...
 
+class Blocks(Protocol):
+    def __len__(self) -> int: ...
+    def __call__(self, offset: int, size: int, /) -> bytes: ...
+
 class FrameIndex:
     def __init__(
         self,
         table: Buffer,
-        data: Buffer,
-        number_order: tuple[Buffer, int, int] | None = None,
-        time_order: tuple[Buffer, int, int] | None = None,
+        data: Buffer | Blocks,
+        number_order: tuple[Callable[[], bytes], int, int] | None = None,
+        time_order: tuple[Callable[[], bytes], int, int] | None = None,
     ) -> None: ...
     @property
     def row_count(self) -> int: ...
@@ -35,6 +41,7 @@ class FrameIndex:
     def times(self, start: int = 0, stop: int | None = None) -> npt.NDArray[np.float64]: ...
     def times_in_place(self) -> npt.NDArray[np.float64] | None: ...
     def table(self) -> bytes: ...
+    def row_size(self, row: int) -> int: ...
     def number_range(self) -> tuple[int, int] | None: ...
     def time_range(self) -> tuple[float, float]: ...
     def holds(self, row: int, numbers: npt.NDArray[np.int64], times: npt.NDArray[np.float64]) -> bool: ...

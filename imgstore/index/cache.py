@@ -2,32 +2,34 @@
 
 The file is never needed: whatever is wrong with it, the chunks are read instead. It is written front to back,
 a block whenever a chunk is finished, so that a recording of weeks keeps nothing of it in memory but the
-table, and it appears under its name when it is whole. It is read by mapping it into memory. Everything in it
-is of the machine's own byte order, which the header shows.
+table, and it appears under its name when it is whole. Of it the header and what stands behind the blocks is read
+at once, and each block when it is needed: the file may shrink or be written over meanwhile, which would end a process
+that has it mapped. Everything in it is of the machine's own byte order, which the header shows.
 
 =============  ===================================================================================
 header         128 bytes, see `_HEADER`
 blocks         as `imgstore.index._index.encode_block` makes them
 table          a row for each chunk that has frames
 chunk numbers  int64, of all chunks that the directory listing showed
+stamps         `imgstore.index.stamps.read_stamps` of the same, when they were read or written
 names          UTF-8, of the same, relative to the store, without extension, one a line
 orders         of numbers and of times, where they are all too unsorted (`FrameIndex.order`)
 =============  ===================================================================================
 
-A CRC-32 in the header covers header, table, numbers and names; each order has its own. Blocks have none: they
-are compared with the chunks' own indexes.
+A CRC-32 in the header covers header, table, numbers, stamps and names; each order has its own, and each block a
+checksum in the table.
 """
 
 from __future__ import annotations
 
 import array
-import contextlib
-import mmap
 import os
 import struct
 import sys
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from typing import BinaryIO
 
@@ -37,13 +39,14 @@ import numpy.typing as npt
 from imgstore.disk.atomic import atomic_file
 from imgstore.errors import ArgumentError, StoreWriteError
 from imgstore.index._index import ROW_SIZE, FrameIndex, encode_block
+from imgstore.index.stamps import Stamps, read_stamps
 
-__all__ = ["CACHE_FILENAME", "CachedIndex", "IndexBuilder", "chunk_names", "read_cache"]
+__all__ = ["CACHE_FILENAME", "CachedIndex", "IndexBuilder", "OldCacheError", "chunk_names", "read_cache"]
 
 CACHE_FILENAME = ".imgstore-index"
 
 _MAGIC = b"imgstidx"
-_VERSION = 1
+_VERSION = 2
 _BYTE_ORDER = 0x01020304
 _HEADER_SIZE = 128
 # magic, version, byte order, size of the file, frames, bytes of blocks, rows, chunks listed, bytes of names,
@@ -83,6 +86,7 @@ class IndexBuilder:
         self._table = bytearray()
         self._chunks: list[int] = []
         self._names: list[str] = []
+        self._stamps: Stamps[int] = array.array("q")
         self._data = bytearray()
         self._data_size = 0
         self._path = path
@@ -98,6 +102,7 @@ class IndexBuilder:
         base_name: str,
         frame_numbers: npt.NDArray[np.int64],
         frame_times: npt.NDArray[np.float64],
+        stamp: Stamps[int] | None = None,
     ) -> None:
         """Add the next chunk in store order.
 
@@ -112,9 +117,14 @@ class IndexBuilder:
         frame_times : ndarray of float64, shape (n,)
             Seconds. A chunk without frames, or without a readable index, is added with n = 0: the cache is
             only valid for a directory that lists the same chunks.
+        stamp : array of int64, optional
+            What `read_stamps` gave of its index before that was read; default what it gives now, if it is for a file.
         """
         self._chunks.append(chunk)
         self._names.append(base_name)
+        if self._path is not None:
+            base = os.path.join(os.path.dirname(self._path), base_name)
+            self._stamps += read_stamps([base]) if stamp is None else stamp
         if not len(frame_numbers):
             return
         row, block = encode_block(chunk, self.frame_count, self._data_size, frame_numbers, frame_times)
@@ -138,7 +148,7 @@ class IndexBuilder:
             return FrameIndex(bytes(self._table), self._data)
         chunks = array.array("q", self._chunks).tobytes()
         names = "\n".join(self._names).encode("utf-8", "surrogateescape")
-        index = bytes(self._table) + chunks + names
+        index = bytes(self._table) + chunks + self._stamps.tobytes() + names
         size = _HEADER_SIZE + self._data_size + len(index)
         self._write(index)
         orders: list[int] = []
@@ -186,32 +196,56 @@ class IndexBuilder:
         if not 0 < self.frame_count <= _MAX_FRAMES_TO_SORT or self._file is None:
             return [None, None]
         self._file.flush()
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            frames = FrameIndex(bytes(self._table), memoryview(mapped)[_HEADER_SIZE:])
-            try:
-                return [frames.order("frame_number"), frames.order("frame_time")]
-            finally:
-                frames.close()
+        frames = FrameIndex(bytes(self._table), _Blocks(self._file.name, _HEADER_SIZE, self._data_size))
+        return [frames.order("frame_number"), frames.order("frame_time")]
 
 
 class _Abandoned(Exception):
     """Ends the writing of a cache file without putting it in place."""
 
 
+class OldCacheError(ValueError):
+    """The file is of another version: there is nothing wrong with it, and it is of no use."""
+
+
+@dataclass(frozen=True)
 class CachedIndex:
     """What `read_cache` found.
 
     Attributes
     ----------
     frames : FrameIndex
-        Over the mapped file.
-    mapped : mmap.mmap
-        The file.
+        Reads its blocks from the file when they are needed.
+    stamps : array of int64
+        Of the chunks' own indexes, as they were when the file was written, in the order of the chunks.
+    written : int
+        When that was, in nanoseconds since the epoch, by the clock of the file system.
     """
 
-    def __init__(self, frames: FrameIndex, mapped: mmap.mmap) -> None:
-        self.frames = frames
-        self.mapped = mapped
+    frames: FrameIndex
+    stamps: Stamps[int]
+    written: int
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """The blocks in a cache file. It is opened for each, so that nothing has to be closed or shared with a fork."""
+
+    path: str
+    start: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __call__(self, offset: int, size: int) -> bytes:
+        return _read(self.path, self.start + offset, size)
+
+
+def _read(path: str, offset: int, size: int) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 def chunk_names(root: str | os.PathLike[str], chunk_paths: Sequence[tuple[int, str]]) -> list[str]:
@@ -245,7 +279,7 @@ def chunk_names(root: str | os.PathLike[str], chunk_paths: Sequence[tuple[int, s
 
 def read_cache(path: str | os.PathLike[str], root: str | os.PathLike[str],
                chunk_paths: Sequence[tuple[int, str]]) -> CachedIndex:  # fmt: skip
-    """Map a cache file.
+    """Read a cache file, but for its blocks and orders.
 
     Parameters
     ----------
@@ -264,51 +298,46 @@ def read_cache(path: str | os.PathLike[str], root: str | os.PathLike[str],
     ------
     FileNotFoundError
         There is none.
+    OldCacheError
+        It is of another version.
     ValueError, OSError
         It is damaged, foreign, or of other chunks. The message says which, and not of what file.
     """
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size < _HEADER_SIZE:
+    with open(path, "rb", buffering=0) as file:
+        facts = os.fstat(file.fileno())
+        start = file.read(_HEADER_SIZE)
+        if len(start) < _HEADER_SIZE:
             raise ValueError("the file is cut off")
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    view = memoryview(mapped)
-    try:
-        return CachedIndex(_load(view, size, root, chunk_paths), mapped)
-    except BaseException:
-        view.release()
-        with contextlib.suppress(BufferError):  # where a traceback still holds a part, the map goes with that
-            mapped.close()
-        raise
-
-
-def _load(view: memoryview, size: int, root: str | os.PathLike[str],
-          chunk_paths: Sequence[tuple[int, str]]) -> FrameIndex:  # fmt: skip
-    header = _HEADER.unpack_from(view)
-    magic, version, byte_order, file_size, frames, data_size, rows, listed, names_size = header[:9]
-    if magic != _MAGIC:
-        raise ValueError("this is no index of imgstore")
-    if byte_order != _BYTE_ORDER or version != _VERSION:
-        raise ValueError(f"it is of version {version} or of a machine that is not {sys.byteorder}-endian")
-    table = _HEADER_SIZE + data_size
-    chunks = table + rows * ROW_SIZE
-    names = chunks + listed * 8
-    end = names + names_size
-    if file_size != size or end > size:
+        header = _HEADER.unpack_from(start)
+        magic, version, byte_order, file_size, frames, data_size, rows, listed, names_size = header[:9]
+        if magic != _MAGIC:
+            raise ValueError("this is no index of imgstore")
+        if byte_order != _BYTE_ORDER or version != _VERSION:
+            raise OldCacheError(f"it is of version {version} or of a machine that is not {sys.byteorder}-endian")
+        table_size, chunks_size, stamps_size = rows * ROW_SIZE, listed * 8, listed * 16
+        size = table_size + chunks_size + stamps_size + names_size
+        if file_size != facts.st_size or _HEADER_SIZE + data_size + size > file_size:
+            raise ValueError("the file is cut off")
+        file.seek(_HEADER_SIZE + data_size)
+        data = memoryview(file.read(size))
+    if len(data) != size:
         raise ValueError("the file is cut off")
-    checksum = zlib.crc32(view[table:end], zlib.crc32(view[: _HEADER.size]))
-    if (checksum,) != _CRC.unpack_from(view, _HEADER.size):
+    if (zlib.crc32(data, zlib.crc32(start[: _HEADER.size])),) != _CRC.unpack_from(start, _HEADER.size):
         raise ValueError("the checksum of its table is wrong")
-    if bytes(view[chunks:names]) != array.array("q", map(itemgetter(0), chunk_paths)).tobytes():
+    table, chunks = data[:table_size], data[table_size : table_size + chunks_size]
+    stamps, names = array.array("q"), data[size - names_size :]
+    stamps.frombytes(data[table_size + chunks_size : size - names_size])
+    if chunks != array.array("q", map(itemgetter(0), chunk_paths)).tobytes():
         raise ValueError("the store has other chunks now")
-    if bytes(view[names:end]) != "\n".join(chunk_names(root, chunk_paths)).encode("utf-8", "surrogateescape"):
+    if names != "\n".join(chunk_names(root, chunk_paths)).encode("utf-8", "surrogateescape"):
         raise ValueError("the chunks have other names now")
-    stored: list[tuple[memoryview, int, int] | None] = []
-    for offset, entries, order_checksum in (header[9:12], header[12:]):
-        width = 4 if frames <= 0xFFFFFFFF else 8
-        order = view[offset : offset + frames * width]
-        stored.append((order, entries, order_checksum) if offset else None)
-    index = FrameIndex(view[table:chunks], view[_HEADER_SIZE:table], *stored)
+    width = 4 if frames <= 0xFFFFFFFF else 8
+    orders = []
+    for offset, entries, checksum in (header[9:12], header[12:]):
+        whole = offset and offset + frames * width <= file_size
+        read = partial(_read, os.fspath(path), offset, frames * width)
+        orders.append((read, entries, checksum) if whole else None)
+    index = FrameIndex(table, _Blocks(os.fspath(path), _HEADER_SIZE, data_size), *orders)
     if index.frame_count != frames:
         raise ValueError("its counts contradict each other")
-    return index
+    return CachedIndex(index, stamps, facts.st_mtime_ns)

@@ -1,34 +1,29 @@
-"""The index of a store: which chunk, and where in it, is a frame.
+"""The index of a store: where it comes from, and where it goes.
 
-`ImgStoreIndex` is what stores look frames up in (`imgstore.index.look_ups`). This module knows where an index can
-come from (the chunks' own indexes, the cache file, an SQLite database of imgstore 0.x) and finds out when it no
-longer agrees with the chunks, which are always right.
+`ImgStoreIndex` is what stores look frames up in (`imgstore.index.look_ups`). It is made from the chunks' own indexes,
+from the cache file, or from an SQLite database of imgstore 0.x.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from imgstore.disk.chunk_index import as_frame_numbers, as_frame_times, read_chunk_index
 from imgstore.errors import ArgumentError, ChunkIndexError, ImgStoreWarning, StaleIndexError
 from imgstore.index._index import FrameIndex, encode_block
-from imgstore.index.cache import CACHE_FILENAME, IndexBuilder, chunk_names, read_cache
+from imgstore.index.agreement import Agreement, ChunkPaths, unknown_stamps, warn_of_chunk
+from imgstore.index.cache import CACHE_FILENAME, IndexBuilder, OldCacheError, chunk_names, read_cache
 from imgstore.index.look_ups import LookUps
-
-if TYPE_CHECKING:
-    import mmap
+from imgstore.index.stamps import Stamps, read_stamps
 
 __all__ = ["ImgStoreIndex"]
-
-ChunkPaths = Sequence[tuple[int, str]]
 
 
 class ImgStoreIndex(LookUps):
@@ -44,9 +39,9 @@ class ImgStoreIndex(LookUps):
         All chunks of the store, those without frames too: number and path of the chunk's own index without
         extension.
     verified : bool
-        Whether `frames` was made from these very files just now. If not, see `verify`.
-    mapped : mmap.mmap, optional
-        What `frames` looks into, to be closed with it.
+        Whether `frames` is known to have agreed with these very files. If not, see `verify`.
+    stamps : array of int64, optional
+        Size and time that they had then (`imgstore.index.stamps`).
 
     See Also
     --------
@@ -59,12 +54,11 @@ class ImgStoreIndex(LookUps):
         chunk_paths: ChunkPaths = (),
         *,
         verified: bool = True,
-        mapped: mmap.mmap | None = None,
+        stamps: Stamps[int] | None = None,
     ) -> None:
         super().__init__(frames)
-        self._chunk_paths = chunk_paths
-        self._mapped = mapped
-        self._unverified: set[int] = set() if verified else set(self._chunks)
+        unverified = set() if verified else set(self._chunks)
+        self._agreement = Agreement(frames, self._chunks, chunk_paths, stamps, unverified)
 
     # ---- where an index comes from
 
@@ -88,16 +82,17 @@ class ImgStoreIndex(LookUps):
         """
         paths = [(int(chunk), os.fspath(path)) for chunk, path in chunk_n_and_chunk_paths]
         builder = IndexBuilder()
+        stamps = read_stamps(path for _, path in paths)  # before they are read, so that no change is missed
         for chunk, path in paths:
             try:
                 numbers, times = read_chunk_index(path)
             except ChunkIndexError as error:
-                _warn_of_chunk(chunk, error)
+                warn_of_chunk(chunk, error)
                 continue
             builder.add_chunk(chunk, path, numbers, times)
         frames = builder.finish()
         assert frames is not None
-        return cls(frames, paths)
+        return cls(frames, paths, stamps=stamps)
 
     @classmethod
     def new_from_file(cls, path: str | os.PathLike[str]) -> ImgStoreIndex:
@@ -134,9 +129,9 @@ class ImgStoreIndex(LookUps):
     def open_cached(cls, root: str | os.PathLike[str], chunk_paths: ChunkPaths) -> ImgStoreIndex | None:
         """Open the cached index of a store, if there is one and it is good.
 
-        The file is mapped, not read, so this takes milliseconds for any store. It is checked against the
-        chunks that the directory has, against the first and the last of their own indexes, and against chunks
-        that had no readable index. The other chunks are left to `verify`.
+        It must be of the chunks that the directory has. Each of their own indexes must have the size and the time
+        that it had when the cache was written, or else is read and must hold the same: in a store that was copied
+        without the times of its files all are read.
 
         Parameters
         ----------
@@ -161,24 +156,25 @@ class ImgStoreIndex(LookUps):
             cached = read_cache(path, root, chunk_paths)
         except FileNotFoundError:
             return None
+        except OldCacheError:
+            return None  # by another version, or on another machine
         except (ValueError, OSError, OverflowError, MemoryError) as error:
             _warn_of_cache(path, error)
             return None
-        index = cls(cached.frames, chunk_paths, verified=False, mapped=cached.mapped)
+        index = cls(cached.frames, chunk_paths, stamps=cached.stamps)
         try:
-            for chunk in {*index._chunks[:1], *index._chunks[-1:]}:
-                index.verify(chunk)
-            index._verify_chunks_without_frames()
+            index._agreement.see_unchanged(cached.written)
         except StaleIndexError as error:
             _warn_of_cache(path, error)
-            index.close()
             return None
+        index._agreement.warn_of_unreadable()
         return index
 
     def extended(
         self,
         chunks: Sequence[tuple[int, npt.ArrayLike, npt.ArrayLike]],
         chunk_paths: ChunkPaths | None = None,
+        stamps: Stamps[int] | None = None,
     ) -> ImgStoreIndex:
         """Make an index with further chunks, without copying this one.
 
@@ -188,7 +184,9 @@ class ImgStoreIndex(LookUps):
             Number, frame numbers and times of each chunk, in store order after those that are there. They
             count as verified. A chunk without frames is left out.
         chunk_paths : sequence of (int, str), optional
-            All chunks that the store has now, in place of those that this index knows.
+            All chunks that the store has now: those that this index knows, and further ones.
+        stamps : array of int64, optional
+            What `read_stamps` gave of the further ones before they were read; default nothing is known.
 
         Returns
         -------
@@ -213,24 +211,20 @@ class ImgStoreIndex(LookUps):
                 table += row
                 data += block
                 start += len(numbers)
-        paths = self._chunk_paths if chunk_paths is None else chunk_paths
-        new = ImgStoreIndex(self._frames.extended(table, data), paths, mapped=self._mapped)
-        new._unverified = set(self._unverified)
+        known = self._agreement
+        paths = known.paths if chunk_paths is None else chunk_paths
+        further = unknown_stamps(paths[len(known.paths) :]) if stamps is None else stamps
+        new = ImgStoreIndex(self._frames.extended(table, data), paths, stamps=known.stamps + further)
+        new._agreement.unverified = set(known.unverified)
         return new
 
     def __reduce__(self) -> tuple[Any, ...]:
         chunks = [(chunk, *self._arrays(chunk)) for chunk in self._chunks]
-        return _unpickle, (chunks, list(self._chunk_paths), sorted(self._unverified))
+        return _unpickle, (chunks, list(self._agreement.paths), sorted(self._agreement.unverified))
 
     def close(self) -> None:
-        """Let go of the mapped cache file. The index cannot be used any more, arrays that it gave can."""
+        """Let go of what is in memory. The index cannot be used any more, arrays that it gave can."""
         self._frames.close()
-        mapped, self._mapped = self._mapped, None
-        if mapped is not None:
-            # an index extended from this one, or an array, may still look into the map: then it goes with
-            # them
-            with contextlib.suppress(BufferError):
-                mapped.close()
 
     # ---- files
 
@@ -249,7 +243,7 @@ class ImgStoreIndex(LookUps):
         """
         from imgstore.index.sqlite import write_sqlite
 
-        names = dict(self._chunk_paths)
+        names = dict(self._agreement.paths)
         summary = {
             "frame_time_min": self.frame_time_min,
             "frame_time_max": self.frame_time_max,
@@ -274,17 +268,17 @@ class ImgStoreIndex(LookUps):
         ArgumentError
             A chunk of the index has no path below that directory.
         StoreWriteError
-            It cannot be written; what was there is untouched. On Windows, also when some process has the old
-            one mapped.
+            It cannot be written; what was there is untouched.
         """
-        missing = set(self._chunks).difference(chunk for chunk, _ in self._chunk_paths)
+        paths, stamps = self._agreement.paths, self._agreement.stamps
+        missing = set(self._chunks).difference(chunk for chunk, _ in paths)
         if missing:
             raise ArgumentError(f"cannot write {os.fspath(path)}: chunk {min(missing)} has no path")
-        names = chunk_names(Path(path).parent if os.path.dirname(path) else "", self._chunk_paths)
+        names = chunk_names(Path(path).parent if os.path.dirname(path) else "", paths)
         builder = IndexBuilder(path, sync=sync)
         try:
-            for (chunk, _), name in zip(self._chunk_paths, names, strict=True):
-                builder.add_chunk(chunk, name, *self._arrays(chunk))
+            for k, ((chunk, _), name) in enumerate(zip(paths, names, strict=True)):
+                builder.add_chunk(chunk, name, *self._arrays(chunk), stamps[2 * k : 2 * k + 2])
             builder.finish()
         finally:
             builder.abort()  # does nothing once it is finished
@@ -297,13 +291,22 @@ class ImgStoreIndex(LookUps):
         chunk_paths : sequence of (int, str)
             Number and path of the chunk's index without extension, of all chunks of the store.
         """
-        self._chunk_paths = chunk_paths
-        self.__dict__.pop("_path_of", None)
+        self._agreement = Agreement(self._frames, self._chunks, chunk_paths, None, self._agreement.unverified)
 
     # ---- does it still agree with the chunks?
 
+    def compare(self, chunk_n: int, frame_numbers: npt.NDArray[np.int64], frame_times: npt.NDArray[np.float64]) -> None:
+        """Compare a chunk with what has just been read of its own index, or of its journal while it is written.
+
+        Raises
+        ------
+        StaleIndexError
+            They differ; the index is to be built from the chunks.
+        """
+        self._agreement.compare(chunk_n, frame_numbers, frame_times)
+
     def verify(self, chunk_n: int) -> None:
-        """Compare a chunk with its own index file, unless that has been done.
+        """Compare a chunk with its own index file, unless it is known to have agreed.
 
         Parameters
         ----------
@@ -315,63 +318,40 @@ class ImgStoreIndex(LookUps):
         StaleIndexError
             They differ, or the file is gone; the index is to be built from the chunks.
         """
-        if chunk_n not in self._unverified:
-            return
-        if chunk_n not in self._path_of:
-            raise StaleIndexError(f"chunk {chunk_n} is in the index but not in the store")
-        try:
-            numbers, times = read_chunk_index(self._path_of[chunk_n])
-        except ChunkIndexError as error:
-            raise StaleIndexError(f"chunk {chunk_n} is in the index, but {error}") from error
-        if not self._frames.holds(self._row_of[chunk_n], numbers, times):
-            raise StaleIndexError(f"the index of chunk {chunk_n} at {self._path_of[chunk_n]} has changed")
-        self._unverified.discard(chunk_n)
+        self._agreement.verify(chunk_n)
 
     def verify_all(self) -> None:
-        """Compare all chunks with their own index files, as far as that has not been done.
+        """Compare all chunks with their own index files, as far as they are not known to have agreed.
 
         Raises
         ------
         StaleIndexError
             One differs; the index is to be built from the chunks.
         """
-        if self._unverified:
+        if self._agreement.unverified:
             for chunk in self._chunks:
-                self.verify(chunk)
+                self._agreement.verify(chunk)
+
+    def see_unchanged(self) -> None:
+        """Compare with the chunks whose own index files have another size or time than they had when it was made.
+
+        Raises
+        ------
+        StaleIndexError
+            One differs; the index is to be built from the chunks.
+        """
+        self._agreement.see_unchanged()
 
     @property
     def verified(self) -> bool:
-        """Whether all chunks have been compared with their own index files."""
-        return not self._unverified
-
-    def _verify_chunks_without_frames(self) -> None:
-        """See that chunks that had no frames when the index was made still have none."""
-        if len(self._chunk_paths) == len(self._chunks):
-            return
-        for chunk, path in self._chunk_paths:
-            if chunk in self._row_of:
-                continue
-            try:
-                numbers, _ = read_chunk_index(path)
-            except ChunkIndexError as error:
-                _warn_of_chunk(chunk, error)
-                continue
-            if len(numbers):
-                raise StaleIndexError(f"chunk {chunk} at {path} had no readable index and has one now")
-
-    @cached_property
-    def _path_of(self) -> dict[int, str]:
-        return dict(self._chunk_paths)
+        """Whether all chunks are known to have agreed with their own index files."""
+        return not self._agreement.unverified
 
 
 def _unpickle(chunks: list[Any], chunk_paths: list[tuple[int, str]], unverified: list[int]) -> ImgStoreIndex:
     index = ImgStoreIndex(FrameIndex(b"", b""), chunk_paths).extended(chunks)
-    index._unverified = set(unverified)
+    index._agreement.unverified = set(unverified)
     return index
-
-
-def _warn_of_chunk(chunk: int, error: Exception) -> None:
-    warnings.warn(f"chunk {chunk} is left out: {error}", ImgStoreWarning, stacklevel=3)
 
 
 def _warn_of_cache(path: str, error: Exception) -> None:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from imgstore.disk.chunk_index import read_chunk_index
 from imgstore.disk.journal import RECORD_DTYPE, read_journal
 from imgstore.disk.layout import Listing, chunk_base, chunk_bases, chunk_path, has_index, journal_path, list_store
-from imgstore.errors import ChunkError, ImgStoreWarning
+from imgstore.errors import ChunkError, ImgStoreWarning, StaleIndexError
 from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.index.stamps import read_stamps
 
 __all__ = ["StoreIndex", "finished_chunks", "sort_out"]
 
@@ -85,6 +86,8 @@ class StoreIndex:
     ----------
     index : ImgStoreIndex
         All frames, as of the last look at the directory.
+    made : int
+        How often it was made from nothing: frames that were there before may be others since then.
     """
 
     def __init__(self, root: str, extension: str | None, unfinished: UnfinishedChunks, *, cached: bool = True):
@@ -94,10 +97,14 @@ class StoreIndex:
         self._finished: list[int] = []  # in `_base`, from the lowest on without a gap in store order
         self._base: ImgStoreIndex | None = None
         self._unfinished: list[int] = []  # when the directory was listed
+        self.made = 0
         self.index = self._look(cached, warn=True)
 
     def refresh(self) -> None:
-        """Bring in what has been written since; frames that were there keep their positions."""
+        """Bring in what has been written since.
+
+        Frames that were there keep their positions, unless their chunks have changed or are gone.
+        """
         self._unfinished_chunks.forget(self._unfinished)  # they hold more frames now
         self.index = self._look(cached=False, warn=False)
 
@@ -125,16 +132,17 @@ class StoreIndex:
     def _index_of(self, chunks: list[int], cached: bool) -> ImgStoreIndex:
         """Return the index of finished chunks, which is the one at hand and what has come to it."""
         known, base = self._finished, self._base
-        if base is not None and chunks[: len(known)] == known:
+        paths = chunk_bases(self._root, chunks, self._extension)
+        if base is not None and chunks[: len(known)] == known and _is_unchanged(base):
             new = chunks[len(known) :]
             if new:
-                paths = chunk_bases(self._root, chunks, self._extension)
-                base = base.extended([self._read_chunk(n) for n in new], paths)
+                stamps = read_stamps(path for _, path in paths[len(known) :])  # before they are read
+                base = base.extended([self._read_chunk(n) for n in new], paths, stamps)
         else:
-            places = chunk_bases(self._root, chunks, self._extension)
-            base = ImgStoreIndex.open_cached(self._root, places) if cached else None
+            base = ImgStoreIndex.open_cached(self._root, paths) if cached else None
             if base is None:
-                base = ImgStoreIndex.new_from_chunks(places)
+                base = ImgStoreIndex.new_from_chunks(paths)
+            self.made += 1
         self._finished, self._base = chunks, base
         return base
 
@@ -178,8 +186,10 @@ class StoreIndex:
             why = "its index is still there; its frames are left out"
             warnings.warn(f"{path}: is missing, {why}", ImgStoreWarning, stacklevel=6)
 
-    def close(self) -> None:
-        """Let go of the mapped index."""
-        self.index.close()
-        if self._base is not None and self._base is not self.index:
-            self._base.close()
+
+def _is_unchanged(index: ImgStoreIndex) -> bool:
+    try:
+        index.see_unchanged()
+    except StaleIndexError:
+        return False
+    return True

@@ -15,10 +15,13 @@ import xxhash
 
 from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
 from imgstore.disk.checksums import CHANGED_ON_PURPOSE, FRAME_NAME, HASH_NAME, STREAM_NAME, checksum
-from imgstore.disk.chunk_index import read_arrays
+from imgstore.disk.chunk_index import as_frame_numbers, as_frame_times, read_arrays, read_chunk_index
+from imgstore.disk.journal import read_journal
 from imgstore.disk.layout import chunk_base, chunk_path
-from imgstore.errors import ChunkError, ChunkIndexError, FrameDecodeError
+from imgstore.errors import ChunkError, ChunkIndexError, FrameDecodeError, StaleIndexError
+from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.plugins import RegisteredCodec
+from imgstore.reading.recording import Recording
 from imgstore.threads.side_by_side import SideBySide
 
 __all__ = ["DEFAULT_CACHE_SIZE", "ChunkFrames"]
@@ -28,7 +31,7 @@ DEFAULT_CACHE_SIZE = 256 * 2**20
 _MAX_OPEN_CHUNKS = 8
 _MAX_OPEN_DIRECTORIES = 512  # of which only checksums are kept
 _PIECE = 1 << 20  # bytes that are read and, while the processor's cache has them, compared
-_NUMBER_NAME = "frame_number"  # in the index of a chunk
+_NUMBER_NAME, _TIME_NAME = "frame_number", "frame_time"  # in the index of a chunk
 _HUGE = 4 << 20  # numpy asks for large pages from here on, which take the system less time
 
 
@@ -108,6 +111,13 @@ class ChunkFrames:
         For the codec: ``seek``, ``threads``, ``cache_size``.
     checksums : bool
         Compare what is read with the checksums in the chunks' indexes.
+    recording : Recording, optional
+        What must still lie there whenever a chunk is opened; default whatever does.
+
+    Attributes
+    ----------
+    index : ImgStoreIndex or None
+        What a chunk must agree with whenever it is opened; None: it may hold anything.
     """
 
     def __init__(
@@ -119,7 +129,10 @@ class ChunkFrames:
         options: Mapping[str, Any],
         *,
         checksums: bool,
+        recording: Recording | None = None,
     ):
+        self.index: ImgStoreIndex | None = None
+        self._recording = recording
         self._root = root
         self._entry = entry
         self._extension = extension
@@ -127,7 +140,10 @@ class ChunkFrames:
         self._options = options
         self._checksums = checksums
         self._open: OrderedDict[int, ChunkReader] = OrderedDict()  # the one in use comes last
-        self._compared: dict[int, int] = {}  # frames of unfinished chunks whose content is as it was written
+        self._compared: dict[int, tuple[int, int]] = {}  # of unfinished chunks, see `readable`
+        self._contents: dict[int, int] = {}  # of the index of each chunk that was opened, a checksum
+        self._identities: dict[int, tuple[int, ...]] = {}  # of the files of each chunk when it was opened
+        self._unchecked: set[int] = set()  # chunks whose frames are not compared with checksums
         self._beside = SideBySide("imgstore-batch")
         self._pid = os.getpid()
         self._decode: Callable[[Frame], Frame] | None = None
@@ -141,6 +157,8 @@ class ChunkFrames:
         ------
         ChunkError
             The chunk's file cannot be opened.
+        StaleIndexError
+            It is not the one that the index tells of.
         """
         self._make_ready()
         if self._open and next(reversed(self._open)) != chunk:
@@ -165,13 +183,22 @@ class ChunkFrames:
             self._beside.close()
 
     def _open_chunk(self, chunk: int) -> ChunkReader:
+        self._identities[chunk] = self._identity(chunk)
+        arrays = self._index_arrays(chunk)
+        name = FRAME_NAME if self._decode is None else HASH_NAME
+        (self._unchecked.add if self._checksums_in(arrays, name) is None else self._unchecked.discard)(chunk)
+        try:
+            return self._open_with(chunk, arrays)
+        finally:
+            self._check_recording()  # now that all is open: what was read before is of the same recording
+
+    def _open_with(self, chunk: int, arrays: Mapping[str, npt.NDArray[Any]]) -> ChunkReader:
         path = chunk_path(self._root, chunk, self._extension)
         if self._decode is not None:
-            noted = self._checksums_in(self._index_arrays(chunk, [HASH_NAME]), HASH_NAME)
+            noted = self._checksums_in(arrays, HASH_NAME)
             hashes = [] if noted is None else noted.tolist()
             return _DirectoryReader(path, self._entry.format.extension, self._decode, hashes)
         assert isinstance(self._entry.codec, ChunkCodec)
-        arrays = self._index_arrays(chunk, [FRAME_NAME, STREAM_NAME, _NUMBER_NAME])
         frames, stream = (self._checksums_in(arrays, name) for name in (FRAME_NAME, STREAM_NAME))
         count = len(arrays[_NUMBER_NAME]) if _NUMBER_NAME in arrays else None
         options = {**self._options, "checksums": frames, "frame_count": count}
@@ -188,11 +215,60 @@ class ChunkFrames:
             )
         return reader
 
-    def _index_arrays(self, chunk: int, names: Sequence[str]) -> Mapping[str, npt.NDArray[Any]]:
-        """Return arrays of a chunk's own index; none where there is none."""
-        with contextlib.suppress(ChunkIndexError):  # of an unfinished chunk the journal has them, see `readable`
-            return read_arrays(chunk_base(self._root, chunk, self._extension), names)
-        return {}
+    def _index_arrays(self, chunk: int) -> Mapping[str, npt.NDArray[Any]]:
+        """Return arrays of a chunk's own index, or of its journal, once they agree with the index of the store."""
+        base = chunk_base(self._root, chunk, self._extension)
+        names = [HASH_NAME] if self._decode is not None else [FRAME_NAME, STREAM_NAME]
+        try:
+            arrays = dict(read_arrays(base, [_NUMBER_NAME, _TIME_NAME, *names]))
+            if self.index is None:
+                return arrays
+            if _NUMBER_NAME not in arrays or _TIME_NAME not in arrays:  # YAML, or damaged
+                arrays[_NUMBER_NAME], arrays[_TIME_NAME] = read_chunk_index(base)
+            numbers, times = as_frame_numbers(arrays[_NUMBER_NAME]), as_frame_times(arrays[_TIME_NAME])
+        except (ChunkIndexError, ValueError) as error:
+            try:
+                return self._journal_arrays(chunk)
+            except ChunkError:
+                if self.index is None:
+                    return {}
+                raise StaleIndexError(f"chunk {chunk} is in the index, but {error}") from error
+        self.index.compare(chunk, numbers, times)
+        content = checksum([np.ascontiguousarray(arrays[name]) for name in sorted(arrays)])
+        if self._contents.setdefault(chunk, content) != content:
+            raise StaleIndexError(f"{base}: chunk {chunk} was written anew since frames of it were read")
+        return arrays
+
+    def _journal_arrays(self, chunk: int) -> Mapping[str, npt.NDArray[Any]]:
+        records = read_journal(self._root, chunk)
+        if self.index is not None:
+            self.index.compare(chunk, *(np.ascontiguousarray(records[n]) for n in (_NUMBER_NAME, _TIME_NAME)))
+        return {} if self._decode is None else {HASH_NAME: np.ascontiguousarray(records["content_hash"])}
+
+    def _check_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.check()
+
+    def _identity(self, chunk: int) -> tuple[int, ...]:
+        """Return what changes when the files of a chunk are replaced; of one that still grows only the file's own number."""
+        base = chunk_base(self._root, chunk, self._extension)
+        for path in (base + ".npz", base + ".yaml"):
+            with contextlib.suppress(OSError):
+                index = os.stat(path)
+                video = os.stat(chunk_path(self._root, chunk, self._extension)) if self._decode is None else index
+                return video.st_ino, video.st_size, video.st_mtime_ns, index.st_ino, index.st_size, index.st_mtime_ns
+        try:
+            return (os.stat(chunk_path(self._root, chunk, self._extension)).st_ino,)
+        except OSError:
+            return ()
+
+    def _was_replaced(self, chunk: int) -> bool:
+        """Whether the files of a chunk are others than those that were opened; it is then opened anew when needed."""
+        noted = self._identities.get(chunk, ())
+        if self._identity(chunk)[: len(noted)] == noted:
+            return False
+        self.forget([chunk])
+        return True
 
     def _checksums_in(self, arrays: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[np.uint64] | None:
         found = arrays.get(name) if self._checksums else None
@@ -211,7 +287,21 @@ class ChunkFrames:
         ------
         FrameDecodeError
             It is not there or cannot be decoded, or is not what the store says its frames are. Names chunk and frame.
+        StaleIndexError
+            The chunk is not the one that the index tells of.
         """
+        while True:
+            try:
+                img = self._read(chunk, position)
+            except FrameDecodeError:
+                self._check_recording()
+                if not self._was_replaced(chunk):
+                    raise
+            else:
+                if chunk not in self._unchecked or not self._was_replaced(chunk):
+                    return img
+
+    def _read(self, chunk: int, position: int) -> Frame:
         reader = self.reader(chunk)
         try:
             img = reader.read(position)
@@ -249,18 +339,23 @@ class ChunkFrames:
         noted : numpy.ndarray
             Its journal, as `imgstore.disk.journal.read_journal` returns it.
         """
-        whole = self._compared.get(chunk, 0)
+        whole, last = self._compared.get(chunk, (0, 0))
+        if whole > len(noted) or (whole and int(noted["hash"][whole - 1]) != last):
+            whole = 0  # the chunk was begun anew
         for k in range(whole, len(noted)):
             if not self._is_whole(chunk, k, *(int(noted[name][k]) for name in ("offset", "size", "content_hash"))):
                 break
             whole = k + 1
-        self._compared[chunk] = whole
+        self._compared[chunk] = whole, int(noted["hash"][whole - 1]) if whole else 0
         if self._decode is not None:
             return whole
+        index, self.index = self.index, None  # which tells of what was there before
         try:
             held = self.reader(chunk).frame_count
         except ChunkError:  # nothing of it has reached the file yet
             return 0
+        finally:
+            self.index = index
         # What stands in the file behind damage may be taken for frames that it has swallowed.
         known = np.count_nonzero(noted["size"][:whole]) if whole < len(noted) else whole
         return min(held, int(known))
@@ -296,6 +391,11 @@ class ChunkFrames:
         wanted : mapping
             From chunk number to positions in the chunk and the arrays to fill.
         """
+        self._read_many(wanted)
+        while [chunk for chunk in self._unchecked.intersection(wanted) if self._was_replaced(chunk)]:
+            self._read_many(wanted)
+
+    def _read_many(self, wanted: Mapping[int, tuple[Sequence[int], Sequence[Frame]]]) -> None:
         if self._decode is not None:
             for chunk, (positions, out) in wanted.items():
                 self._read_chunk(chunk, self.reader(chunk), positions, out)
@@ -341,6 +441,7 @@ class ChunkFrames:
         """Close every chunk."""
         if os.getpid() == self._pid:
             self._beside.close()
+        self._contents.clear()
         while self._open:
             reader = self._open.popitem()[1]
             if os.getpid() == self._pid:

@@ -7,6 +7,7 @@ import sys
 import threading
 import warnings
 import weakref
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -28,11 +29,13 @@ from imgstore.index.store_index import StoreIndex
 from imgstore.pixels.encodings import decode_to_bgr
 from imgstore.reading.chunk_frames import ChunkFrames
 from imgstore.reading.closed import ClosedIndex
+from imgstore.reading.recording import Recording
 from imgstore.threads.read_ahead import ReadAhead
 
 __all__ = ["Reader"]
 
 Frame = npt.NDArray[Any]
+FrameAndMetadata = tuple[Frame, tuple[int, float]]
 T = TypeVar("T")
 
 _READ_AHEAD_BYTES = 64 * 2**20
@@ -53,10 +56,8 @@ def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 def _read_raw(index: ImgStoreIndex, frames: ChunkFrames, position: int) -> tuple[Frame, int, float]:
     """Read one frame as it is stored, with its number and time."""
-    chunk, k = index.locate(position)
-    index.verify(chunk)
-    number, time = index.frame(position)
-    return frames.read(chunk, k), number, time
+    img = frames.read(*index.locate(position))
+    return img, *index.frame(position)
 
 
 _readers: weakref.WeakSet[Reader] = weakref.WeakSet()
@@ -98,6 +99,8 @@ class Reader:
         How raw frames are turned into BGR.
     index : ImgStoreIndex, optional
         Given by the user; default the store's own.
+    recording : Recording, optional
+        What must still lie in the directory; default whatever does.
     """
 
     def __init__(
@@ -108,8 +111,10 @@ class Reader:
         encoding: str | None,
         frame_bytes: int,
         index: ImgStoreIndex | None = None,
+        recording: Recording | None = None,
     ):
         self._root = root
+        self._recording = recording
         self._extension = extension
         self._frames = frames
         self.encoding = encoding
@@ -121,7 +126,8 @@ class Reader:
             index = self._store_index.index
         else:
             index.bind(chunk_bases(root, list_store(root, extension).chunks, extension))
-        self.index = index
+        self.index = self._frames.index = index
+        self._place_lost = False  # whether the frame that was read last is gone
         self.position = -1
         self.frame_number: float = float("nan")
         self.frame_time: float = float("nan")
@@ -135,32 +141,61 @@ class Reader:
 
     # -- looking up ----------------------------------------------------------------------------------------------
 
-    def _retry_with_fresh_index(self, look_up: Callable[[], T]) -> T:
-        """Run a look-up, a second time with an index made anew where the cached one turns out to be stale."""
+    def _answer(self, ask: Callable[[], T]) -> T:
+        """Answer a question, from its beginning a second time with an index made anew, where the one at hand is stale."""
         try:
-            return look_up()
+            return ask()
         except StaleIndexError as error:
-            warnings.warn(f"{error}; the chunks are read again", ImgStoreWarning, stacklevel=4)
+            self.check_recording()
+            warnings.warn(f"{error}; the chunks are read again", ImgStoreWarning, stacklevel=5)
         self._stop_ahead()
         self._make_index_anew()
-        return look_up()
+        return ask()
+
+    def check_recording(self) -> None:
+        """Raise StaleIndexError where another recording lies in the directory by now."""
+        if self._recording is not None:
+            self._recording.check()
 
     def _make_index_anew(self) -> None:
         self.index.frame_count  # noqa: B018 - an error where another thread has closed the store
         self._frames.close()
-        (self._store_index or self.index).close()
+        self._frames.index = None
         self._store_index = StoreIndex(self._root, self._extension, self._frames, cached=False)
-        self.index = self._store_index.index
+        self._take(self._store_index.index)
 
-    def whole_index(self) -> ImgStoreIndex:
-        """Return the index after every chunk has been compared with it."""
+    def _take(self, index: ImgStoreIndex) -> None:
+        """Go on with another index, from the same frame, or the first behind it where its chunk is gone."""
+        before, self.index = self.index, index
+        self._frames.index = index
+        if not 0 <= self.position < before.frame_count:
+            return
+        chunk, k = before.locate(self.position)
+        following = bisect_right(index.chunks, chunk)
+        if index.chunk_count(chunk) > k:
+            self.position = index.chunk_start(chunk) + k
+            number, time = index.frame(self.position)
+            self._place_lost = number != self.frame_number and time != self.frame_time
+        elif chunk in index.chunks:
+            self._place_lost = True
+        elif following < len(index.chunks):
+            self.position = index.chunk_start(index.chunks[following]) - 1
+        else:
+            self.position = index.frame_count - 1
 
-        def verified() -> ImgStoreIndex:
-            self.index.verify_all()
-            return self.index
-
+    def look_up(self, question: Callable[[ImgStoreIndex], T]) -> T:
+        """Ask the index, which stays the same until it has answered."""
         with self._lock:
-            return self._retry_with_fresh_index(verified)
+            return self._answer(lambda: question(self.index))
+
+    def ask_of_all(self, question: Callable[[ImgStoreIndex], T]) -> T:
+        """Ask the index about all frames, once every chunk is known to have agreed with it."""
+
+        def ask(index: ImgStoreIndex) -> T:
+            index.verify_all()
+            return question(index)
+
+        return self.look_up(ask)
 
     def position_of(self, frame_number: Any, exact_only: bool) -> int:
         """Return the position of the first frame with a number, or of the one nearest to it.
@@ -170,11 +205,7 @@ class Reader:
         FrameNotFoundError
             There is none.
         """
-
-        def look_up() -> int:
-            return self._find("frame_number", frame_number, exact_only)
-
-        position = self._retry_with_fresh_index(look_up)
+        position = self._find("frame_number", frame_number, exact_only)
         if position < 0:
             raise FrameNotFoundError(f"{self._root}: no frame has the number {frame_number!r}")
         return position
@@ -187,11 +218,7 @@ class Reader:
         FrameNotFoundError
             There is none, or none whose time differs by at most `tolerance` seconds.
         """
-
-        def look_up() -> int:
-            return self._find("frame_time", frame_time, False)
-
-        position = self._retry_with_fresh_index(look_up)
+        position = self._find("frame_time", frame_time, False)
         if position < 0:
             raise FrameNotFoundError(f"{self._root}: no frame is near the time {frame_time!r}, the store is empty")
         if tolerance is not None and not abs(self.index.frame(position)[1] - frame_time) <= tolerance:
@@ -202,13 +229,11 @@ class Reader:
         position = self.index.find(what, value) if exact_only else self.index.find_nearest(what, value)
         if position < 0:
             self.index.verify_all()  # before it is said that there is none
-        else:
-            self.index.verify(self.index.locate(position)[0])
         return position
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def read(self, position: int) -> tuple[Frame, tuple[int, float]]:
+    def read(self, position: int) -> FrameAndMetadata:
         """Read the frame at a position, and go on from there, also where it is damaged.
 
         Parameters
@@ -221,16 +246,38 @@ class Reader:
         tuple
             ``(img, (frame_number, frame_time))``
         """
-        with self._lock:
+        return self._read_found(lambda: position)
+
+    def read_number(self, frame_number: Any, exact_only: bool) -> FrameAndMetadata:
+        """Read the first frame with a number, or the one nearest to it; see `position_of`."""
+        return self._read_found(lambda: self.position_of(frame_number, exact_only))
+
+    def read_nearest_time(self, frame_time: Any, tolerance: float | None = None) -> FrameAndMetadata:
+        """Read the frame nearest to a time; see `position_nearest_time`."""
+        return self._read_found(lambda: self.position_nearest_time(frame_time, tolerance))
+
+    def _read_found(self, find: Callable[[], int]) -> FrameAndMetadata:
+        """Find a position and read its frame, both in the same index."""
+        position = -1
+
+        def ask() -> tuple[Frame, int, float]:
+            nonlocal position
+            position = find()
             self._check(position)
+            return self._read_in_order_or_not(position)
+
+        with self._lock:
             self._begin_reading()
             try:
-                raw, number, time = self._retry_with_fresh_index(lambda: self._read_in_order_or_not(position))
+                raw, number, time = self._answer(ask)
+            except (FrameNotFoundError, FrameIndexError, ArgumentError, EndOfStoreError, StaleIndexError):
+                self._reading = False
+                raise
             except Exception:
                 self._reading = False
                 self.position = position  # or whoever reads on would never get past a frame that is damaged
                 raise
-            self._reading = False
+            self._reading = self._place_lost = False
             self.position, self.frame_number, self.frame_time = position, number, time
             img = decode_to_bgr(raw, self.encoding) if self.encoding else raw
             return img, (number, time)
@@ -243,7 +290,6 @@ class Reader:
         self._reading = True
 
     def _read_in_order_or_not(self, position: int) -> tuple[Frame, int, float]:
-        self._check(position)
         if self._ahead is not None and self._ahead.next_position != position:
             self._stop_ahead()
         self._in_order = self._in_order + 1 if position == self.position + 1 else 0
@@ -282,35 +328,45 @@ class Reader:
         if not 0 <= position < self.index.frame_count:
             raise FrameIndexError(f"{self._root}: no frame at position {position}, there are {self.index.frame_count}")
 
-    def read_next(self) -> tuple[Frame, tuple[int, float]]:
+    def read_next(self) -> FrameAndMetadata:
         """Read the frame after the one that was read last.
 
         Raises
         ------
         EndOfStoreError
             There is none; the place stays where it was.
+        StaleIndexError
+            The one that was read last is gone, and others are in its place.
         """
-        with self._lock:
-            if self.position + 1 >= self.index.frame_count:
-                raise EndOfStoreError(f"{self._root}: there is no frame after the last one")
-            return self.read(self.position + 1)
+        return self._read_found(self._next_position)
+
+    def _next_position(self) -> int:
+        if self._place_lost:
+            raise StaleIndexError(
+                f"{self._root}: the store was emptied or changed, the frame that was read last is not in it any more;"
+                " ask for a frame by its number, time or position"
+            )
+        if self.position + 1 >= self.index.frame_count:
+            raise EndOfStoreError(f"{self._root}: there is no frame after the last one")
+        return self.position + 1
 
     def next_frame_number(self) -> int:
         """Return the number of the frame that `read_next` would read."""
-        with self._lock:
-            if self.position + 1 >= self.index.frame_count:
-                raise EndOfStoreError(f"{self._root}: there is no frame after the last one")
-            return self.index.frame(self.position + 1)[0]
+        return self.look_up(lambda index: index.frame(self._next_position())[0])
 
     def read_many(
-        self, positions: Sequence[int], out: Frame | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+        self,
+        find: Callable[[], Sequence[int]],
+        out: Frame | None,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
     ) -> tuple[Frame, tuple[Frame, Frame]]:
-        """Read frames in one go, in whatever order is fast. See `ImgStore.get_images`."""
+        """Read the frames at the positions that are found, in whatever order is fast. See `ImgStore.get_images`."""
         with self._lock:
             self._begin_reading()
             try:
                 self._stop_ahead()
-                batch = self._retry_with_fresh_index(lambda: self._read_batch(positions, out, shape, dtype))
+                batch = self._answer(lambda: self._read_batch(find(), out, shape, dtype))
             except Exception:
                 self._reading = False
                 raise
@@ -321,17 +377,14 @@ class Reader:
         self, positions: Sequence[int], out: Frame | None, shape: tuple[int, ...], dtype: np.dtype[Any]
     ) -> tuple[Frame, tuple[Frame, Frame]]:
         count = len(positions)
-        numbers, times = np.empty(count, np.int64), np.empty(count, np.float64)
         wanted: dict[int, tuple[list[int], list[int]]] = {}
         for k, position in enumerate(positions):
             self._check(position)
             chunk, in_chunk = self.index.locate(position)
             if chunk not in wanted:
-                self.index.verify(chunk)
                 wanted[chunk] = ([], [])
             wanted[chunk][0].append(in_chunk)
             wanted[chunk][1].append(k)
-            numbers[k], times[k] = self.index.frame(position)
         full = (count, *shape)
         if out is None:
             out = np.empty(full, dtype)
@@ -343,18 +396,36 @@ class Reader:
             for chunk, (in_chunk_positions, ks) in wanted.items():
                 for in_chunk, k in zip(in_chunk_positions, ks, strict=True):
                     out[k] = decode_to_bgr(self._frames.read(chunk, in_chunk), self.encoding)
+        numbers, times = np.empty(count, np.int64), np.empty(count, np.float64)
+        for k, position in enumerate(positions):
+            numbers[k], times[k] = self.index.frame(position)
         return out, (numbers, times)
 
     def refresh(self) -> None:
-        """Bring in the frames that have been written since the store was opened."""
+        """Bring in the frames that have been written since the store was opened.
+
+        Warns
+        -----
+        ImgStoreWarning
+            Another recording lies there now. Nothing is brought in, and no frame can be read.
+        """
         with self._lock:
             self._after_fork()
             self._stop_ahead()
+            try:
+                self.check_recording()
+            except StaleIndexError as error:
+                self._frames.close()  # so that what is read next is found to be of the other one
+                warnings.warn(str(error), ImgStoreWarning, stacklevel=3)
+                return
             if self._store_index is None:
                 self._make_index_anew()
-            else:
-                self._store_index.refresh()
-                self.index = self._store_index.index
+                return
+            made = self._store_index.made
+            self._store_index.refresh()
+            if self._store_index.made != made:
+                self._frames.close()
+            self._take(self._store_index.index)
 
     def reopen(self) -> None:
         """Read everything anew, after the chunks' own indexes were changed."""
@@ -382,7 +453,5 @@ class Reader:
             self._after_fork()
             self._stop_ahead()
             self._frames.close()
-            self._store_index, self.index = (
-                None,
-                cast(ImgStoreIndex, ClosedIndex(self._root)),
-            )  # freed once nobody looks
+            # freed once nobody looks
+            self._store_index, self.index = None, cast(ImgStoreIndex, ClosedIndex(self._root))

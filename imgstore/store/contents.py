@@ -184,16 +184,16 @@ class Contents(Shared):
     @property
     def frame_numbers(self) -> npt.NDArray[np.int64]:
         """The numbers of all frames in store order, int64 ``(n,)``, read-only."""
-        return self._readable.whole_index().frame_numbers
+        return self._readable.ask_of_all(lambda index: index.frame_numbers)
 
     @property
     def frame_times(self) -> npt.NDArray[np.float64]:
         """The times of all frames in store order, in seconds, float64 ``(n,)``, read-only."""
-        return self._readable.whole_index().frame_times
+        return self._readable.ask_of_all(lambda index: index.frame_times)
 
     def get_frame_metadata(self) -> dict[str, list[Any]]:
         """Return ``{'frame_number': [...], 'frame_time': [...]}`` of all frames in store order."""
-        return self._readable.whole_index().get_all_metadata()
+        return self._readable.ask_of_all(lambda index: index.get_all_metadata())
 
     def convert_frame_time_to_datetime(self, t: float, tz: datetime.tzinfo | None = None) -> datetime.datetime:
         """Turn a frame time into a date and time.

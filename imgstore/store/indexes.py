@@ -24,14 +24,14 @@ class Indexes(Shared):
             Where; default ``.index.sqlite`` in the store.
         """
         target = os.fspath(path) if path is not None else os.path.join(self._root, SQLITE_INDEX_FILENAME)
-        self._readable.whole_index().to_file(target)
+        self._readable.ask_of_all(lambda index: index.to_file(target))
 
     def cache_index(self) -> str:
         """Leave a cached index in the store, with which it opens in milliseconds whatever its length; return its path.
 
         It is never needed, checked whenever it is used, and not seen by 0.x.
         """
-        self._readable.whole_index()
+        self._readable.check_recording()
         return _write_cache(self._root, self._meta.extension)
 
     def reindex(self) -> None:
@@ -48,7 +48,7 @@ class Indexes(Shared):
 
         reader = self._readable
         chunks = finished_chunks(self._root, self._meta.extension, list_store(self._root, self._meta.extension))
-        reader.whole_index()
+        reader.check_recording()
         reindex(self._root, chunk_bases(self._root, chunks, self._meta.extension))
         reader.reopen()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from imgstore.pixels.encodings import check_encoding
 from imgstore.reading.chunk_frames import ChunkFrames
 from imgstore.reading.left_out import LeftOut, OnError
 from imgstore.reading.reader import Reader
+from imgstore.reading.recording import Recording, metadata_stamp
 from imgstore.store.contents import Contents
 from imgstore.store.shared import Frame, FrameAndMetadata
 
@@ -31,14 +33,24 @@ class Reading(Contents):
 
     def _open_for_reading(self, options: ReadOptions) -> None:
         self._options = options
+        stamp = metadata_stamp(self._root)  # before they are read
         meta = self._meta = self._read_metadata()
+        recording = Recording(self._root, stamp, meta)
         if meta.encoding is not None:
             check_encoding(meta.encoding)
         self._entry = plugins.codec_for_stored(meta.format, meta.extension, options.backend)
         spec = self._spec = meta.frame_spec(self._entry.format)
-        frames = ChunkFrames(self._root, self._entry, meta.extension, spec, options.codec, checksums=options.checksums)
+        frames = ChunkFrames(
+            self._root,
+            self._entry,
+            meta.extension,
+            spec,
+            options.codec,
+            checksums=options.checksums,
+            recording=recording,
+        )
         frame_bytes = math.prod(spec.shape) * spec.dtype.itemsize
-        self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, options.index)
+        self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, options.index, recording)
 
     def get_next_image(self) -> FrameAndMetadata:
         """Read the frame after the one that was read last, at first the first one.
@@ -91,7 +103,7 @@ class Reading(Contents):
         if frame_index is None:
             if frame_number is None:
                 raise ArgumentError("give frame_number or frame_index")
-            return reader.read(reader.position_of(frame_number, exact_only))
+            return reader.read_number(frame_number, exact_only)
         position = _whole(frame_index, "frame_index")
         if not 0 <= position < reader.index.frame_count:
             raise FrameNotFoundError(
@@ -122,7 +134,7 @@ class Reading(Contents):
             The frame is damaged.
         """
         reader = self._readable
-        return reader.read(reader.position_nearest_time(frame_time, tolerance))
+        return reader.read_nearest_time(frame_time, tolerance)
 
     def get_next_framenumber(self) -> int:
         """Return the number of the frame that `get_next_image` will read; EndOfStoreError after the last."""
@@ -181,22 +193,26 @@ class Reading(Contents):
             raise ArgumentError("give one of frame_numbers, frame_indices and times")
         if tolerance is not None and times is None:
             raise ArgumentError("a tolerance is of times: give times with it")
-        if frame_indices is not None:
-            positions = self._positions(frame_indices)
-        elif times is not None:
-            positions = [reader.position_nearest_time(t, tolerance) for t in _one_by_one(times)]
-        else:
-            positions = [reader.position_of(n, True) for n in _one_by_one(frame_numbers)]
+
+        def find() -> list[int]:
+            if frame_indices is not None:
+                return self._positions(frame_indices)
+            if times is not None:
+                return [reader.position_nearest_time(t, tolerance) for t in _one_by_one(times)]
+            return [reader.position_of(n, True) for n in _one_by_one(frame_numbers)]
+
         left_out = LeftOut(self._root, on_error)
         try:
-            return reader.read_many(positions, out, self._frame_shape, self._meta.imgdtype)
+            return reader.read_many(find, out, self._frame_shape, self._meta.imgdtype)
         except ChunkError:
             if on_error == "raise":
                 raise
-        return self._read_undamaged(positions, out, left_out)
+        return self._read_undamaged(find, out, left_out)
 
-    def _read_undamaged(self, positions: Sequence[int], out: Frame | None, left_out: LeftOut) -> Batch:
+    def _read_undamaged(self, find: Callable[[], Sequence[int]], out: Frame | None, left_out: LeftOut) -> Batch:
         """Read many frames, those that can be: halves of a batch until it is whole, or a single frame that is damaged."""
+        reader = self._readable
+        index, positions = reader.look_up(lambda index: (index, find()))
         count, shape, dtype = len(positions), self._frame_shape, self._meta.imgdtype
         images = np.empty((count, *shape), dtype) if out is None else out
         numbers, times = np.empty(count, np.int64), np.empty(count, np.float64)
@@ -206,13 +222,17 @@ class Reading(Contents):
             low, high = parts.pop()
             part = slice(low, high)
             try:
-                _, (numbers[part], times[part]) = self._readable.read_many(positions[part], images[part], shape, dtype)
+                _, (numbers[part], times[part]) = reader.read_many(
+                    partial(_part, positions, part), images[part], shape, dtype
+                )
             except ChunkError as error:
                 if high - low == 1:
-                    left_out.add(self._readable.index.frame(positions[low])[0], error)
+                    left_out.add(index.frame(positions[low])[0], error)
                 else:
                     parts += [((low + high) // 2, high), (low, (low + high) // 2)]
                 continue
+            if reader.index is not index:  # made anew meanwhile, and the positions are others
+                return self._read_undamaged(find, out, left_out)
             whole[part] = True
             left_out.tell(stacklevel=3)
         left_out.tell(stacklevel=3)
@@ -308,7 +328,9 @@ class Reading(Contents):
         position = positions.start + len(positions) * positions.step
         while stop is None or position < stop:
             recording = lock.is_held(self._root)  # asked first, so that its last frames are not missed
-            if position >= self.refresh():
+            count = self.refresh()
+            self._readable.check_recording()
+            if position >= count:
                 if not recording:
                     return
                 time.sleep(poll_interval)
@@ -321,9 +343,21 @@ class Reading(Contents):
         self._readable.encoding = None
 
     def refresh(self) -> int:
-        """Bring in the frames that a writer has added since the store was opened; return how many there are now."""
+        """Bring in the frames that a writer has added since the store was opened; return how many there are now.
+
+        What was there is compared again: frames of chunks that are gone go, and those of chunks that have changed change.
+
+        Warns
+        -----
+        ImgStoreWarning
+            The store was replaced by another recording. Nothing is brought in, and reading raises StaleIndexError.
+        """
         self._readable.refresh()
         return self.frame_count
+
+
+def _part(positions: Sequence[int], part: slice) -> Sequence[int]:
+    return positions[part]
 
 
 def _one_by_one(wanted: Any) -> list[Any]:

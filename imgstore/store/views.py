@@ -119,7 +119,7 @@ class Views(Reading):
     @property
     def chunk_files(self) -> list[ChunkFile]:
         """The chunks that hold frames, in store order: their files, and which frames are in them."""
-        index = self._readable.whole_index()
+        index = self._readable.ask_of_all(lambda index: index)
         return [
             ChunkFile(n, chunk_path(self._root, n, self._meta.extension), index.chunk_start(n), index.chunk_count(n))
             for n in index.chunks

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -367,11 +368,15 @@ def store(tmp_path):
 
 
 def open_quietly(root, paths):
-    """Open the cache; an index without a warning, or None with one that names the file."""
+    """Open the cache; an index without a warning, or None with one that names the file, unless it is of another version."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         index = ImgStoreIndex.open_cached(root, paths)
-    if index is None:
+    file = Path(root) / CACHE_FILENAME
+    start = file.read_bytes()[:16] if file.is_file() else b""
+    if index is None and start[:8] == b"imgstidx" and start[8:] not in (b"", struct.pack("=II", 2, 0x01020304)):
+        assert len(start) < 16 or not caught
+    elif index is None:
         assert len(caught) == 1 and caught[0].category is ImgStoreWarning
         assert CACHE_FILENAME in str(caught[0].message)
     else:
@@ -411,16 +416,9 @@ def test_every_changed_byte_is_found_or_harmless(store):
             found += 1
             continue
         try:
-            # a block that is wrong must not take the look-ups outside before it is found to be wrong
-            for value in (-1, 2, 17, 1000):
-                index.find_nearest("frame_number", value)
-                index.find_nearest("frame_time", value)
-            index.verify_all()
+            agree(index, CHUNKS, *wanted)
         except StaleIndexError:
             found += 1
-        else:
-            agree(index, CHUNKS, *wanted)
-        index.close()
     # all but the padding and the orders, which are made anew
     assert found > len(whole) - 128 - 2 * 4 * 28
 
@@ -458,7 +456,13 @@ def test_forged_files_do_no_harm(tmp_path_factory, changes):
             fields[11 + which] = zlib.crc32(data[start : start + 4 * 28])
     header.pack_into(data, 0, *fields)
     table = 128 + fields[5]
-    end = table + fields[6] * ROW_SIZE + fields[7] * 8 + fields[8]
+    for row in range(table, min(table + fields[6] * ROW_SIZE, len(data) - ROW_SIZE), ROW_SIZE):
+        count, offset, width = (struct.unpack_from("=q", data, row + 8 * field)[0] for field in (2, 3, 7))
+        block = (
+            bytes(data[128 + offset : 128 + offset + 8 * count + (width * count + 7) // 8 * 8]) if offset >= 0 else b""
+        )
+        struct.pack_into("=Q", data, row + 8 * 12, xxhash.xxh3_64_intdigest(block))
+    end = table + fields[6] * ROW_SIZE + fields[7] * 24 + fields[8]
     struct.pack_into("=I", data, header.size, zlib.crc32(data[table:end], zlib.crc32(data[: header.size])))
     (root / CACHE_FILENAME).write_bytes(data)
     index = open_quietly(root, paths)
@@ -516,16 +520,8 @@ def test_other_chunks_than_the_cache_knows(store):
         assert open_quietly(root, other) is None
 
 
-@pytest.mark.parametrize("chunk", [0, 2])
-def test_a_changed_first_or_last_chunk_is_found_on_opening(store, chunk):
-    root, paths = store
-    _, numbers, times = CHUNKS[chunk]
-    write_chunk_index(paths[chunk][1], [-n for n in numbers], times)
-    assert open_quietly(root, paths) is None
-
-
 @pytest.mark.parametrize("change", ["number", "time", "length", "gone", "garbage", "nan"])
-def test_a_changed_chunk_is_found_when_it_is_used(store, change):
+def test_a_changed_chunk_is_found_on_opening(store, change):
     root, paths = store
     _, numbers, times = CHUNKS[1]
     numbers, times = list(numbers), list(times)
@@ -542,16 +538,9 @@ def test_a_changed_chunk_is_found_when_it_is_used(store, change):
         Path(f"{paths[1][1]}.npz").unlink()
     elif change == "garbage":
         Path(f"{paths[1][1]}.npz").write_bytes(b"PK")
-    index = open_quietly(root, paths)
-    index.verify(0)
-    for check in (lambda: index.verify(1), index.verify_all, lambda: index.extended([]).verify(1)):
-        with pytest.raises(StaleIndexError, match="chunk 1"):
-            check()
-    assert not index.verified
+    assert open_quietly(root, paths) is None
     on_disk(root, CHUNKS)
-    index.verify_all()  # all is well again
-    write_chunk_index(paths[1][1], [1], [1.0])
-    index.verify(1)  # and not looked at a second time
+    agree(open_quietly(root, paths), CHUNKS, [7], [1.5])  # other times of files, and all is well again
 
 
 def test_a_cache_written_chunk_by_chunk(tmp_path):

@@ -777,7 +777,7 @@ def test_a_changed_chunk_is_never_read_by_the_cached_index(tmp_path: Path) -> No
         "batch": lambda s: s.get_images(frame_indices=[12, 3])[1][0].tolist() == [202, 103],
     }
     for name, reading in readings.items():
-        with imgstore.new_for_filename(path) as store, pytest.warns(ImgStoreWarning):
+        with pytest.warns(ImgStoreWarning), imgstore.new_for_filename(path) as store:
             assert reading(store), name
     with imgstore.new_for_filename(path) as store, warnings.catch_warnings():
         warnings.simplefilter("ignore", ImgStoreWarning)
