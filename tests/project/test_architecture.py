@@ -57,6 +57,7 @@ HEAVY_EXCEPTIONS = {
     ("imgstore.disk.metadata", "yaml"),
     ("imgstore.disk.plain_yaml", "yaml"),
 }
+MOST_LINES = 500
 EXECUTING = {"eval", "exec", "np.load", "numpy.load", "yaml.full_load", "yaml.unsafe_load"}
 
 
@@ -272,6 +273,13 @@ def test_nothing_executes_what_it_reads(module: str) -> None:
         assert keywords.get("allow_pickle", "False") == "False", f"line {call.lineno}: {name} allows pickles"
         if name == "yaml.load":
             assert "unsafe" not in keywords.get("Loader", "unsafe").lower(), f"line {call.lineno}: {name}"
+
+
+@every_module
+def test_long_modules_say_why(module: str) -> None:
+    """A reader takes a module in one sitting; one that is longer says in a line why it is one."""
+    text = SOURCES[module].read_text(encoding="utf-8")
+    assert text.count("\n") <= MOST_LINES or "One module, because" in text
 
 
 def test_every_room_is_on_the_page() -> None:
