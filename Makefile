@@ -37,7 +37,7 @@ test: install
 test-all: install
 	@echo 'All tests take about 12 minutes on two cores.'
 	@$(SAY_DOWNLOAD)
-	$(BIN)/pytest $(BRIEF) $(PYTEST_ARGS)
+	$(BIN)/pytest $(BRIEF) --hypothesis-profile=imgstore-all $(PYTEST_ARGS)
 
 demo: install
 	$(BIN)/python examples/demo.py $(if $(VIDEO),"$(VIDEO)")

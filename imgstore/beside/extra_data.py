@@ -205,11 +205,15 @@ def extra_data_samplerate(files: Iterable[str]) -> float:
         if not path.endswith(MOTIF_H5_EXTENSION):
             continue
         attributes = motif.extra_data_h5_attrs(path)
-        rates = {
-            name: float(attributes[name]["samplerate"])
+        noted = {
+            name: attributes[name]["samplerate"]
             for name in attributes["_datasets"]
             if "samplerate" in attributes.get(name, {})
         }
+        try:
+            rates = {name: float(rate) for name, rate in noted.items()}
+        except (TypeError, ValueError) as error:
+            raise ExtraDataError(f"extra data {path!r}: a sample rate is no number: {noted}") from error
         if len(set(rates.values())) > 1:
             raise ExtraDataError(
                 f"extra data {path!r} has several sample rates: {rates}; see motif_extra_data_h5_attrs"

@@ -235,7 +235,9 @@ def as_frame_numbers(values: npt.ArrayLike) -> Int64Array:
         Not one-dimensional, not numbers, not whole, or beyond int64.
     """
     array = _as_vector(values, "frame numbers")
-    if array.dtype.kind == "i" or array.size == 0:
+    if not array.size:
+        return np.zeros(0, np.int64)  # of whatever type no numbers are
+    if array.dtype.kind == "i":
         return np.ascontiguousarray(array, dtype=np.int64)
     if array.dtype.kind == "u":
         if int(array.max()) > np.iinfo(np.int64).max:  # numpy 1 compares the two as floats
@@ -270,7 +272,9 @@ def as_frame_times(values: npt.ArrayLike) -> Float64Array:
         Not one-dimensional or not real numbers.
     """
     array = _as_vector(values, "frame times")
-    if array.dtype.kind not in "iuf" and array.size:
+    if not array.size:
+        return np.zeros(0, np.float64)
+    if array.dtype.kind not in "iuf":
         raise ValueError(f"the frame times are of type {array.dtype}, not real numbers")
     return np.ascontiguousarray(array, dtype=np.float64)
 

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from imgstore.disk.atomic import replace_file
+from imgstore.disk.atomic import as_write_error, replace_file
 from imgstore.disk.layout import journal_path
 from imgstore.errors import ChunkError
 
@@ -226,7 +226,18 @@ def read_records(root: str, chunk: int) -> list[dict[str, Any]]:
 
 
 def remove_journal(root: str, chunk: int) -> None:
-    """Remove the journal of a chunk whose own files are complete."""
+    """Remove the journal of a chunk whose own files are complete.
+
+    Raises
+    ------
+    StoreWriteError
+        The operating system refused.
+    """
     for kind in ("records", "journal"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(journal_path(root, chunk, kind))
+        path = journal_path(root, chunk, kind)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise as_write_error(path, error) from error

@@ -148,7 +148,11 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
         save_index : bool
             Also write ``.index.sqlite``.
         """
-        if self._writer is not None and self._finalizer.alive:
+        if self._writer is not None:
+            if not self._finalizer.alive:
+                if os.getpid() == self._pid:
+                    self._writer.close()  # by another thread: returns when that has done it
+                return
             self._finalizer()
             if save_index:
                 bases = chunk_bases(self._root, self._writer.chunks, self._meta.extension)
@@ -207,10 +211,13 @@ class VideoImgStore(ImgStore, codec_kind=ChunkCodec):
     ) -> None:
         """Take a finished video as the next chunk.
 
+        Extra data that was added since the last chunk goes with it. Where this fails nothing has changed.
+
         Parameters
         ----------
         video_path : path-like
-            The file, with the store's extension.
+            The file, with the store's extension, in upper or lower case. Where it is a symbolic link, the video that it
+            points to is copied, and both stay where they are; with `move` that is a warning.
         frame_numbers, frame_times : sequence
             One entry per frame of the video.
         move : bool
@@ -219,9 +226,11 @@ class VideoImgStore(ImgStore, codec_kind=ChunkCodec):
         Raises
         ------
         ArgumentError
-            Numbers and times differ in length, or a value cannot be used.
+            Numbers and times differ in length, or a value cannot be used; or the file is a chunk of this store already.
         ChunkError
-            The file is no video, or holds another number of frames.
+            The file is no video, holds another number of frames, or frames that are not of the store's size.
+        StoreWriteError
+            The operating system refused.
         """
         self._writable.insert_chunk(os.fspath(video_path), frame_numbers, frame_times, move)
 

@@ -14,17 +14,16 @@ import numpy as np
 from imgstore import plugins
 from imgstore.codec import ChunkCodec
 from imgstore.disk import lock
-from imgstore.disk.atomic import make_directory
-from imgstore.disk.layout import METADATA_FILENAME, holds_chunks, list_store
+from imgstore.disk.layout import list_store
 from imgstore.disk.metadata import new_metadata, write_metadata
 from imgstore.disk.user_metadata import plain_metadata, same_values
-from imgstore.errors import ArgumentError, ImgStoreWarning, StoreExistsError, StoreWriteError
+from imgstore.errors import ArgumentError, ImgStoreWarning
 from imgstore.index.store_index import finished_chunks
 from imgstore.options import WriteOptions, check_codec_options
 from imgstore.store.shared import Frame, Shared
 from imgstore.writing.conform import Conformer, checked_dtype, checked_shape, conform
 from imgstore.writing.listeners import Listeners
-from imgstore.writing.remove_chunks import remove_chunks
+from imgstore.writing.new_directory import new_directory
 from imgstore.writing.writer import Writer
 
 __all__ = ["Writing"]
@@ -55,10 +54,9 @@ class Writing(Shared):
             fps=options.fps,
             user=options.metadata,
         )
-        _claim_directory(self._root, options)
-        with _lock_released_on_error(self._root):
-            for loss in conformer.losses:
-                warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=5)
+        for loss in conformer.losses:
+            warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=5)
+        with new_directory(self._root, _chunk_extensions(), overwrite=options.overwrite, break_lock=options.break_lock):
             write_metadata(self._root, meta)
             self._start_writer(conformer, options, codec_options, [], 0)
 
@@ -70,13 +68,13 @@ class Writing(Shared):
         codec_options = check_codec_options(entry.codec, entry.format, options)
         entry.codec.check_options(entry.format, conformer.stored, codec_options)
         lock.acquire(self._root, break_lock=options.break_lock)
-        if list_store(self._root, meta.extension).journals:  # of a writer that died
-            from imgstore.care.repair import repair_store
-
-            lock.release(self._root)  # repairing takes it
-            repair_store(self._root)
-            lock.acquire(self._root)
         with _lock_released_on_error(self._root):
+            if list_store(self._root, meta.extension).journals:  # of a writer that died
+                from imgstore.care.repair import repair_store
+
+                lock.release(self._root)  # repairing takes it
+                repair_store(self._root)
+                lock.acquire(self._root)
             listing = list_store(self._root, meta.extension)
             existing = finished_chunks(self._root, meta.extension, listing)
             self._start_writer(conformer, options, codec_options, existing, max(listing.named, default=-1) + 1)
@@ -131,7 +129,7 @@ class Writing(Shared):
         self._finalizer = weakref.finalize(self, _close_writer, self._writer, listeners, self._root, self._pid)
 
     def add_image(self, img: Frame, frame_number: Any, frame_time: Any) -> None:
-        """Append a frame.
+        """Append a frame. Any number of threads may do so; the frames of each stay in its order.
 
         Parameters
         ----------
@@ -155,7 +153,7 @@ class Writing(Shared):
         self._writable.add(img, frame_number, frame_time)
 
     def add_extra_data(self, **values: Any) -> None:
-        """Record values beside the frame that was added last.
+        """Record values beside the frame that was added last. Any number of threads may do so, and add frames too.
 
         Parameters
         ----------
@@ -174,30 +172,6 @@ def _lock_released_on_error(root: str) -> Iterator[None]:
         raise
 
 
-def _claim_directory(root: str, options: WriteOptions) -> None:
-    """Make the directory of a new store and lock it; only `overwrite` clears away a store that is there."""
-    metadata_path = os.path.join(root, METADATA_FILENAME)
-    try:
-        make_directory(root)
-    except OSError as error:
-        raise StoreWriteError(error.errno, f"the store cannot be made: {error.strerror or error}", root) from error
-    exists = os.path.lexists(metadata_path)
-    if exists and not options.overwrite:
-        raise StoreExistsError(f"{root}: there is a store already; remove it, or give overwrite=True to replace it")
-    if not exists and holds_chunks(root, _chunk_extensions()):
-        raise StoreExistsError(f"{root}: holds chunks of a store whose {METADATA_FILENAME} is missing; write elsewhere")
-    lock.acquire(root, break_lock=options.break_lock)
-    if exists:
-        try:
-            for extension in _chunk_extensions():
-                remove_chunks(root, extension)
-        except OSError as error:
-            lock.release(root)
-            raise StoreWriteError(
-                error.errno, f"the old store cannot be removed: {error.strerror or error}", root
-            ) from error
-
-
 def _chunk_extensions() -> list[str | None]:
     video = {e.format.extension for e in plugins.registered_codecs() if isinstance(e.codec, ChunkCodec)}
     return [None, *sorted(video)]
@@ -207,9 +181,8 @@ def _close_writer(writer: Writer, listeners: Listeners, root: str, pid: int) -> 
     """Finish a store; also when it is collected, or at the end of the process that opened it."""
     if os.getpid() != pid:
         return  # a fork: the store is the parent's
-    try:
+    with contextlib.ExitStack() as afterwards:
+        afterwards.callback(listeners.wait)
+        afterwards.callback(listeners.tell, "imgstore_store_closed")
+        afterwards.callback(lock.release, root)
         writer.close()
-    finally:
-        lock.release(root)
-        listeners.tell("imgstore_store_closed")
-        listeners.wait()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE", "Listeners"]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("imgstore.listeners")  # the name that docs/plugins.md gives
 
 PATIENCE = 60.0  # seconds for which opening and closing wait for plugins that are at work
 

@@ -148,7 +148,7 @@ def _finish_in_own_process(worker: _Worker, pid: int) -> None:
 class Recorder:
     """Takes frames from a camera's loop and writes them behind its back, in order.
 
-    Frames of formats with a file per frame are encoded on all cores.
+    Several threads may share one, cameras as well as sensors. Frames of formats with a file per frame are encoded on all cores.
 
     Parameters
     ----------
@@ -214,8 +214,9 @@ class Recorder:
                     return False
                 if self._on_full == "raise":
                     raise RecorderFullError(f"{self._root}: {worker.frames_waiting} frames wait to be written already")
-                while worker.frames_waiting >= worker.queue_size and worker.error is None:
+                while worker.frames_waiting >= worker.queue_size and worker.error is None and not worker.stopping:
                     worker.changed.wait()
+                self._check_taking(worker)
                 self._raise_error(worker)
             worker.frames_waiting += 1
             buffer = worker.buffer_like(img)
@@ -224,28 +225,43 @@ class Recorder:
             frame = _Frame(buffer, number, seconds)
             if worker.pool is not None:
                 frame.encoded = worker.pool.submit(worker.writer.encode, buffer)
-        except BaseException:
+        except BaseException as error:
             with worker.changed:
                 worker.frames_waiting -= 1
+                worker.changed.notify_all()
+                if isinstance(error, RuntimeError):  # of a pool that was shut down, while another thread closes this
+                    self._check_taking(worker)
             raise
         with worker.changed:
-            worker.queue.append(frame)
+            if not worker.stopping:
+                worker.queue.append(frame)
+                worker.changed.notify_all()
+                return True
+            worker.frames_waiting -= 1
             worker.changed.notify_all()
-        return True
+        raise self._closed()
 
     def add_extra_data(self, **values: Any) -> None:
         """Record values beside the frame that was taken last; see `ImgStore.add_extra_data`."""
         worker = self._open_worker()
         with worker.changed:
+            self._check_taking(worker)
             self._raise_error(worker)
             worker.queue.append(values)
             worker.changed.notify_all()
 
     def _open_worker(self) -> _Worker:
         if not self._finalizer.alive:
-            raise StoreClosedError(f"{self._root}: the recorder is closed")
+            raise self._closed()
         check_process(self._root, self._pid)
         return self._worker
+
+    def _closed(self) -> StoreClosedError:
+        return StoreClosedError(f"{self._root}: the recorder is closed")
+
+    def _check_taking(self, worker: _Worker) -> None:
+        if worker.stopping:  # another thread has closed this since
+            raise self._closed()
 
     def _raise_error(self, worker: _Worker) -> None:
         error, worker.error = worker.error, None
@@ -290,6 +306,9 @@ class Recorder:
             What went wrong in the background since the last call; the store is closed all the same.
         """
         self._finalizer()
+        if os.getpid() == self._pid:  # another thread may be closing: it is done when this returns
+            self._worker.thread.join()
+            self._worker.store.close()
         self._raise_error(self._worker)
 
     def __enter__(self) -> Recorder:

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import shutil
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from imgstore.disk.atomic import as_write_error, sync_directory
 from imgstore.disk.chunk_index import read_chunk_index
 from imgstore.disk.journal import Journal, remove_journal
 from imgstore.disk.layout import chunk_base, chunk_path
-from imgstore.errors import ArgumentError, ChunkIndexError, ImgStoreWarning, StoreWriteError
+from imgstore.errors import ArgumentError, ChunkIndexError, ImgStoreWarning, StoreClosedError, StoreWriteError
 from imgstore.plugins import RegisteredCodec
 from imgstore.threads.background import InOrder, Repeater
 from imgstore.writing.checks import checked_frame_number, checked_frame_time
@@ -49,6 +50,8 @@ ChunkEvent = Callable[[int, list[str]], None]
 
 class Writer:
     """Writes the chunks of one store. What it was given is safe from errors that come later.
+
+    Any number of threads may use it: one after the other changes what is in hand, frames are encoded side by side.
 
     Parameters
     ----------
@@ -101,6 +104,8 @@ class Writer:
         if isinstance(entry.codec, FrameCodec):
             self._encode = entry.codec.encoder(entry.format, conformer.stored, options)
         self._extension = None if self._encode is not None else entry.format.extension
+        self._turn = threading.RLock()  # of whoever changes what follows; threads of this class's own do not take it
+        self._closed_for_good = False
         self._chunk: ChunkInHand | None = None
         self._beginning = False  # True while a chunk's files are made, and longer where Ctrl-C came between
         self._early: tuple[Journal, list[str]] | None = None  # extra data that came before its chunk's first frame
@@ -114,14 +119,18 @@ class Writer:
         self.frame_number: float = math.nan
         self.frame_time: float = math.nan
         self.chunks: list[int] = []
-        self._cache = GrowingCache(root, self._extension)
-        for number in existing:
-            self._take_over(number)
         self._next_chunk = first_chunk
         self._sync = sync
         self._guard: Repeater | None = None
-        if sync or self._encode is None:  # a codec with a file per chunk may hold frames back
-            self._guard = Repeater("imgstore-guard", self._secure_tail, flush_interval / 2)
+        self._cache = GrowingCache(root, self._extension)
+        try:
+            for number in existing:
+                self._take_over(number)
+            if sync or self._encode is None:  # a codec with a file per chunk may hold frames back
+                self._guard = Repeater("imgstore-guard", self._secure_tail, flush_interval / 2)
+        except BaseException:
+            self._cache.abort()
+            raise
 
     def _take_over(self, number: int) -> None:
         """Count the frames of a chunk that was there before."""
@@ -181,36 +190,46 @@ class Writer:
 
     def add_prepared(self, frame: Any, number: int, seconds: float) -> None:
         """Append a frame that `prepare` has made ready."""
-        self._raise_background_error()
-        if self._chunk is not None and (len(self._chunk.numbers) >= self._chunksize or not self._chunk.whole):
-            self._finish_chunk()
-        chunk = self._chunk or self._begin_chunk()
-        chunk.add_frame(frame, number, seconds)
-        self.span.add(number, seconds)
-        self.frame_number, self.frame_time = number, seconds
+        with self._turn:
+            self._check_ready()
+            if self._chunk is not None and (len(self._chunk.numbers) >= self._chunksize or not self._chunk.whole):
+                self._finish_chunk()
+            chunk = self._chunk or self._begin_chunk()
+            chunk.add_frame(frame, number, seconds)
+            self.span.add(number, seconds)
+            self.frame_number, self.frame_time = number, seconds
 
     def add_record(self, values: Mapping[str, Any]) -> None:
         """Append a record of extra data, marked with the frame added last."""
+        with self._turn:
+            self._check_ready()
+            line = dumps_record(
+                {
+                    **values,
+                    "frame_time": self.frame_time,
+                    "frame_number": self.frame_number,
+                    "frame_index": self.span.count - 1,
+                }
+            )
+            try:
+                if self._chunk is not None:
+                    journal, records = self._chunk.journal, self._chunk.records
+                else:
+                    if self._early is None:
+                        self._early = Journal(self._root, self._next_chunk), []
+                    journal, records = self._early
+                journal.add_record(line)
+            except OSError as error:
+                raise as_write_error(self._root, error) from error
+            records.append(line)
+
+    def _check_open(self) -> None:
+        if self._closed_for_good:  # by another thread, since this one began
+            raise StoreClosedError(f"{self._root}: the store is closed, it cannot be written to")
+
+    def _check_ready(self) -> None:
+        self._check_open()
         self._raise_background_error()
-        line = dumps_record(
-            {
-                **values,
-                "frame_time": self.frame_time,
-                "frame_number": self.frame_number,
-                "frame_index": self.span.count - 1,
-            }
-        )
-        try:
-            if self._chunk is not None:
-                journal, records = self._chunk.journal, self._chunk.records
-            else:
-                if self._early is None:
-                    self._early = Journal(self._root, self._next_chunk), []
-                journal, records = self._early
-            journal.add_record(line)
-        except OSError as error:
-            raise as_write_error(self._root, error) from error
-        records.append(line)
 
     # -- chunks --------------------------------------------------------------------------------------------------
 
@@ -301,59 +320,77 @@ class Writer:
         self, video_path: str, frame_numbers: Sequence[object], frame_times: Sequence[object], move: bool
     ) -> None:
         """Take a finished video as the next chunk. See `VideoImgStore.insert_chunk`."""
-        self._raise_background_error()
-        numbers = [checked_frame_number(n) for n in frame_numbers]
-        times = [checked_frame_time(t) for t in frame_times]
+        numbers = np.array([checked_frame_number(n) for n in frame_numbers], np.int64)
+        times = np.array([checked_frame_time(t) for t in frame_times], np.float64)
         if len(numbers) != len(times):
             raise ArgumentError(f"{video_path}: {len(numbers)} frame numbers but {len(times)} frame times were given")
-        extension = os.path.splitext(video_path)[1]
-        if extension != self._extension:
-            raise ArgumentError(f"{video_path}: a chunk of this store must be a {self._extension} file")
+        extension = self._extension
+        assert extension is not None
+        stem, given_extension = os.path.splitext(os.path.realpath(video_path))
+        if given_extension.lower() != extension:
+            raise ArgumentError(f"{video_path}: a chunk of this store must be a {extension} file")
+        if move and os.path.dirname(stem) == os.path.realpath(self._root) and os.path.exists(stem + ".npz"):
+            raise ArgumentError(f"{video_path}: is a chunk of this store already, and can only be copied")
         of_frames = examine_video(video_path, self._entry, self._conformer.stored, len(numbers))
-        self._finish_chunk()
-        self._finishing.wait()
-        number = self._next_chunk
-        arrays = np.array(numbers, np.int64), np.array(times, np.float64)
-        take_video(video_path, self._root, extension, number, *arrays, of_frames, move=move)
-        self._next_chunk += 1
-        for pair in zip(numbers, times, strict=True):
-            self.span.add(*pair)
-        if numbers:
-            self.frame_number, self.frame_time = numbers[-1], times[-1]
-        self.chunks.append(number)
-        self._cache.add(number, *arrays)
-        self._opened(number, [chunk_path(self._root, number, extension)])
-        self._tell_closed(number)
+        with self._turn:
+            self._check_ready()
+            if self._beginning:
+                self._forget_beginning()
+            self._finish_chunk()
+            self._finishing.wait()
+            number, early = self._next_chunk, self._early
+            records = early[1] if early is not None else ()
+            take_video(video_path, self._root, extension, number, numbers, times, of_frames, records, move=move)
+            self._next_chunk, self._early = number + 1, None
+            for pair in zip(numbers.tolist(), times.tolist(), strict=True):
+                self.span.add(*pair)
+                self.frame_number, self.frame_time = pair
+            self.chunks.append(number)
+            if early is not None:
+                early[0].close()
+                remove_journal(self._root, number)
+            self._cache.add(number, numbers, times)
+            self._opened(number, [chunk_path(self._root, number, extension)])
+            self._tell_closed(number)
 
     def empty(self) -> None:
         """Remove all frames of the store."""
-        self._finishing.wait()
-        if self._chunk is not None:
-            self._unfinished.append(self._chunk)
-        for chunk in self._unfinished:
-            chunk.files.abandon()
-            chunk.journal.close()
-        if self._early is not None:
-            self._early[0].close()
-        self._chunk = self._early = None
-        self._unfinished, self._errors, self._in_trouble = [], [], False
-        self._cache.abort()
-        remove_chunks(self._root, self._extension)
-        self._cache = GrowingCache(self._root, self._extension)
-        self._next_chunk = 0
-        self.chunks, self.span = [], Span()
-        self.frame_number = self.frame_time = math.nan
+        with self._turn:
+            self._check_open()
+            self._finishing.wait()
+            unfinished, early = [*self._unfinished, *([] if self._chunk is None else [self._chunk])], self._early
+            self._chunk = self._early = None
+            self._unfinished, self._errors, self._in_trouble = [], [], False
+            for chunk in unfinished:
+                chunk.files.abandon()
+                chunk.journal.close()
+            if early is not None:
+                early[0].close()
+            self._cache.abort()
+            remove_chunks(self._root, self._extension)
+            self._cache = GrowingCache(self._root, self._extension)
+            self._next_chunk = 0
+            self.chunks, self.span = [], Span()
+            self.frame_number = self.frame_time = math.nan
 
     # -- the end -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Put everything in place, as far as the disk allows, and let go of all files.
 
+        Closing twice does nothing, but wait for a thread that is closing.
+
         Warns
         -----
         ImgStoreWarning
             A chunk could not be completed. Its frames can be read all the same, by their journal.
         """
+        with self._turn:
+            if not self._closed_for_good:
+                self._closed_for_good = True
+                self._close()
+
+    def _close(self) -> None:
         if self._guard is not None:
             self._guard.stop()
         self._finish_chunk()

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from imgstore.codec import FrameSpec
 from imgstore.errors import ChunkError, FrameDecodeError
 from imgstore_codecs.video.open_video import address, open_video, video_stream
+from imgstore_codecs.video.reading.field_pairs import fields_of
 from imgstore_codecs.video.reading.packets import NO_TIME, PacketTable, ends_early, packets_from
 from imgstore_codecs.video.reading.video_reader import VideoReader
 
@@ -177,14 +178,14 @@ def _add_copy(destination: OutputContainer, stream: VideoStream) -> VideoStream:
 
 
 def _first_packets(source: InputContainer, stream: VideoStream, count: int) -> Any:
-    return islice(packets_from(source, stream), count)
+    return islice(packets_from(source, stream, fields_of(stream.codec_context)), count)
 
 
 def _check(target: str, spec: FrameSpec, count: int, checksum: int) -> None:
     """See that the new file holds what was copied."""
     copied = 0
     with open_video(target) as container:
-        for packet in packets_from(container, container.streams.video[0]):
+        for packet in packets_from(container, container.streams.video[0], None):
             copied = zlib.crc32(memoryview(packet), copied)
     reader = VideoReader(target, spec, {})
     try:

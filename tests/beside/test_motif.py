@@ -325,6 +325,11 @@ def test_sample_rate(tmp_path: Path) -> None:
     different = write_h5(tmp_path / "000003.extra_data.h5", [1, 2], **two(20.0, 30.0))
     with pytest.raises(ExtraDataError, match="000003.*motif_extra_data_h5_attrs"):
         extra_data_samplerate([different])
+    no_number = write_h5(tmp_path / "000004.extra_data.h5", [1, 2], rates=None)
+    with h5py.File(no_number, "r+") as file:
+        file["ai"].attrs["samplerate"] = "fast"
+    with pytest.raises(ExtraDataError, match="000004.*no number"):
+        extra_data_samplerate([no_number])
     for files in ([], [without], ["000000.extra.json", "000001.extra_data.json"]):
         with pytest.raises(ExtraDataError, match="no file"):
             extra_data_samplerate(files)

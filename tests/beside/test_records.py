@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgstore import util
+from imgstore.beside.extra_data import read_extra_data, read_extra_records
 from imgstore.beside.records import dumps_record, load_records, records_path, write_records
-from imgstore.errors import ArgumentError
+from imgstore.errors import ArgumentError, ExtraDataError
 
 
 class Sub(float):
@@ -136,3 +137,23 @@ def test_writing_replaces_whole_or_not_at_all(tmp_path: Path) -> None:
         write_records(base, torn())
     assert load_records(records_path(base)) == [{"a": 1}]
     assert os.listdir(tmp_path) == ["000000.extra.json"]
+
+
+rows = st.lists(st.dictionaries(st.sampled_from(["frame_number", "frame_index", "sensor_time", "x"]), json_values))
+huge = st.sampled_from(
+    [[{"x": 10**400}, {"x": 0.5}], [{"x": 10**400}, {}], {"x": [10**400, None]}, [{"frame_number": 10**400}]]
+)
+
+
+@pytest.mark.parametrize("extension", [".extra.json", ".extra_data.json"])
+@given(st.one_of(st.binary(max_size=50), (json_values | rows | huge).map(lambda value: json.dumps(value).encode())))
+def test_any_content_is_an_error_or_records(tmp_path_factory: Any, extension: str, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("any") / f"000000{extension}"
+    path.write_bytes(content)
+    try:
+        records = read_extra_records([str(path)])
+        table = read_extra_data([str(path)])
+    except ExtraDataError as error:
+        assert path.name in str(error)
+        return
+    assert len(records) == (0 if table is None else len(table))

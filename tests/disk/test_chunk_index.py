@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -207,6 +208,27 @@ def test_garbage(tmp_path_factory, data):
         (directory / "0.npz").write_bytes(content)
         with pytest.raises(ChunkIndexError, match=r"0\.npz"):
             read_chunk_index(directory / "0")
+
+
+ANY_TYPE = hnp.scalar_dtypes() | hnp.nested_dtypes(max_itemsize=64)
+ANY_ARRAY = hnp.arrays(ANY_TYPE, hnp.array_shapes(min_dims=0, max_dims=2, min_side=0, max_side=3))
+
+
+@given(ANY_ARRAY, ANY_ARRAY, ANY_ARRAY, st.booleans())
+def test_any_arrays_are_an_error_or_the_same_numbers(tmp_path_factory, numbers, times, other, compressed):
+    base = tmp_path_factory.mktemp("any") / "0"
+    save = np.savez_compressed if compressed else np.savez
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of names of fields that are not Latin-1
+        save(f"{base}.npz", frame_number=numbers, frame_time=times, other=other)
+    try:
+        read_numbers, read_times = read_chunk_index(base)
+    except ChunkIndexError as error:
+        assert "0.npz" in str(error)
+        return
+    assert read_numbers.tolist() == [int(n) for n in numbers.tolist()]
+    np.testing.assert_array_equal(read_times, [float(t) for t in times.tolist()])
+    np.testing.assert_array_equal(read_all_arrays(base)["other"], other)
 
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

@@ -61,7 +61,9 @@ def skipped(reports: list[Any]) -> list[str]:
     )
     lines = [f"skipped {count:4d}: {' '.join(reason.split())}" for reason, count in reasons.most_common(REASONS)]
     rest = len(reports) - sum(count for _, count in reasons.most_common(REASONS))
-    return [*lines, *([f"skipped {rest:4d}: for {len(reasons) - REASONS} other reasons (pytest -rs tells)"] if rest else [])]
+    if rest:
+        lines.append(f"skipped {rest:4d}: for {len(reasons) - REASONS} other reasons (pytest -rs tells)")
+    return lines
 
 
 def install(config: pytest.Config) -> None:

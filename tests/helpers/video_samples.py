@@ -23,6 +23,7 @@ from imgstore_codecs.video.writing.priority import usual_priority
 HEIGHT, WIDTH = 128, 192
 CELL_H, CELL_W = 24, 32
 TOP, LEFT = 8, 8
+_BITS = 1 << np.arange(16)
 
 
 @lru_cache(maxsize=1)
@@ -55,17 +56,12 @@ def picture(number: int, color: bool = False, height: int = HEIGHT, width: int =
 
 def number_of(img: np.ndarray) -> int:
     """Read the number of a frame; -1 where a cell is neither white nor black."""
-    if img.ndim == 3:
-        img = img.mean(axis=2)
     top = 65535 if img.dtype == np.uint16 or img.max() > 255 else 255
-    number = 0
-    for bit in range(16):
-        y, x = TOP + bit // 4 * CELL_H, LEFT + bit % 4 * CELL_W
-        level = img[y + 5 : y + CELL_H - 5, x + 5 : x + CELL_W - 5].mean() / top
-        if 0.35 < level < 0.65:
-            return -1
-        number |= (level > 0.5) << bit
-    return number
+    grid = img[TOP : TOP + 4 * CELL_H, LEFT : LEFT + 4 * CELL_W].reshape(4, CELL_H, 4, CELL_W, -1)
+    levels = grid[:, 5:-5, :, 5:-5].mean(axis=(1, 3, 4)).ravel() / top
+    if ((levels > 0.35) & (levels < 0.65)).any():
+        return -1
+    return int((levels > 0.5) @ _BITS)
 
 
 def encode(

@@ -188,14 +188,12 @@ def on_disk(root, chunks):
 # ---- look-ups
 
 
-@settings(max_examples=150)
 @given(stores())
 @example([(0, [0, 0, 0], [math.nan, math.inf, 9.9792015476736e291])])  # so far from -inf that its distance overflows
 def test_look_ups_in_memory(chunks):
     agree(in_memory(chunks), chunks, *queries(chunks))
 
 
-@settings(max_examples=100)
 @given(stores(), st.data())
 def test_look_ups_in_an_index_that_grows(chunks, data):
     """However it came to be, and whatever was looked up on the way, an index says the same."""
@@ -436,7 +434,7 @@ def test_every_truncation_is_found(store):
     assert open_quietly(root, paths) is None
 
 
-@settings(max_examples=300)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4))
 def test_forged_files_do_no_harm(tmp_path_factory, changes):
     """With checksums that are right for what is wrong, answers may be anything until verified, but never a crash."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from random_reads import FIRST, FRAMES, read_at_random, read_in_a_process, record
+from rounds import long_but
 from scenes import SHAPE, coded_frame, shown_number, write_store
 
 import imgstore
@@ -23,7 +24,7 @@ READERS = 8
 STARTS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()]
 
 
-@pytest.fixture(scope="module", params=FORMATS)
+@pytest.fixture(scope="module", params=long_but({"npy", "avc1/mp4"}, FORMATS))
 def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_store(tmp_path_factory.mktemp("s") / "s", request.param, FRAMES, first=FIRST, chunksize=25)
 
@@ -62,7 +63,7 @@ def test_threads_that_read_in_order(path: str) -> None:
 
 
 @pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("shared", [True, False], ids=["one store", "a store each"])
+@pytest.mark.parametrize("shared", long_but([True], [True, False]), ids=["one store", "a store each"])
 # reading ahead has a thread, and forking beside it is what is tried here
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
 def test_processes(path: str, start: str, shared: bool) -> None:

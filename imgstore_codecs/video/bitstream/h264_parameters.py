@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgstore_codecs.video.bitstream.bits import Bits, unescaped
+from imgstore_codecs.video.bitstream.nal_units import nal_units
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
@@ -110,7 +111,7 @@ def pictures_held_back(extradata: bytes | None) -> int | None:
     Parameters
     ----------
     extradata : bytes or None
-        The stream's codec configuration, as MP4 and Matroska have it.
+        The stream's codec configuration.
 
     Returns
     -------
@@ -147,6 +148,9 @@ def picture_parameters(extradata: bytes | None) -> dict[int, PictureParameters]:
 
 def _units(avcc: bytes, kind: int) -> Iterator[bytes]:
     """Give the parameter sets of a kind in a configuration, without their headers."""
+    if avcc.startswith((b"\0\0\1", b"\0\0\0\1")):  # as AVI and transport streams have it
+        yield from (bytes(unit[1:]) for unit in nal_units(memoryview(avcc), 0) if unit[0] & 31 == kind)
+        return
     if len(avcc) < 7 or avcc[0] != 1:
         return
     at = 5

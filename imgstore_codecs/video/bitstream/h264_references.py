@@ -21,6 +21,7 @@ from typing import NamedTuple
 from imgstore_codecs.video.bitstream.h264_parameters import ORDER_BY_A_COUNTER
 from imgstore_codecs.video.bitstream.h264_slices import CodedPicture, SliceReader
 from imgstore_codecs.video.bitstream.key_frames import is_unreferenced
+from imgstore_codecs.video.bitstream.nal_units import length_size
 
 __all__ = ["DecodingPlan", "ReferencePlanner"]
 
@@ -117,7 +118,8 @@ class ReferencePlanner:
 
     def __init__(self, codec: str, extradata: bytes | None) -> None:
         self._extradata = extradata
-        self._reader = SliceReader(extradata if codec == "h264" else None)
+        # where lengths are in front of units, damage is noticed
+        self._reader = SliceReader(extradata if codec == "h264" and length_size(extradata, 4) else None)
         sequences = self._reader.sequences.values()
         # B pictures that others refer to need two pictures held back, at least
         self._is_worthwhile = any(

@@ -20,6 +20,7 @@ from imgstore_codecs.video.bitstream.nal_units import is_covered, length_size, n
 __all__ = ["CodedPicture", "SliceReader", "SliceReferences"]
 
 _SLICE, _IDR_SLICE = 1, 5
+_PARAMETERS = (7, 8)
 _WITHOUT_PICTURE = (6, 9, 12)  # supplemental information, delimiters, filler
 
 _P, _B, _I = 0, 1, 2  # slice_type, modulo 5
@@ -81,11 +82,12 @@ class SliceReader:
     Parameters
     ----------
     extradata : bytes or None
-        The configuration, as MP4 and Matroska have it.
+        The configuration.
     """
 
     def __init__(self, extradata: bytes | None) -> None:
         self._length = length_size(extradata, 4)
+        self._extradata = extradata or b""
         self.sequences = sequence_parameters(extradata)
         self._pictures = picture_parameters(extradata)
 
@@ -105,7 +107,7 @@ class SliceReader:
         firsts = 0
         for nal in nal_units(data, self._length):
             kind = nal[0] & 31
-            if kind in _WITHOUT_PICTURE:
+            if kind in _WITHOUT_PICTURE or (kind in _PARAMETERS and bytes(nal).rstrip(b"\0") in self._extradata):
                 continue
             if kind not in (_SLICE, _IDR_SLICE):
                 return None

@@ -7,9 +7,13 @@ ITU-T H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Iterable
 from enum import IntEnum
 
+from imgstore_codecs.video.bitstream.bits import Bits, unescaped
+from imgstore_codecs.video.bitstream.h264_parameters import sequence_parameters
 from imgstore_codecs.video.bitstream.nal_units import is_covered, length_size, nal_units
 
 __all__ = [
@@ -19,6 +23,9 @@ __all__ = [
     "decodes_in_one_piece",
     "is_shown",
     "is_unreferenced",
+    "jpeg_tables",
+    "needs_first_packet",
+    "parameter_set_names",
     "parameter_sets",
     "seek_point",
 ]
@@ -41,6 +48,13 @@ _FLAGGED_CODECS = frozenset(
         "svq3", "qtrle", "rpza",
     )
 )  # fmt: skip
+
+
+# The first version whose 4:4:4 is as it should be, and the last whose B pictures are not, as FFmpeg's decoder has it
+_X264 = re.compile(rb"x264 - core\s*(\d+)")
+_X264_IS_RIGHT, _X264_B_PICTURES = 151, 33
+
+_JPEG_SCAN, _JPEG_TABLES = 0xDA, frozenset([0xDB, 0xC4])  # start of scan; quantization and Huffman tables
 
 
 class SeekPoint(IntEnum):
@@ -125,6 +139,48 @@ def parameter_sets(codec: str, extradata: bytes | None, data: memoryview) -> lis
     else:
         return []
     return [bytes(nal).rstrip(b"\0") for nal in sets]
+
+
+def parameter_set_names(codec: str, sets: Iterable[bytes]) -> set[tuple[int, int]]:
+    """Return kind and number of parameter sets: of those with the same ones the last holds.
+
+    Raises
+    ------
+    EOFError
+        One is not whole.
+    """
+    names = set()
+    for one in sets:
+        kind = one[0] & 31 if codec == "h264" else one[0] >> 1 & 63
+        begin = {7: 4, 8: 1}.get(kind) if codec == "h264" else {34: 2}.get(kind)
+        names.add((kind, 0 if begin is None else Bits(unescaped(one[begin:])).golomb()))
+    return names
+
+
+def needs_first_packet(codec: str, extradata: bytes | None, data: memoryview) -> bool:
+    """Whether the first packet of a stream says what is needed to decode all others, and they do not.
+
+    It names the version of x264. Early ones coded some pictures otherwise than H.264 has it, which FFmpeg makes good.
+    """
+    if codec != "h264":
+        return False
+    said = _X264.search(bytes(data[:4096]))
+    version = int(said[1]) if said is not None else _X264_IS_RIGHT
+    is_444 = any(sequence.chroma_format == 3 for sequence in sequence_parameters(extradata).values())
+    return version <= _X264_B_PICTURES or (is_444 and version < _X264_IS_RIGHT)
+
+
+def jpeg_tables(data: memoryview) -> frozenset[int]:
+    """Return which kinds of tables come with a picture of Motion JPEG (ITU-T T.81, B.1.1.3): others come with earlier ones."""
+    found = []
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _JPEG_SCAN:
+        if data[at + 1] == 0xFF:  # fill
+            at += 1
+            continue
+        found.append(data[at + 1])
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return _JPEG_TABLES.intersection(found)
 
 
 def _has_one_layer(hvcc: bytes | None) -> bool:

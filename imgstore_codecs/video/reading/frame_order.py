@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore_codecs.video.bitstream.h264_parameters import reorder_depth
-from imgstore_codecs.video.bitstream.key_frames import INTRA_CODECS, SeekPoint
+from imgstore_codecs.video.bitstream.key_frames import SeekPoint
 from imgstore_codecs.video.reading.missing import frames_behind_holes, holes_in, order_with_holes
 from imgstore_codecs.video.reading.packets import (
     MOST_REORDERED,
@@ -28,9 +28,6 @@ __all__ = ["find_frames", "frame_checksums"]
 
 # Codecs, by FFmpeg's name, whose packets no parser takes apart
 _AS_STORED = frozenset(["h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "ffv1", "mjpeg"])
-
-# Packets whose order is looked at where it is in doubt
-_TRIAL = 64
 
 
 def find_frames(
@@ -72,11 +69,6 @@ def find_frames(
             stretch.ended = True  # it can seek; a file without an index has one now, in FFmpeg's memory
         elif len(table):
             table.point[0] = stretch.first_packet_point()
-        if table.order is not None and _may_be_that_of_decoding(stretch, table):
-            stretch = _reopen(stretch, path, threads)
-            if not _shows_as_it_decodes(stretch):
-                table.order = None
-            stretch.ended = True
         if table.order is None:
             stretch = _reopen(stretch, path, threads)
             table.order, faults = _order_by_decoding(stretch, table)
@@ -89,8 +81,8 @@ def find_frames(
                 lost = _lost_at_start(stretch, table)
                 stretch.ended = True
                 table.order = np.array([p for p in table.order.tolist() if p not in lost], np.int64)
-        if stretch.palette_comes_first:
-            table.key[1:] = False  # so that decoding always begins there
+        if stretch.needs_first_packet:
+            table.in_order_only = True
         if checksums is not None:
             if table.hashes is None and not table.fits(len(checksums)):
                 table = _table_with_hashes(path, threads)
@@ -199,23 +191,6 @@ def _decode_plainly(stretch: Stretch, enough: Callable[[int, list[int]], bool]) 
             break
     take(None)
     return fed, came, damaged
-
-
-def _may_be_that_of_decoding(stretch: Stretch, table: PacketTable) -> bool:
-    """Whether times may be those of decoding: of what was copied out of an AVI file, the order of showing is lost."""
-    assert table.order is not None
-    return (
-        len(table.order) > 1
-        and stretch.codec not in INTRA_CODECS
-        and reorder_depth(stretch.context) > 0
-        and not bool(np.any(np.diff(table.order) < 0))
-    )
-
-
-def _shows_as_it_decodes(stretch: Stretch) -> bool:
-    """Decode the beginning of a newly opened file; say whether its pictures come in the order of their packets."""
-    _, came, _ = _decode_plainly(stretch, lambda fed, came: fed >= _TRIAL)
-    return came == sorted(came)
 
 
 def _order_by_decoding(stretch: Stretch, table: PacketTable) -> tuple[npt.NDArray[np.int64], dict[int, str]]:

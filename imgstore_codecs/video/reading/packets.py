@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from imgstore_codecs.video.bitstream.h264_parameters import reorder_depth
 from imgstore_codecs.video.bitstream.key_frames import (
     INTRA_CODECS,
     SeekPoint,
     checksums_agree,
     is_shown,
-    parameter_sets,
     seek_point,
 )
+from imgstore_codecs.video.bitstream.showing_order import ShowingOrder, may_reorder
+from imgstore_codecs.video.reading.field_pairs import FieldPairs, fields_of
+from imgstore_codecs.video.reading.parameter_changes import ParameterChanges
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -73,8 +74,10 @@ class PacketTable:
         None: only decoding can tell.
     point : dict of int to SeekPoint
         What is known of packets flagged as key frames.
-    changes_parameters : bool
-        A parameter set comes along midway, without which what follows is decoded wrongly and with which what comes before.
+    changes : ParameterChanges
+        From which key frames decoding cannot begin.
+    in_order_only : bool
+        What a decoder must know comes along with some packets, once. So it has to meet all from the first one on.
     has_checksums : bool
         Each packet has checksums that can be checked.
     from_index : bool
@@ -96,7 +99,8 @@ class PacketTable:
     shown: npt.NDArray[np.bool_]
     order: Ints | None
     point: dict[int, SeekPoint]
-    changes_parameters: bool = False
+    changes: ParameterChanges
+    in_order_only: bool = False
     has_checksums: bool = False
     from_index: bool = False
     hashes: list[int] | None = None
@@ -127,14 +131,17 @@ class PacketTable:
 
         Its name, and the place in decoding order by its value. None: no seek can be trusted.
         """
-        if self.changes_parameters:
-            return None
         for name in ("pos", "pts", "dts"):
             values = getattr(self, name)
             unknown = -1 if name == "pos" else NO_TIME
             if not bool((values == unknown).any()) and len(np.unique(values)) == len(values):
                 return name, dict(zip(values.tolist(), range(len(values)), strict=True))
         return None
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether packets are recognised after a seek, and can be decoded there."""
+        return not self.in_order_only and self.identity is not None
 
     @property
     def nbytes(self) -> int:
@@ -178,8 +185,18 @@ class PacketTable:
         self.order = self.order[:cursor]
 
 
-def packets_from(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Give the packets of a stream from where the container stands, going on after damage that it can step over."""
+def packets_from(
+    container: InputContainer, stream: VideoStream, fields: FieldPairs | None
+) -> Iterator[Packet[VideoStream]]:
+    """Give the packets of a stream from where the container stands, going on after damage that it can step over.
+
+    Two packets that are the fields of one picture are given as one, where `fields` tells of them.
+    """
+    packets = _packets_from(container, stream)
+    return packets if fields is None else fields.joined(packets)
+
+
+def _packets_from(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
     import av
 
     stumbles = 0
@@ -206,20 +223,25 @@ def table_by_demuxing(
     codec, extradata = context.name, context.extradata
     rows: list[tuple[int, int, int, int, bool, bool]] = []
     point: dict[int, SeekPoint] = {}
-    has_checksums = False
-    changes_parameters, all_have_parameters = False, True
-    known = extradata
+    has_checksums = in_order_only = False
+    changes = ParameterChanges(codec, extradata)
+    reorders = may_reorder(context)
+    showing = ShowingOrder(codec, extradata)
+    has_pts = container.format.name not in _FORMATS_WITHOUT_PTS
+    out_of_order, latest = False, NO_TIME  # whether times are those of showing, so that nothing else need be asked
     hashes: list[int] = []
     for packet in packets:
         pts, dts, pos = packet.pts, packet.dts, packet.pos
         data = memoryview(packet)
         hashes.append(xxhash.xxh3_64_intdigest(data))
-        parameters = parameter_sets(codec, extradata, data)
-        known = known or b"".join(parameters)
-        changes_parameters = changes_parameters or any(one not in known for one in parameters)
+        changes.add(len(rows), data)
+        in_order_only = in_order_only or (bool(rows) and packet.has_sidedata("new_extradata"))
+        if packet.size and reorders and not out_of_order:
+            out_of_order = has_pts and pts is not None and pts < latest
+            latest = NO_TIME if pts is None else pts
+            showing.add(data)
         if packet.is_keyframe:
             point[len(rows)] = seek_point(codec, extradata, data)
-            all_have_parameters = all_have_parameters and bool(parameters)
         if codec == "ffv1" and len(rows) < 3:  # whichever is undamaged tells
             has_checksums = has_checksums or checksums_agree(data)
         rows.append(
@@ -235,22 +257,41 @@ def table_by_demuxing(
     columns = np.array(rows, np.int64).reshape(-1, 6).T
     pts, dts, pos, size = columns[:4].copy()
     key, shown = columns[4:] != 0
-    reorders = bool(reorder_depth(context)) and codec not in INTRA_CODECS
-    order = _order_by_pts(container.format.name, pts, shown, reorders)
-    changes_parameters = changes_parameters and not all_have_parameters
-    return PacketTable(pts, dts, pos, size, key, shown, order, point, changes_parameters, has_checksums, hashes=hashes)
+    changed = in_order_only or changes.are_any
+    as_decoded = not changed and (not reorders or showing.is_that_of_decoding)
+    reorders = reorders or changed
+    order = _order_by_pts(container.format.name, pts, shown, reorders, as_decoded)
+    return PacketTable(
+        pts, dts, pos, size, key, shown, order, point, changes, in_order_only, has_checksums, hashes=hashes
+    )
 
 
-def _order_by_pts(format_name: str, pts: Ints, shown: npt.NDArray[np.bool_], reorders: bool) -> Ints | None:
-    """Sort the frames that are shown by their times, where these can be trusted to say the order."""
+def _order_by_pts(
+    format_name: str, pts: Ints, shown: npt.NDArray[np.bool_], reorders: bool, as_decoded: bool
+) -> Ints | None:
+    """Sort the frames that are shown by their times, where these can be trusted to say the order.
+
+    Parameters
+    ----------
+    format_name : str
+        FFmpeg's name of the container.
+    pts, shown : numpy.ndarray
+        Of the packets, see `PacketTable`.
+    reorders : bool
+        Frames may be shown in another order than they are decoded in.
+    as_decoded : bool
+        They are not.
+    """
     frames = np.flatnonzero(shown)
     if format_name in _FORMATS_WITHOUT_PTS or (len(frames) and bool((pts[frames] == NO_TIME).any())):
-        return None if reorders else frames
+        return frames if as_decoded else None
     order = frames[np.argsort(pts[frames], kind="stable")]
     if not reorders and bool((order != frames).any()):
         return None
     if bool((np.diff(pts[order]) == 0).any()):
-        return None if reorders else frames
+        return frames if as_decoded else None
+    if not as_decoded and not bool((order != frames).any()):
+        return None  # these may be times of decoding: of what was copied out of an AVI file, those of showing are lost
     if len(order) and int(np.abs(np.argsort(order) - np.arange(len(order))).max()) > MOST_REORDERED:
         return None  # the clock has jumped
     return order
@@ -270,7 +311,8 @@ def table_from_index(path: str, container: InputContainer, stream: VideoStream) 
         return None
     is_mp4 = "mp4" in name.split(",")
     codec = stream.codec_context.name
-    if not (is_mp4 or (name == "avi" and (codec in INTRA_CODECS or not reorder_depth(stream.codec_context)))):
+    reorders = may_reorder(stream.codec_context)
+    if not (is_mp4 or (name == "avi" and not reorders)) or fields_of(stream.codec_context) is not None:
         return None
     entries = np.array([(e.timestamp, e.pos, e.size, e.flags) for e in stream.index_entries], np.int64)
     dts, pos, size, flags = entries.T.copy()
@@ -278,28 +320,32 @@ def table_from_index(path: str, container: InputContainer, stream: VideoStream) 
     if bool((flags & 2).any()) or bool((size <= 0).any()) or len(np.unique(pos)) != count:
         return None
     shown = np.ones(count, np.bool_)
+    changes = ParameterChanges(codec, stream.codec_context.extradata)
     if not is_mp4:
         if codec in INTRA_CODECS and not key.all():
             return None
         # where FFmpeg has the head of a chunk its packets begin behind it
-        return PacketTable(dts, dts, pos + 8, size, key, shown, np.arange(count), {}, from_index=True)
+        return PacketTable(dts, dts, pos + 8, size, key, shown, np.arange(count), {}, changes, from_index=True)
     samples = _read_mp4_samples(path, stream.id)
     if samples is None:
         return None
-    sizes, offsets = samples
+    sizes, offsets, descriptions = samples
     if len(sizes) != count or bool((sizes != size).any()):
         return None
     pts = dts + offsets
-    reorders = bool(offsets.any()) or bool(reorder_depth(stream.codec_context))
-    order = _order_by_pts(name, pts, shown, reorders)
-    return PacketTable(pts, dts, pos, size, key, shown, order, {}, from_index=True)
+    if not offsets.any():  # nothing else says that later pictures are not shown in another order
+        changes.look_at_heads(path, np.flatnonzero(key).tolist(), pos, size)
+    reorders = reorders or bool(offsets.any()) or descriptions > 1 or changes.are_any
+    order = _order_by_pts(name, pts, shown, reorders, not reorders)
+    return PacketTable(pts, dts, pos, size, key, shown, order, {}, changes, descriptions > 1, from_index=True)
 
 
-def _read_mp4_samples(path: str, track: int) -> tuple[Ints, Ints] | None:
-    """Read the sizes of a track's samples and their composition offsets out of its ``stsz`` and ``ctts`` boxes.
+def _read_mp4_samples(path: str, track: int) -> tuple[Ints, Ints, int] | None:
+    """Read the sizes of a track's samples, their composition offsets, and how many descriptions they have.
 
-    ISO/IEC 14496-12, 8.7.3.2 and 8.6.1.3. FFmpeg's index has times of decoding alone; with the offsets the order of
-    presentation is known without reading a packet. None where the boxes are not as expected.
+    Out of its boxes ``stsz``, ``ctts`` and ``stsc`` (ISO/IEC 14496-12, 8.7.3.2, 8.6.1.3, 8.7.4). FFmpeg's index has times of
+    decoding alone; with the offsets the order of presentation is known without reading a packet. None where the boxes are
+    not as expected.
     """
     try:
         with open(path, "rb") as file:
@@ -319,7 +365,10 @@ def _read_mp4_samples(path: str, track: int) -> tuple[Ints, Ints] | None:
                 (runs,) = struct.unpack_from(">I", ctts, 4)
                 pairs = np.frombuffer(ctts, ">i4", runs * 2, 8).reshape(-1, 2)
                 offsets = np.repeat(pairs[:, 1].astype(np.int64), pairs[:, 0])
-            return (sizes, offsets) if len(offsets) == count else None
+            stsc = _only(_boxes(stbl, b"stsc"))
+            (runs,) = struct.unpack_from(">I", stsc, 4)
+            descriptions = len(np.unique(np.frombuffer(stsc, ">u4", runs * 3, 8)[2::3]))
+            return (sizes, offsets, descriptions) if len(offsets) == count else None
     except (OSError, ValueError, struct.error, IndexError):
         return None
     return None

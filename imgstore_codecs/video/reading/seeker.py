@@ -47,19 +47,24 @@ class Seeker:
         self._threads = threads
         self.table = table
         self._keys: list[int] = np.flatnonzero(table.key).tolist()
-        self.seeks = seeks and table.identity is not None
+        self._may_seek = seeks
         self.stretch = stretch
         self._ahead = ahead
         self._planner: ReferencePlanner | None = None
 
+    @property
+    def seeks(self) -> bool:
+        """Whether it goes anywhere but onwards."""
+        return self._may_seek and self.table.can_seek
+
     def candidates(self, place: int) -> Iterator[int]:
         """Give the places where decoding may begin to reach a packet, nearest first; 0 comes last."""
-        rank, point = self.table.rank, self.table.point
+        rank, point, changes = self.table.rank, self.table.point, self.table.changes
         at = bisect.bisect_right(self._keys, place)
         while at > 0 and self.seeks:
             at -= 1
             key = self._keys[at]
-            if 0 <= rank[key] <= rank[place] and point.get(key) is not SeekPoint.NONE:
+            if 0 <= rank[key] <= rank[place] and point.get(key) is not SeekPoint.NONE and changes.begins(key):
                 yield key
         yield 0
 
@@ -78,16 +83,23 @@ class Seeker:
         """
         if self.seeks:
             stretch = self.stretch or self._reopen()
+            self._look_at_parameters(max(place, stretch.next))
             for key in self.candidates(place):
                 if before is not None and key >= before:
                     continue
                 # what FFmpeg hands on with the first packet of a file, it does once
                 stands_there = key == stretch.next == 0 and not stretch.ended
-                if stands_there or stretch.seek(key):
+                if stands_there or (self.table.changes.begins(key) and stretch.seek(key)):
                     if only and self.table.point.get(key) is SeekPoint.HARD:
                         stretch.plan = self._plan(stretch, [p for p in only if next(self.candidates(p)) == key])
                     return stretch
         return self._reopen()
+
+    def _look_at_parameters(self, place: int) -> None:
+        """Look at the key frames up to a place, where the table is from an index, which says nothing of what is in them."""
+        if self.table.from_index:
+            keys = self._keys[: bisect.bisect_right(self._keys, place)]
+            self.table.changes.look_at_heads(self._path, keys, self.table.pos, self.table.size)
 
     def _plan(self, stretch: Stretch, wanted: list[int]) -> DecodingPlan | None:
         if self._planner is None:

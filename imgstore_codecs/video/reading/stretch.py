@@ -22,10 +22,13 @@ from imgstore_codecs.video.bitstream.key_frames import (
     checksums_agree,
     decodes_in_one_piece,
     is_unreferenced,
+    jpeg_tables,
+    needs_first_packet,
     seek_point,
 )
 from imgstore_codecs.video.forked import leave_to_parent
 from imgstore_codecs.video.open_video import open_to_decode, video_stream
+from imgstore_codecs.video.reading.field_pairs import fields_of
 from imgstore_codecs.video.reading.packets import NO_TIME, UNCHECKED, PacketTable, packets_from
 from imgstore_codecs.video.stream_description import describe
 
@@ -43,6 +46,9 @@ _MOST_THREADS = 16
 
 # Bytes of packets that are looked at before they are decoded
 _MOST_AHEAD = 64 << 20
+
+# Codecs whose pictures have their palettes with them
+_OWN_PALETTE = frozenset(["png", "apng", "gif", "bmp", "tiff", "targa", "pcx", "sgi", "webp", "sunrast", "xwd", "flic"])
 
 _NOT_WRITTEN = (
     "its data are not what was written; if the file was changed on purpose, `imgstore repair --accept-frames` takes it"
@@ -96,7 +102,8 @@ class Stretch:
         # FFmpeg takes these away from a decoder that cannot be opened, and PyAV 19 does not see that
         self.codec, self.extradata, self.description = context.name, context.extradata, describe(self.stream)
         self._refusal: FFmpegError | None = None  # why it cannot be opened
-        self.packets: Iterator[Packet[VideoStream]] = packets_from(self.container, self.stream)
+        self._fields = fields_of(context)
+        self.packets: Iterator[Packet[VideoStream]] = packets_from(self.container, self.stream, self._fields)
         first = self._first_packet()
         context.thread_type = "FRAME" if ahead else "SLICE"
         context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
@@ -111,7 +118,12 @@ class Stretch:
             context.options = {"err_detect": "explode"}
         self._is_intra = self.codec in INTRA_CODECS
         # FFmpeg hands on the palette of a whole file with its first packet
-        self.palette_comes_first = self.codec == "rawvideo" and context.pix_fmt == "pal8"
+        self.needs_first_packet = (context.pix_fmt == "pal8" and self.codec not in _OWN_PALETTE) or (
+            first is not None and needs_first_packet(self.codec, self.extradata, memoryview(first))
+        )
+        self._first_tables: frozenset[int] = frozenset()  # of Motion JPEG
+        if first is not None and self.codec == "mjpeg":
+            self._first_tables = jpeg_tables(memoryview(first))
         self._table: PacketTable | None = None
         self._begin(0, self.packets)
         leave_to_parent(self)
@@ -178,7 +190,7 @@ class Stretch:
                 self.container.seek(time, stream=self.stream)
             except av.error.FFmpegError:
                 continue
-            packets = packets_from(self.container, self.stream)
+            packets = packets_from(self.container, self.stream, self._fields)
             for packet in packets:
                 found = places.get(getattr(packet, name), -1)
                 if found == place and packet.size == table.size[place]:
@@ -196,6 +208,8 @@ class Stretch:
         point = self._table.point.get(place)
         if point is None:
             point = seek_point(self.codec, self.extradata, memoryview(packet))
+            if self._first_tables and not self._first_tables <= jpeg_tables(memoryview(packet)):
+                point, self._table.in_order_only = SeekPoint.NONE, True
             self._table.point[place] = point
         return point
 
@@ -284,7 +298,7 @@ class Stretch:
         return self.context.decode(packet)
 
     def _can_be_left_out(self, packet: Packet[VideoStream]) -> bool:
-        if self.palette_comes_first:
+        if self._table is not None and self._table.in_order_only:
             return False
         return is_unreferenced(self.codec, self.extradata, memoryview(packet))
 

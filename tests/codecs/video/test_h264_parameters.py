@@ -124,7 +124,8 @@ def test_what_is_not_said() -> None:
     assert pictures_held_back(join(said, parameter_set("by a counter", 4))) == 4
     assert pictures_held_back(join(parameter_set("by a counter", 17))) is None  # no decoder holds so many
     assert pictures_held_back(join()) is None
-    assert pictures_held_back(b"\x00\x00\x00\x01" + said) is None  # start codes
+    assert pictures_held_back(b"\x00\x00\x00\x01" + said) == 2  # start codes
+    assert pictures_held_back(b"\x00\x00\x01" + said + b"\x00\x00\x00\x01" + not_said) is None
     assert pictures_held_back(None) is None
 
 

@@ -187,11 +187,10 @@ def test_reading_on_after_something_was_left_out(tmp_path: Path) -> None:
         "bframes=0:ref=1:scenecut=0",
         "bframes=3:b-pyramid=none:b-adapt=0:scenecut=0",
         "bframes=3:b-pyramid=normal:b-adapt=0:interlaced=1:scenecut=0",
-        f"{FAST}:repeat-headers=1",
     ],
 )
 def test_streams_without_a_plan(tmp_path: Path, parameters: str) -> None:
-    """Nothing to leave out, fields, parameter sets in packets."""
+    """Nothing to leave out, fields."""
     path = tmp_path / "video.mp4"
     write(path, 60, parameters, gop=100)
     extradata, packets = packets_of(path)
@@ -200,6 +199,18 @@ def test_streams_without_a_plan(tmp_path: Path, parameters: str) -> None:
         assert planner.plan(0, packets[: place + 1], [place]) is None
     assert not planner.is_worthwhile
     check_at_random(path, 3)
+
+
+def test_parameter_sets_in_packets(tmp_path: Path) -> None:
+    """Those that the configuration has change nothing; with others there is no plan."""
+    path = tmp_path / "video.mp4"
+    write(path, 60, f"{FAST}:repeat-headers=1", gop=20)
+    extradata, packets = packets_of(path)
+    plan = ReferencePlanner("h264", extradata).plan(0, packets[:19], [18])
+    assert plan is not None and len(plan.fed) < 19
+    check_at_random(path, 3)
+    other = memoryview(b"\0\0\0\5\x68\xee\x3c\x80\x01" + bytes(packets[0]))
+    assert ReferencePlanner("h264", extradata).plan(0, [other, *packets[1:19]], [18]) is None
 
 
 def test_other_codecs_have_no_plan(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rounds import long_but
 from video_samples import HEIGHT, SAMPLES, WIDTH, Sample, encode, number_of, patch_edit_list
 
 from imgstore.codec import FrameSpec
@@ -59,6 +60,21 @@ def plain_numbers(path: Path) -> list[int]:
         return [number_of(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
 
 
+SPECS = {"gray": GRAY, "color": COLOR}
+OPTIONS: dict[str, dict[str, Any]] = {"by default": {}, "no cache": {"cache_size": 0}, "no seeking": {"seek": False}}
+# of each sample; gray and colour, without a cache and in order alone, go the same ways in `make test-all`
+SHORT = {("gray", "by default"), ("color", "no seeking")}
+EVERY_ORDER = [
+    pytest.param(spec, how, id=f"{spec}-{how}", marks=[] if (spec, how) in SHORT else pytest.mark.long)
+    for spec in SPECS
+    for how in OPTIONS
+]
+# what belongs to one sample is done by one process, which makes it once
+each_sample = pytest.mark.parametrize(
+    "sample", [pytest.param(sample, id=str(sample), marks=pytest.mark.xdist_group(str(sample))) for sample in SAMPLES]
+)
+
+
 def walks(count: int, thorough: bool) -> Iterator[tuple[str, list[int]]]:
     """Ways through the frames of a video."""
     rng = random.Random(count)
@@ -76,46 +92,45 @@ def walks(count: int, thorough: bool) -> Iterator[tuple[str, list[int]]]:
         yield "in steps back", list(range(count))[::-13]
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+@each_sample
 def test_samples_are_what_they_claim(videos: Any, sample: Sample) -> None:
     path, numbers = videos(sample)
     assert plain_numbers(path) == numbers
 
 
-@pytest.mark.parametrize("spec", [GRAY, COLOR], ids=["gray", "color"])
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
-def test_every_frame_in_any_order(videos: Any, sample: Sample, spec: FrameSpec) -> None:
+@pytest.mark.parametrize("spec, how", EVERY_ORDER)
+@each_sample
+def test_every_frame_in_any_order(videos: Any, sample: Sample, spec: str, how: str) -> None:
     path, numbers = videos(sample)
-    for options in ({}, {"cache_size": 0}, {"seek": False}):
-        for name, positions in walks(len(numbers), thorough=options.get("seek", True)):
-            reader = open_video(path, spec, **options)
-            assert reader.frame_count == len(numbers)
-            shown = [number_of(reader.read(p)) for p in positions]
-            assert shown == [numbers[p] for p in positions], (name, options)
-            reader.close()
+    for name, positions in walks(len(numbers), thorough=OPTIONS[how].get("seek", True)):
+        reader = open_video(path, SPECS[spec], **OPTIONS[how])
+        assert reader.frame_count == len(numbers)
+        shown = [number_of(reader.read(p)) for p in positions]
+        assert shown == [numbers[p] for p in positions], name
+        reader.close()
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
-def test_batches(videos: Any, sample: Sample) -> None:
+@pytest.mark.parametrize("options", long_but([{}], [{}, {"seek": False, "cache_size": 0}]), ids=["", "in order"])
+@each_sample
+def test_batches(videos: Any, sample: Sample, options: dict[str, Any]) -> None:
     path, numbers = videos(sample)
     count = len(numbers)
     rng = random.Random(1)
-    for options in ({}, {"seek": False, "cache_size": 0}):
-        reader = open_video(path, **options)
-        for positions in (
-            [rng.randrange(count) for _ in range(count)],
-            list(range(count)),
-            list(range(0, count, 7))[::-1],
-            [count - 1, 0, count - 1],
-            [count // 2],
-            [],
-        ):
-            out = np.zeros((len(positions), HEIGHT, WIDTH), np.uint8)
-            reader.read_many(positions, out)
-            assert [number_of(img) for img in out] == [numbers[p] for p in positions]
-            if positions:  # one by one goes on being right after a batch
-                assert number_of(reader.read(positions[0])) == numbers[positions[0]]
-        reader.close()
+    reader = open_video(path, **options)
+    for positions in (
+        [rng.randrange(count) for _ in range(count)],
+        list(range(count)),
+        list(range(0, count, 7))[::-1],
+        [count - 1, 0, count - 1],
+        [count // 2],
+        [],
+    ):
+        out = np.zeros((len(positions), HEIGHT, WIDTH), np.uint8)
+        reader.read_many(positions, out)
+        assert [number_of(img) for img in out] == [numbers[p] for p in positions]
+        if positions:  # one by one goes on being right after a batch
+            assert number_of(reader.read(positions[0])) == numbers[positions[0]]
+    reader.close()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -178,7 +193,7 @@ def test_little_is_kept_of_what_was_met_on_the_way(tmp_path: Path, threads: int)
     reader.close()
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+@each_sample
 def test_pictures_are_those_of_a_plain_decode(videos: Any, sample: Sample) -> None:
     """Skipping what is not referenced and beginning at seek points changes no pixel."""
     path, numbers = videos(sample)
@@ -433,7 +448,7 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("how", ["zeros", "noise", "cut"])
+@pytest.mark.parametrize("how", long_but({"noise"}, ["zeros", "noise", "cut"]))
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_broken_packet_in_the_middle(videos: Any, tmp_path: Path, name: str, how: str) -> None:
     """What does not build on it is returned, nothing shifts, and nothing false is returned."""

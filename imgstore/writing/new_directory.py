@@ -1,0 +1,85 @@
+"""The directory of a new store: made and locked, and as it was before where the store does not come about."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+
+from imgstore.disk import lock
+from imgstore.disk.atomic import make_directory
+from imgstore.disk.layout import METADATA_FILENAME, holds_chunks
+from imgstore.errors import StoreExistsError, StoreWriteError
+from imgstore.writing.remove_chunks import remove_chunks
+
+__all__ = ["new_directory"]
+
+
+@contextlib.contextmanager
+def new_directory(root: str, extensions: Sequence[str | None], *, overwrite: bool, break_lock: bool) -> Iterator[None]:
+    """Make the directory of a new store and lock it; where the block ends in an error, nothing of the store is left.
+
+    Parameters
+    ----------
+    root : str
+        The directory.
+    extensions : sequence of str or None
+        That chunks of any store may have; None for directories.
+    overwrite : bool
+        Whether the chunks of a store that is there are removed. They are the last thing that is before the block.
+    break_lock : bool
+        The person says that the writer that the lock names is gone.
+
+    Raises
+    ------
+    StoreExistsError, StoreLockedError
+        There is a store already, or somebody writes one.
+    StoreWriteError
+        The operating system refused.
+    """
+    with contextlib.ExitStack() as undo:
+        for path in _missing(root):
+            undo.callback(_remove_empty_directory, path)
+        try:
+            make_directory(root)
+        except OSError as error:
+            raise StoreWriteError(error.errno, f"the store cannot be made: {error.strerror or error}", root) from error
+        _refuse_to_overwrite(root, extensions, overwrite)
+        lock.acquire(root, break_lock=break_lock)
+        undo.callback(lock.release, root)
+        exists = _refuse_to_overwrite(root, extensions, overwrite)  # somebody may have made one meanwhile
+        if exists:
+            for extension in extensions:
+                remove_chunks(root, extension)
+        undo.callback(_remove_metadata, root)
+        yield
+        undo.pop_all()
+
+
+def _missing(root: str) -> list[str]:
+    """Return the directories that are to be made, the uppermost first."""
+    missing, path = [], os.path.abspath(root)
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing[::-1]
+
+
+def _remove_empty_directory(path: str) -> None:
+    with contextlib.suppress(OSError):  # it may be another's by now
+        os.rmdir(path)
+
+
+def _remove_metadata(root: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(root, METADATA_FILENAME))
+
+
+def _refuse_to_overwrite(root: str, extensions: Sequence[str | None], overwrite: bool) -> bool:
+    """Return whether there is a store, or raise StoreExistsError where it may not be removed."""
+    exists = os.path.lexists(os.path.join(root, METADATA_FILENAME))
+    if exists and not overwrite:
+        raise StoreExistsError(f"{root}: there is a store already; remove it, or give overwrite=True to replace it")
+    if not exists and holds_chunks(root, extensions):
+        raise StoreExistsError(f"{root}: holds chunks of a store whose {METADATA_FILENAME} is missing; write elsewhere")
+    return exists
