@@ -8,6 +8,7 @@ looked at first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -67,29 +68,32 @@ def _check_size(data: bytes) -> None:
     """Refuse what is too deep or too much, counted in values and in their characters, as if repetitions were written out."""
     limit = _MAX_GROWTH * len(data) + _ALWAYS_ENOUGH
     known: dict[str | None, int | None] = {}  # sizes of what has a name; None while that is still open
-    sizes, names = [0], [""]  # of the collections that are open; the document is the first
+    sizes: list[int] = [0]  # of the collections that are open; the document is the first
+    names: list[str | None] = [None]
     nodes = 0
-    for event in yaml.parse(data, Loader=_Loader):
-        name: str | None = None
-        if isinstance(event, yaml.CollectionStartEvent):
+    events: Iterator[Any] = yaml.parse(data, Loader=_Loader)
+    for event in events:
+        kind = type(event)
+        if kind is yaml.ScalarEvent:  # most are
+            size, name = 1 + len(event.value), event.anchor
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
             known[event.anchor] = None
             sizes.append(1)
-            names.append(event.anchor or "")
+            names.append(event.anchor)
             if len(sizes) > MAX_DEPTH + 1:
                 raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
             continue
-        if isinstance(event, yaml.CollectionEndEvent):
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
             size, name = sizes.pop(), names.pop()
-        elif isinstance(event, yaml.ScalarEvent):
-            size, name = 1 + len(event.value), event.anchor
-        elif isinstance(event, yaml.AliasEvent):
+        elif kind is yaml.AliasEvent:
             repeated = known.get(event.anchor, 0)  # a name that is not known is the loader's to report
             if repeated is None:
                 raise ValueError(f"the value {event.anchor!r} holds itself")
-            size = repeated
+            size, name = repeated, None
         else:
             continue
-        known[name] = size
+        if name is not None:
+            known[name] = size
         sizes[-1] += size
         nodes += 1
         if nodes > _MAX_NODES:
