@@ -47,8 +47,7 @@ def written(directory: Path, values: dict[str, Any], user: dict[str, Any] | None
 def create(path: Path, metadata: Any) -> Any:
     """Write a store with some metadata and return what is read back."""
     imgstore.new_for_format("npy", path, imgshape=(4, 4), metadata=metadata).close()
-    with imgstore.new_for_filename(path) as store:
-        return store.user_metadata
+    return read_metadata(str(path)).user
 
 
 class Colour(str, enum.Enum):
