@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from imgstore import plugins
@@ -20,6 +19,7 @@ from imgstore.disk.layout import METADATA_FILENAME, METADATA_KEY, chunk_base, ch
 from imgstore.disk.metadata import StoreMetadata, new_metadata
 from imgstore.disk.plain_yaml import load_plain_yaml
 from imgstore.errors import ArgumentError, ChunkIndexError, ImgStoreError, MetadataError, NotAStoreError
+from imgstore.npy_header import dtype_of_text
 from imgstore.pixels.encodings import check_encoding
 from imgstore.plugins import RegisteredCodec
 
@@ -121,7 +121,7 @@ def made_metadata(root: str) -> tuple[StoreMetadata, str]:
             format=values["format"],
             extension=extension,
             imgshape=tuple(values["imgshape"]),
-            imgdtype=np.dtype(values["imgdtype"]),
+            imgdtype=dtype_of_text(values["imgdtype"]),
             chunksize=values["chunksize"],
             encoding=values.get("encoding"),
             fps=values.get("fps"),
@@ -195,6 +195,10 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, str) and datetime.datetime.fromisoformat(value) is not None
 
 
+def _is_dtype(value: Any) -> bool:
+    return isinstance(value, str) and not dtype_of_text(value).hasobject
+
+
 def _is_encoding(value: Any) -> bool:
     check_encoding(value)
     return True
@@ -203,7 +207,7 @@ def _is_encoding(value: Any) -> bool:
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "format": lambda value: isinstance(value, str),
     "imgshape": lambda value: isinstance(value, list) and 2 <= len(value) <= 3 and all(map(_is_count, value)),
-    "imgdtype": lambda value: isinstance(value, str) and re.fullmatch(r"[a-z]+\d*", value) is not None,
+    "imgdtype": _is_dtype,
     "chunksize": _is_count,
     "encoding": _is_encoding,
     "uuid": lambda value: isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value) is not None,

@@ -27,7 +27,7 @@ MAY_KNOW = {
     "beside": {"disk", "errors"},
     "reading": {"codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
     "writing": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
-    "care": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "reading"},
+    "care": {"beside", "codec", "disk", "errors", "index", "npy_header", "pixels", "plugins", "reading"},
     "store": {"array", "beside", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins", "reading",
               "writing"},
 }
