@@ -19,6 +19,7 @@ from scenes import shown_number
 
 import imgstore
 
+ENOUGH = 20
 AT_MOST = 0.01  # seconds until the next interruption, where that is enough to read anything
 Shown = Iterator[tuple[Any, int]]
 
@@ -55,7 +56,7 @@ def main(path: str, way: Callable[[imgstore.ImgStore, random.Random], Shown], se
     with imgstore.new_for_filename(path) as store:
         next(in_batches(store, rng))  # imports what is imported when it is needed: that may not be interrupted
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end or min(interrupted, read) <= ENOUGH:
             for _ in itertools.repeat(None, 20):
                 try:
                     signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, at_most))

@@ -19,6 +19,7 @@ from scenes import SHAPE, coded_frame, shown_number
 
 import imgstore
 
+ENOUGH = 10
 AT_MOST = 0.02  # seconds until the interruption
 
 
@@ -51,7 +52,7 @@ def main(directory: str, fmt: str, seconds: float) -> None:
     rng = random.Random(1)
     path, interrupted = os.path.join(directory, "s"), 0
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end or interrupted <= ENOUGH:
         look_at(path, record(path, fmt, rng.uniform(1e-4, AT_MOST)))
         shutil.rmtree(path)
         interrupted += 1

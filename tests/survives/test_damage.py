@@ -7,6 +7,7 @@ from pathlib import Path
 
 import damage
 import pytest
+from rounds import long_but
 
 from imgstore.verify import Fault
 
@@ -14,19 +15,21 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="bounds memory w
 
 # Not by hash or by chance: a case that fails here fails for everybody.
 CASES_PER_FORMAT = 40
+AT_FIRST = 10  # of these, in `make test`
 
 
+@pytest.mark.parametrize("cases", long_but([AT_FIRST], [AT_FIRST, CASES_PER_FORMAT - AT_FIRST]))
 @pytest.mark.parametrize("fmt", damage.wanted_formats())
-def test_damage_is_found_and_believed_by_nobody(tmp_path: Path, fmt: str) -> None:
+def test_damage_is_found_and_believed_by_nobody(tmp_path: Path, fmt: str, cases: int) -> None:
     outcome = damage.Outcome()
-    first = damage.wanted_formats().index(fmt) * 100_000
-    for _, outcome in damage.run_cases(range(first, first + CASES_PER_FORMAT), [fmt], tmp_path):  # noqa: B007
+    first = damage.wanted_formats().index(fmt) * 100_000 + (0 if cases == AT_FIRST else AT_FIRST)
+    for _, outcome in damage.run_cases(range(first, first + cases), [fmt], tmp_path):  # noqa: B007
         pass
     assert outcome.crashed == []
     assert outcome.wrong == []
-    assert outcome.cases == CASES_PER_FORMAT
-    assert outcome.changed > 0.9 * outcome.cases
-    assert outcome.found > 0.7 * outcome.changed, "most damage is to what is needed"
+    assert outcome.cases == cases
+    assert outcome.changed > (0.9 if cases > AT_FIRST else 0.6) * outcome.cases
+    assert outcome.found > (0.7 if cases > AT_FIRST else 0.3) * outcome.changed, "most damage is to what is needed"
     assert outcome.found + outcome.harmless == outcome.changed
     assert outcome.peak < damage.MEMORY
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rounds import long_but
 from scenes import write_store
 
 import imgstore
@@ -118,13 +119,14 @@ for _ in range(60): next(iterator)
 }
 
 
+@pytest.mark.parametrize("times", long_but([1], [1, 5]))
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("fmt", ["avc1/mp4", "mjpeg/avi"])
-def test_a_process_ends_while_something_reads_ahead(tmp_path: Path, fmt: str, ending: str) -> None:
+def test_a_process_ends_while_something_reads_ahead(tmp_path: Path, fmt: str, ending: str, times: int) -> None:
     """Threads stand still by then, and whoever waits for one waits for ever."""
     path = write_store(tmp_path / "s", fmt, 300, chunksize=300)
     program = f"import imgstore\npath = {str(path)!r}\n{ENDINGS[ending]}"
-    for _ in range(3):
+    for _ in range(times):
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
         assert (run.returncode, run.stderr) == (0, "")
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rounds import long_but
 from scenes import HELPERS, coded_frame, shown_number
 
 import imgstore
@@ -26,6 +27,7 @@ from imgstore.verify import verify_store
 
 FORMATS = [name for name in imgstore.get_supported_formats() if not name.endswith("+color")]
 VIDEO = [name for name in FORMATS if "/" in name]
+SOME = {"npy", "mjpeg/avi", "avc1/mp4"}  # of each way to write: files, a growing file, one with an index at its end
 SHAPE = (96, 128)
 CHUNKSIZE = 15
 DISK = 3 << 20  # bytes
@@ -125,7 +127,7 @@ def assert_says_so(error: imgstore.errors.StoreWriteError, path: Path) -> None:
     assert "No space left" in str(error) and str(path) in str(error)
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", long_but(SOME, FORMATS))
 def test_recording_goes_on_when_there_is_space_again(fmt: str, disk: Path) -> None:
     recording = Recording(disk / "s", fmt)
     assert_says_so(recording.fill(), recording.path)
@@ -145,7 +147,7 @@ def test_recording_goes_on_when_there_is_space_again(fmt: str, disk: Path) -> No
     assert_whole(recording.path)
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", long_but(SOME, FORMATS))
 def test_closing_on_a_full_disk(fmt: str, disk: Path) -> None:
     recording = Recording(disk / "s", fmt)
     recording.fill()
@@ -160,7 +162,7 @@ def test_closing_on_a_full_disk(fmt: str, disk: Path) -> None:
     assert_whole(recording.path)
 
 
-@pytest.mark.parametrize("fmt", VIDEO)
+@pytest.mark.parametrize("fmt", long_but(SOME, VIDEO))
 def test_reading_while_a_torn_chunk_is_mended(fmt: str, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its video is replaced by a whole one before its index is there, and its journal is of the torn one."""
     recording = Recording(disk / "s", fmt)
@@ -187,7 +189,7 @@ def test_reading_while_a_torn_chunk_is_mended(fmt: str, disk: Path, monkeypatch:
 
 
 @pytest.mark.filterwarnings("ignore::imgstore.errors.ImgStoreWarning")  # of a cached index newer than the listing
-@pytest.mark.parametrize("fmt", VIDEO)
+@pytest.mark.parametrize("fmt", long_but(SOME, VIDEO))
 def test_a_torn_chunk_is_mended_while_it_is_read(fmt: str, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = Recording(disk / "s", fmt)
     recording.tear()
@@ -222,7 +224,7 @@ recording.store.close()
 """
 
 
-@pytest.mark.parametrize("fmt", VIDEO)
+@pytest.mark.parametrize("fmt", long_but(SOME, VIDEO))
 def test_killed_while_a_torn_chunk_is_mended(fmt: str, disk: Path) -> None:
     command = [sys.executable, "-c", _KILLED, str(disk), fmt, str(HELPERS), str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -236,7 +238,7 @@ def test_killed_while_a_torn_chunk_is_mended(fmt: str, disk: Path) -> None:
     assert_whole(path)
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", long_but(SOME, FORMATS))
 def test_repair_on_a_full_disk(fmt: str, disk: Path) -> None:
     """It says so, and sets nothing aside for it; when there is space, it goes on."""
     script = _KILLED.replace("imgstore.writing.put_in_place.write_chunk_index", "recording.store.close")
