@@ -98,5 +98,5 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     from av.video.stream import VideoStream
 
     best = container.streams.best("video")
-    is_cover = best is not None and bool(best.disposition & Disposition.attached_pic)
+    is_cover = best is not None and bool(best.disposition.value & Disposition.attached_pic.value)
     return best if isinstance(best, VideoStream) and not is_cover else None

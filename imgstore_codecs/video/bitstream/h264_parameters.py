@@ -5,8 +5,9 @@ The syntax is that of ITU-T H.264, 7.3.2.1.1, 7.3.2.2 and E.1, in the configurat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from imgstore_codecs.video.bitstream.bits import Bits, unescaped
@@ -129,7 +130,8 @@ def reorder_depth(context: VideoCodecContext) -> int:
     return max(context.reorder_depth, said or 0)
 
 
-def sequence_parameters(extradata: bytes | None) -> dict[int, SequenceParameters]:
+@lru_cache(maxsize=16)  # opening a file asks several times
+def sequence_parameters(extradata: bytes | None) -> Mapping[int, SequenceParameters]:
     """Read the sequence parameter sets of a configuration, by their numbers; none where one is not whole."""
     try:
         sets = [_read_sequence(Bits(unescaped(unit))) for unit in _units(extradata or b"", _SEQUENCE)]

@@ -50,7 +50,7 @@ class FieldPairs:
     def __init__(self, codec: str, extradata: bytes | None) -> None:
         self._field = self._field_of_h264 if codec == "h264" else _field_of_mpeg2
         self._length = length_size(extradata, 4)
-        self._sequences = sequence_parameters(extradata) if codec == "h264" else {}
+        self._sequences = dict(sequence_parameters(extradata)) if codec == "h264" else {}
         self._pictures = picture_parameters(extradata) if codec == "h264" else {}
 
     def joined(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
