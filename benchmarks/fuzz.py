@@ -113,7 +113,7 @@ def work(reader: str, folder: str, corpus: str, seed: str) -> None:
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the highest use of memory from here on
         before = _status("VmRSS")
-        faulthandler.dump_traceback_later(PATIENCE - 2)
+        faulthandler.dump_traceback_later(PATIENCE - 2, repeat=True)
         started = time.process_time()
         outcome, told = _look(target, store, rng, coverage)
         seconds = time.process_time() - started
