@@ -169,11 +169,11 @@ def make_large_store(root: Path, chunks: int) -> Path:
     builder = IndexBuilder(root / CACHE_FILENAME)
     for chunk in range(chunks):
         numbers, times = chunk_index(chunk)
-        builder.add_chunk(chunk, f"{chunk:06d}", numbers, times)
         if chunk in (0, chunks - 1):
             np.savez(root / f"{chunk:06d}.npz", frame_number=numbers, frame_time=times)
         else:
             os.link(root / "000000.npz", root / f"{chunk:06d}.npz")
+        builder.add_chunk(chunk, f"{chunk:06d}", numbers, times)  # now that its index has a size and a time
         if chunk:
             os.link(root / "000000.avi", root / f"{chunk:06d}.avi")
     builder.finish()
