@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from imgstore.errors import ImgStoreError, ImgStoreWarning
 from imgstore.opening import new_for_filename
 from imgstore.store import ImgStore
+
+if TYPE_CHECKING:
+    from imgstore.index import ImgStoreIndex
 
 __all__ = ["VideoCapture"]
 
@@ -140,9 +143,8 @@ class VideoCapture:
         """Return the time of the frame that was grabbed last, or that was gone to, from the first frame on."""
         if not store.frame_count:
             return 0.0
-        index = store._readable.index
         position = min(self._next, store.frame_count - 1) if self._grabbed is None else self._grabbed
-        return (index.frame(position)[1] - index.frame(0)[1]) * 1000
+        return store._readable.look_up(lambda index: (index.frame(position)[1] - index.frame(0)[1]) * 1000)
 
     def set(self, propId: int, value: float) -> bool:  # noqa: N803 - OpenCV's
         """Go to a position, a time or a part of the store; return whether that can be done."""
@@ -155,11 +157,7 @@ class VideoCapture:
         elif propId == _POS_AVI_RATIO:
             position = int(round(value * last))
         elif propId == _POS_MSEC:
-            index = store._readable.index
-            time = index.frame(0)[1] + value / 1000
-            position = index.find_nearest("frame_time", time)
-            if time > index.frame(last - 1)[1] + 0.5 / store.fps:
-                position = last
+            position = store._readable.look_up(lambda index: _position_at(index, value / 1000, 0.5 / store.fps))
         else:
             return False
         self._next = min(max(position, 0), last)
@@ -172,3 +170,11 @@ class VideoCapture:
 
     def __del__(self) -> None:
         self.release()
+
+
+def _position_at(index: ImgStoreIndex, seconds: float, half_a_frame: float) -> int:
+    """Return the position of the frame nearest to a time from the first frame on; behind the last one that after it."""
+    time = index.frame(0)[1] + seconds
+    if time > index.frame(index.frame_count - 1)[1] + half_a_frame:
+        return index.frame_count
+    return index.find_nearest("frame_time", time)

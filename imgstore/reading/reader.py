@@ -43,6 +43,14 @@ _READ_AHEAD_FRAMES = (2, 16)  # at least, at most
 _IN_ORDER = 3  # reads in order after which decoding runs ahead
 
 
+def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Frame:
+    """Return an array to fill; ArgumentError where there is no memory for one."""
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError) as error:  # the latter where numpy cannot count its bytes
+        raise ArgumentError(f"there is no memory for frames of {dtype} and shape {shape}; read fewer at once") from error
+
+
 def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise ArgumentError where a batch cannot be put into what was given for it."""
     wanted = f"out must be a numpy array of {dtype} and shape {shape} that can be written to"
@@ -387,7 +395,7 @@ class Reader:
             wanted[chunk][1].append(k)
         full = (count, *shape)
         if out is None:
-            out = np.empty(full, dtype)
+            out = _room_for(full, dtype)
         else:
             _check_out(out, full, dtype)
         if not self.encoding:

@@ -157,3 +157,8 @@ def test_threads_share_one(gray: Any) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_more_than_fits_into_memory_is_an_error_of_ours(gray: Any) -> None:
+    with pytest.raises(ArgumentError, match="no memory"):
+        gray[0]._readable.read_many(lambda: [0], None, (1 << 40, 1 << 20), np.dtype(np.uint8))
