@@ -124,8 +124,11 @@ class BloscpackCodec(FrameCodec):
         _refuse_objects(spec.dtype)
 
     def frame_spec(self, path: str, fmt: Format) -> FrameSpec:
-        """Tell by decoding, which does not ask what there ought to be."""
-        img = self.decoder(fmt, FrameSpec((), np.dtype(np.uint8)))(np.fromfile(path, np.uint8))
+        """Tell what the file says of itself; that it can be decompressed is seen with the room that a frame of this takes."""
+        data = np.fromfile(path, np.uint8)
+        layout = _parse_start(data.data)
+        spec = FrameSpec(layout.shape, layout.dtype.newbyteorder("="))
+        img = self.decoder(fmt, spec)(data)
         return FrameSpec(img.shape, img.dtype)
 
     def encoder(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Callable[[Frame], Sequence[Buffer]]:
