@@ -47,8 +47,10 @@ _MOST_THREADS = 16
 # Bytes of packets that are looked at before they are decoded
 _MOST_AHEAD = 64 << 20
 
-# Codecs whose pictures have their palettes with them
-_OWN_PALETTE = frozenset(["png", "apng", "gif", "bmp", "tiff", "targa", "pcx", "sgi", "webp", "sunrast", "xwd", "flic"])
+# Codecs whose palettes are the container's. (PyAV 17 crashes where others are asked for their pixel format unopened.)
+_CONTAINERS_PALETTE = frozenset(
+    ["rawvideo", "msrle", "msvideo1", "qtrle", "cinepak", "smc", "8bps", "qdraw", "tscc", "zmbv", "idcin", "kmvc", "aasc"]
+)
 
 _NOT_WRITTEN = (
     "its data are not what was written; if the file was changed on purpose, `imgstore repair --accept-frames` takes it"
@@ -118,7 +120,7 @@ class Stretch:
             context.options = {"err_detect": "explode"}
         self._is_intra = self.codec in INTRA_CODECS
         # FFmpeg hands on the palette of a whole file with its first packet
-        self.needs_first_packet = (context.pix_fmt == "pal8" and self.codec not in _OWN_PALETTE) or (
+        self.needs_first_packet = (self.codec in _CONTAINERS_PALETTE and context.pix_fmt == "pal8") or (
             first is not None and needs_first_packet(self.codec, self.extradata, memoryview(first))
         )
         self._first_tables: frozenset[int] = frozenset()  # of Motion JPEG
