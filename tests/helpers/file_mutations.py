@@ -20,6 +20,8 @@ from typing import Literal
 
 from mutations import EXTREMES, Mutator, Unsuitable, mutated, text
 
+from imgstore.index._index import ROW_SIZE
+
 # -- numpy's files ---------------------------------------------------------------------------------------------------
 
 _DESCRIPTIONS = (
@@ -121,7 +123,7 @@ def cache(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
     changed = bytearray(data)
     fields = list(_CACHE_HEADER.unpack_from(changed))
     table = 128 + fields[5]
-    end = table + fields[6] * 96 + fields[7] * 8 + fields[8]
+    end = table + fields[6] * ROW_SIZE + fields[7] * (8 + 16) + fields[8]
     if end > len(data):
         raise Unsuitable
     if rng.random() < 0.3:
