@@ -74,7 +74,8 @@ def test_dir_shows_what_is_public() -> None:
 def test_help_names_the_keywords() -> None:
     program = "import imgstore; help(imgstore.new_for_format); help(imgstore.VideoImgStore)"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert told.count("chunksize: 'int | None' = None") >= 2 and told.count("**codec_options") >= 2
+    told = told.replace("'", "")  # before Python 3.14 types stand in quotes
+    assert told.count("chunksize: int | None = None") >= 2 and told.count("**codec_options") >= 2
 
 
 def test_frames_by_position_alone(tmp_path: Path) -> None:
