@@ -18,8 +18,8 @@ PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-che
 PYTEST_ARGS ?=
 VIDEO ?=
 
-# A line every few seconds and what was skipped in place of 4000 dots; tests with something costly in common go to one process.
-BRIEF := --brief -n auto --dist loadgroup
+# A line every few seconds and what was skipped, in place of 4000 dots.
+BRIEF := --brief -n auto
 SAY_DOWNLOAD := [ -d .interop ] || echo 'For tests beside imgstore 0.4.0 this and its packages (110 MB) are put into .interop once; without a network these are skipped.'
 
 # Exit status 0 for an interpreter that will do; pyenv's and Windows' stand-ins for absent interpreters fail it too.

@@ -20,6 +20,7 @@ import brief
 import pytest
 from environments import Environment, copy
 from hypothesis import settings
+from sharing_out import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # how long something takes is for benchmarks; `make test-all` takes the other one
@@ -37,14 +38,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)  # after what reports has been made
 def pytest_configure(config: pytest.Config) -> None:
     brief.install(config)
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``--dist loadgroup`` all that needs a wheel is done by one process, which builds it once."""
-    for item in items:
-        if {"sdist", "wheel"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("wheel"))
 
 
 def _fail_if_skipped_for_want(report: Any) -> None:

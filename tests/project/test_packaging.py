@@ -20,6 +20,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
+from sharing_out import group_of
 
 import imgstore
 
@@ -215,6 +216,12 @@ def test_import_brings_nothing_heavy(tmp_path: Path) -> None:
         loaded & {"cv2", "pandas", "av", "h5py", "tqdm", "click", "rich", "blosc", "sqlite3", "imgstore_codecs"}
         == set()
     )
+
+
+def test_one_process_builds_the_wheel(request: pytest.FixtureRequest) -> None:
+    """Whatever needs it is in the group of tests that several processes do not share out."""
+    needing = [i.nodeid for i in request.session.items if {"sdist", "wheel"} & set(getattr(i, "fixturenames", ()))]
+    assert needing and {group_of(nodeid) for nodeid in needing} == {"the wheel"}
 
 
 def test_a_checkout_that_is_not_compiled_says_what_to_do(repository: Path, tmp_path: Path) -> None:

@@ -69,10 +69,7 @@ EVERY_ORDER = [
     for spec in SPECS
     for how in OPTIONS
 ]
-# what belongs to one sample is done by one process, which makes it once
-each_sample = pytest.mark.parametrize(
-    "sample", [pytest.param(sample, id=str(sample), marks=pytest.mark.xdist_group(str(sample))) for sample in SAMPLES]
-)
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=str)
 
 
 def walks(count: int, thorough: bool) -> Iterator[tuple[str, list[int]]]:

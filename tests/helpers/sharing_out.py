@@ -1,0 +1,42 @@
+"""Which tests are done by one process where several share them out (``pytest -n``): those with something costly in common.
+
+By their names: xdist's own way, marks, does nothing under pytest 9.2.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+# what names them -> their group; None: what the parentheses find
+_GROUPS: tuple[tuple[str, str | None], ...] = (
+    (r"(^|/)interop/", "beside 0.4.0"),
+    (r"test_(third_party_codec|archive_plugin|packaging)\.py", "the wheel"),
+    (r"test_selftest\.py", "the check after installing"),
+    (r"test_video_exact\.py::.*\[(\S+?\.(?:avi|mkv|mp4))", None),  # videos, each of which is made once
+)
+
+
+def group_of(nodeid: str) -> str:
+    """Return the name of a test's group; most are alone in theirs."""
+    for pattern, group in _GROUPS:
+        found = re.search(pattern, nodeid)
+        if found is not None:
+            return group or found[1]
+    return nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share out by groups, the largest first, unless another way was asked for."""
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
