@@ -221,7 +221,7 @@ def test_import_brings_nothing_heavy(tmp_path: Path) -> None:
 def test_one_process_builds_the_wheel(request: pytest.FixtureRequest) -> None:
     """Whatever needs it is in the group of tests that several processes do not share out."""
     needing = [i.nodeid for i in request.session.items if {"sdist", "wheel"} & set(getattr(i, "fixturenames", ()))]
-    assert needing and {group_of(nodeid) for nodeid in needing} == {"the wheel"}
+    assert {group_of(nodeid) for nodeid in needing} <= {"the wheel"}  # none where these were not asked for
 
 
 def test_a_checkout_that_is_not_compiled_says_what_to_do(repository: Path, tmp_path: Path) -> None:
