@@ -29,6 +29,7 @@ from imgstore.disk.checksums import (
     place_arrays,
 )
 from imgstore.disk.chunk_index import write_chunk_index
+from imgstore.disk.store_arrays import store_arrays
 
 __all__ = ["SINCE_REPAIR", "keep_index", "make_index", "renew_checksums", "rewrite_index"]
 
@@ -66,7 +67,7 @@ def make_index(
     checksums = checksum_arrays(
         [size for size, _ in files], [noted for _, noted in files], beside if os.path.exists(beside) else None
     )
-    arrays = {**checksums, **extra, **place_arrays(parts.root, chunk)}
+    arrays = {**checksums, **extra, **place_arrays(parts.root, chunk), **store_arrays(parts.meta.values)}
     write_chunk_index(parts.base(chunk), numbers, times, arrays)
 
 

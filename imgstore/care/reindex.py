@@ -14,6 +14,7 @@ from imgstore.beside.renumber import NUMBER_BEFORE_REINDEX, renumber_records
 from imgstore.disk.checksums import EXTRA_DATA_NAME, file_checksum
 from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
 from imgstore.disk.layout import SQLITE_INDEX_FILENAME
+from imgstore.disk.store_arrays import STORE_NAMES
 from imgstore.errors import FrameNotFoundError, StoreWriteError
 from imgstore.index.cache import CACHE_FILENAME
 from imgstore.index.frame_index import ImgStoreIndex
@@ -61,7 +62,11 @@ def reindex(root: str, chunk_bases: Sequence[tuple[int, str]]) -> None:
     start = 0
     for (_, base), chunk_old, chunk_times in zip(chunk_bases, old_by_chunk, times_by_chunk, strict=True):
         stop = start + len(chunk_old)
-        ours = {name: values for name, values in read_all_arrays(base).items() if name.startswith("_")}
+        ours = {
+            name: values
+            for name, values in read_all_arrays(base).items()
+            if name.startswith("_") or name in STORE_NAMES
+        }
         ours.setdefault(NUMBER_BEFORE_REINDEX, chunk_old)  # the camera's own, however often
         write_chunk_index(base, new[start:stop], chunk_times, ours)
         _remove(base + ".yaml")

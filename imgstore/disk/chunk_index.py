@@ -22,7 +22,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,7 @@ _END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED = 0x1
+_VERSION, _UNIX, _UTF8, _NO_DATE, _READABLE = 20, 3 << 8, 0x800, 0x21, 0o644 << 16  # of what is written
 _MAX_SIZE = 2**30  # bytes: room for thirty million frames in one chunk, checksums included
 _ZIP64 = 0xFFFFFFFF
 # An index that somebody has compressed may be so many times larger, and a few megabytes at any rate: numbers in a row and
@@ -207,13 +208,27 @@ def write_chunk_index(
             raise ArgumentError(f"cannot write {path}: {name!r} is given twice")
         arrays[name] = array
 
-    def write(file: BinaryIO) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
+    if sum(array.nbytes for array in arrays.values()) > _MAX_SIZE // 2:
+        raise ArgumentError(f"cannot write {path}: {len(numbers)} frames are more than a chunk may have")
+    return replace_file(path, _pack(arrays), sync=sync)
 
-    return replace_file(path, write, sync=sync)
+
+def _pack(arrays: Mapping[str, npt.NDArray[Any]]) -> list[bytes]:
+    """Make an archive as `numpy.savez` does; `zipfile` takes five times as long for small members."""
+    pieces: list[bytes] = []
+    directory: list[bytes] = []
+    offset = 0
+    for name, array in arrays.items():
+        file = io.BytesIO()
+        np.lib.format.write_array(file, array, allow_pickle=False)
+        member, stem = file.getvalue(), f"{name}.npy".encode()
+        same = _VERSION, _UTF8, 0, 0, _NO_DATE, zlib.crc32(member), len(member), len(member), len(stem), 0
+        directory += [_CENTRAL.pack(b"PK\1\2", _UNIX | _VERSION, *same, 0, 0, 0, _READABLE, offset), stem]
+        header = _LOCAL.pack(b"PK\3\4", *same)
+        pieces += [header, stem, member]
+        offset += len(header) + len(stem) + len(member)
+    size, count = sum(map(len, directory)), len(arrays)
+    return [*pieces, *directory, _END.pack(b"PK\5\6", 0, 0, count, count, size, offset, 0)]
 
 
 def as_frame_numbers(values: npt.ArrayLike) -> Int64Array:
@@ -368,6 +383,8 @@ def _parse_npz(data: bytes, wanted: Sequence[str] = (_NUMBER, _TIME)) -> Mapping
             if local[0] != b"PK\3\4" or len(member) != plain or zlib.crc32(member) != crc:
                 raise _Fault(f"the chunk's index is damaged: {name[:-4].decode()} fails its checksum")
             arrays[name[:-4].decode()] = _parse_npy(member, name[:-4].decode())
+            if len(arrays) == len(members):
+                break  # they stand first, and the rest is not asked for
     except struct.error as error:
         raise _Fault("the chunk's index is damaged: its directory is cut off") from error
     return arrays

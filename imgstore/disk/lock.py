@@ -28,8 +28,9 @@ from imgstore.errors import StoreLockedError, StoreWriteError
 __all__ = ["LockOwner", "acquire", "check_process", "is_held", "lock_state", "read_lock", "release"]
 
 _MAX_SIZE = 65536  # bytes that a damaged lock may cost to read
-_TRIES = 10  # others look at a lock for an instant, and one that is being made has no name for an instant
+_TRIES = 10  # a lock that is being made has no name for an instant
 _PAUSE = 0.01  # seconds between them
+_PATIENCE = {True: 10.0, False: 1.0}  # seconds, by whether one made the file: then others can but look at it
 _FLAGS = (  # a link is not followed, a pipe is not waited for
     getattr(os, "O_BINARY", 0)
     | getattr(os, "O_CLOEXEC", 0)
@@ -137,7 +138,7 @@ def _try_to_acquire(path: str, break_lock: bool) -> Literal["ours", "held", "unk
     made, descriptor = _open_or_make(path)
     with contextlib.ExitStack() as undo:
         undo.callback(os.close, descriptor)
-        locked = _lock(descriptor)
+        locked = _lock(descriptor, made)
         if locked is False:
             return "held"
         if not _is_at(path, descriptor):
@@ -173,11 +174,12 @@ def _checked(descriptor: int, path: str) -> int:
     return descriptor
 
 
-def _lock(descriptor: int) -> bool | None:
-    """As `try_lock`, but for somebody who just looks at the lock."""
-    for _ in range(_TRIES):
-        locked = try_lock(descriptor)
-        if locked is not False:
+def _lock(descriptor: int, made: bool) -> bool | None:
+    """As `try_lock`, but waiting for somebody who just looks at the lock: who that is has no name in it."""
+    deadline = time.monotonic() + _PATIENCE[made]
+    while (locked := try_lock(descriptor)) is False:
+        holder = _parse(_content(descriptor))
+        if time.monotonic() > deadline or (holder is not None and _is_alive(holder)):
             break
         time.sleep(_PAUSE)
     return locked

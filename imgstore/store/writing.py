@@ -16,6 +16,7 @@ from imgstore.codec import ChunkCodec
 from imgstore.disk import lock
 from imgstore.disk.layout import list_store
 from imgstore.disk.metadata import new_metadata, write_metadata
+from imgstore.disk.store_arrays import store_arrays
 from imgstore.disk.user_metadata import plain_metadata, same_values
 from imgstore.errors import ArgumentError, ImgStoreWarning
 from imgstore.index.store_index import finished_chunks
@@ -122,6 +123,7 @@ class Writing(Shared):
             sync=options.sync,
             existing=existing,
             first_chunk=first_chunk,
+            of_store=store_arrays(self._meta.values),
             opened=lambda chunk, paths: listeners.tell("imgstore_chunk_opened", chunk=chunk, paths=paths),
             closed=lambda chunk, paths: listeners.tell("imgstore_chunk_closed", chunk=chunk, paths=paths),
         )

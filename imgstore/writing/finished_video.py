@@ -7,7 +7,8 @@ import errno
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,13 +73,14 @@ def take_video(
     number: int,
     numbers: npt.NDArray[np.int64],
     times: npt.NDArray[np.float64],
-    of_frames: dict[str, npt.NDArray[np.uint64]],
+    beside: Mapping[str, npt.NDArray[Any]],
     records: Sequence[str],
     *,
     move: bool,
 ) -> None:
     """Copy or move a video that `examine_video` has seen to where chunk `number` belongs, and write what is beside it.
 
+    `beside` is what its index says besides numbers, times and the file's checksum; `records` are lines of extra data.
     What a link points to is copied, and both stay: it belongs to somebody.
 
     Raises
@@ -95,7 +97,7 @@ def take_video(
                 undo.callback(_remove, records_path(base))
                 write_records(base, records)
             checksums = checksum_arrays(*video_checksums(target), records_path(base) if records else None)
-            write_chunk_index(base, numbers, times, checksums | of_frames | place_arrays(root, number))
+            write_chunk_index(base, numbers, times, {**checksums, **place_arrays(root, number), **beside})
             sync_directory(root)
         except OSError as error:
             raise as_write_error(target, error) from error

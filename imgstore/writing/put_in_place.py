@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ Float64Array = npt.NDArray[np.float64]
 
 
 def put_in_place(
-    root: str, extension: str | None, chunk: ChunkInHand, *, sync: bool
+    root: str, extension: str | None, chunk: ChunkInHand, of_store: Mapping[str, npt.NDArray[Any]], *, sync: bool
 ) -> tuple[Int64Array, Float64Array]:
     """Finish a chunk: files on the disk, then extra data, then the index, then the journal goes.
 
@@ -36,6 +37,8 @@ def put_in_place(
         Of its video files; None where chunks are directories.
     chunk : ChunkInHand
         No frame is added to it any more.
+    of_store : mapping of str to ndarray
+        What its index says of the store.
     sync : bool
         Frames that are files are on the disk before this returns, however long that takes.
 
@@ -71,7 +74,7 @@ def put_in_place(
         checksums = checksum_arrays(sizes, hashes, extra_path) | place_arrays(root, chunk.number)
         if chunk.whole:
             checksums |= frame_arrays(*chunk.files.frame_checksums())
-        write_chunk_index(base, numbers, times, checksums)
+        write_chunk_index(base, numbers, times, {**checksums, **of_store})
         sync_directory(root)
     except OSError as error:
         raise as_write_error(chunk.files.path, error) from error
@@ -86,6 +89,7 @@ def put_records_in_place(
     number: int,
     early: tuple[Journal, Sequence[str]] | None,
     make_video: Callable[[str], object],
+    of_store: Mapping[str, npt.NDArray[Any]],
 ) -> bool:
     """Make a chunk without frames: for extra data without a frame, and since 0.x opens no store that has no chunk.
 
@@ -101,6 +105,8 @@ def put_records_in_place(
         The journal and the lines of extra data, where there are some.
     make_video : callable
         Makes a video without frames at a path.
+    of_store : mapping of str to ndarray
+        What the chunk's index says of the store.
 
     Returns
     -------
@@ -129,7 +135,7 @@ def put_records_in_place(
             files = video_checksums(path)
         if records:
             write_records(base, records)
-        write_chunk_index(base, *none, checksum_arrays(*files, extra_path))
+        write_chunk_index(base, *none, {**checksum_arrays(*files, extra_path), **of_store})
     except OSError as error:
         raise as_write_error(path, error) from error
     finally:

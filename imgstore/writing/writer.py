@@ -73,6 +73,8 @@ class Writer:
         Chunks that the store has already, to which further ones are added.
     first_chunk : int
         Number of the first chunk to write.
+    of_store : mapping of str to ndarray
+        What the index of every chunk says of the store.
     opened, closed : callable
         Told of each chunk's number and paths, when it begins and when it is in place; must return at once.
     """
@@ -89,6 +91,7 @@ class Writer:
         sync: bool,
         existing: Sequence[int],
         first_chunk: int,
+        of_store: Mapping[str, npt.NDArray[Any]],
         opened: ChunkEvent,
         closed: ChunkEvent,
     ):
@@ -98,6 +101,7 @@ class Writer:
         self.given = GivenFrames(root, conformer.given)
         self._chunksize = chunksize
         self._options = options
+        self._of_store = of_store
         self._flush_interval = flush_interval
         self._opened, self._closed = opened, closed
         self._encode: Callable[[Frame], Sequence[Buffer]] | None = None
@@ -309,7 +313,7 @@ class Writer:
                     self._in_trouble = True
 
     def _put_in_place(self, chunk: ChunkInHand) -> None:
-        numbers, times = put_in_place(self._root, self._extension, chunk, sync=self._sync)
+        numbers, times = put_in_place(self._root, self._extension, chunk, self._of_store, sync=self._sync)
         self._cache.add(chunk.number, numbers, times)
         self._tell_closed(chunk.number)
 
@@ -340,7 +344,8 @@ class Writer:
             self._finishing.wait()
             number, early = self._next_chunk, self._early
             records = early[1] if early is not None else ()
-            take_video(video_path, self._root, extension, number, numbers, times, of_frames, records, move=move)
+            beside = {**of_frames, **self._of_store}
+            take_video(video_path, self._root, extension, number, numbers, times, beside, records, move=move)
             self._next_chunk, self._early = number + 1, None
             for pair in zip(numbers.tolist(), times.tolist(), strict=True):
                 self.span.add(*pair)
@@ -421,7 +426,7 @@ class Writer:
 
     def _write_chunk_without_frames(self) -> None:
         number = self._next_chunk
-        if put_records_in_place(self._root, self._extension, number, self._early, self._make_video):
+        if put_records_in_place(self._root, self._extension, number, self._early, self._make_video, self._of_store):
             self._cache.add(number, *_NO_FRAMES)
             self._opened(number, [chunk_path(self._root, number, self._extension)])
             self._tell_closed(number)
