@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -141,7 +142,8 @@ def _size_on_disk(directory: str) -> int:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 else:
-                    total += entry.stat().st_size
+                    with contextlib.suppress(OSError):  # a link to what is not there, or a file that has gone meanwhile
+                        total += entry.stat().st_size
     return total
 
 

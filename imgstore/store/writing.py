@@ -154,7 +154,7 @@ class Writing(Shared):
         """
         self._writable.add(img, frame_number, frame_time)
 
-    def add_extra_data(self, **values: Any) -> None:
+    def add_extra_data(self, /, **values: Any) -> None:
         """Record values beside the frame that was added last. Any number of threads may do so, and add frames too.
 
         Parameters

@@ -17,7 +17,7 @@ import pytest
 import imgstore
 import imgstore.apps
 from imgstore import cli, plugins
-from imgstore.cli.info import find_gaps
+from imgstore.cli.info import _size_on_disk, find_gaps
 
 # processes are started there, so that the installed package is found and not the one in the checkout
 ELSEWHERE = tempfile.gettempdir()
@@ -46,6 +46,12 @@ def store_with_gaps(tmp_path: Path) -> Path:
 
 
 class TestInfo:
+    @pytest.mark.skipif(os.name == "nt", reason="making a link takes a privilege there")
+    def test_size_with_links_that_lead_nowhere(self, store_with_gaps: Path) -> None:
+        size = _size_on_disk(str(store_with_gaps))
+        (store_with_gaps / "notes.txt").symlink_to(store_with_gaps / "not there")
+        assert size > 0 and _size_on_disk(str(store_with_gaps)) == size
+
     def test_json(self, store_with_gaps: Path) -> None:
         result = run("info", "--json", store_with_gaps)
         assert result.returncode == 0, result.stderr

@@ -383,6 +383,15 @@ def test_extra_data(tmp_path: Path) -> None:
         assert len(store.find_extra_data_files()) == 3 and store.has_extra_data
 
 
+def test_extra_data_may_have_any_key(tmp_path: Path) -> None:
+    values = {"self": 1, "values": 2, "": 3, "a b": 4, "%": 5}
+    with imgstore.new_for_format("npy", tmp_path / "s", imgshape=(8, 8)) as store:
+        store.add_extra_data(**values)
+    with imgstore.new_for_filename(tmp_path / "s") as store:
+        (record,) = store.get_extra_records()
+        assert {key: record[key] for key in values} == values
+
+
 def test_extra_data_without_frames(tmp_path: Path) -> None:
     for fmt in ("npy", "mjpeg/avi"):
         root = tmp_path / fmt[:3]

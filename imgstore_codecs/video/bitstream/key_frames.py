@@ -1,8 +1,9 @@
 """What the first bytes of a packet say: may decoding begin here, is it shown, does anything refer to it?
 
 The key-frame flags of containers promise less than exact seeking needs: encoders flag open groups of pictures and the
-points of a periodic intra refresh too. So the packets themselves are asked, by the syntax in ITU-T H.264 (7.3, D.1.8),
-ITU-T H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8), RFC 9043 (FFV1) and ITU-T H.262 (MPEG-2).
+points of a periodic intra refresh too, and some files flag every packet. So the packets themselves are asked, by the syntax
+in ITU-T H.264 (7.3, D.1.8), ITU-T H.265 (7.3.1.2), the AV1 bitstream specification (5.3, 5.9), RFC 6386 (VP8), RFC 9043
+(FFV1), ITU-T H.262 (MPEG-2), and what is named below. What none of it is known of is decoded from the start.
 """
 
 from __future__ import annotations
@@ -40,12 +41,11 @@ INTRA_CODECS = frozenset(
     )
 )  # fmt: skip
 
-# Containers flag their intra pictures, and nothing that follows one in presentation order refers beyond it.
-_FLAGGED_CODECS = frozenset(
+# Nothing that follows an intra picture of these in presentation order refers beyond it.
+_INTRA_FIRST_CODECS = frozenset(
     (
-        "mpeg4", "mpeg2video", "mpeg1video", "h263", "h263p", "flv1", "msmpeg4v1",
-        "msmpeg4v2", "msmpeg4", "wmv1", "wmv2", "theora", "vp9", "libvpx-vp9", "svq1",
-        "svq3", "qtrle", "rpza",
+        "mpeg4", "mpeg2video", "mpeg1video", "h263", "h263p", "flv", "flv1", "msmpeg4v2",
+        "msmpeg4", "wmv1", "wmv2", "theora", "vp9", "libvpx-vp9", "svq1",
     )
 )  # fmt: skip
 
@@ -90,7 +90,7 @@ def seek_point(codec: str, extradata: bytes | None, data: memoryview) -> SeekPoi
         return SeekPoint.HARD if int.from_bytes(data[:2], "big") >= 0x7F80 else SeekPoint.NONE
     if codec in INTRA_CODECS:
         return SeekPoint.HARD
-    return SeekPoint.SOFT if codec in _FLAGGED_CODECS else SeekPoint.NONE
+    return SeekPoint.SOFT if codec in _INTRA_FIRST_CODECS and _is_intra(codec, data) else SeekPoint.NONE
 
 
 def is_shown(codec: str, data: memoryview) -> bool:
@@ -194,6 +194,63 @@ def decodes_in_one_piece(codec: str, extradata: bytes | None, data: memoryview) 
         return sum(nal[0] & 31 in (1, 5) for nal in nal_units(data, length_size(extradata, 4))) <= 1
     # not MPEG-4 part 2: interlaced, FFmpeg decodes it wrongly where it decodes several pictures at a time
     return codec in ("hevc", "mjpeg")
+
+
+def _is_intra(codec: str, data: memoryview) -> bool:
+    """Whether a packet's first picture refers to no other. Some files, and FFmpeg for H.263, flag every packet."""
+    try:
+        if codec == "mpeg4":  # ISO/IEC 14496-2, 6.2.5: vop_start_code, vop_coding_type; a short header is that of H.263
+            head = _after(data, b"\x00\x00\x01\xb6")
+            return head.read(2) == 0 if head is not None else _is_intra_h263(data)
+        if codec in ("mpeg2video", "mpeg1video"):  # picture_start_code, temporal_reference, picture_coding_type
+            head = _after(data, b"\x00\x00\x01\x00")
+            return head is not None and head.read(10) >= 0 and head.read(3) == 1
+        if codec in ("h263", "h263p"):
+            return _is_intra_h263(data)
+        head = Bits(bytes(data[:16]))
+        if codec in ("flv", "flv1"):
+            head.read(17 + 5 + 8)
+            size = head.read(3)
+            head.read({0: 16, 1: 32}.get(size, 0))
+            return head.read(2) == 0
+        if codec in ("msmpeg4v2", "msmpeg4", "wmv1"):
+            return head.read(2) == 0
+        if codec == "wmv2":
+            return head.read(1) == 0
+        if codec == "theora":  # a frame, and not a header; intra
+            return head.read(2) == 0
+        if codec == "svq1":  # frame code, temporal reference
+            return head.read(22 + 8) >= 0 and head.read(2) == 0
+        return _is_key_vp9(head)
+    except EOFError:
+        return False
+
+
+def _after(data: memoryview, code: bytes) -> Bits | None:
+    whole = bytes(data)
+    at = whole.find(code)
+    return None if at < 0 else Bits(whole[at + len(code) : at + len(code) + 4])
+
+
+def _is_intra_h263(data: memoryview) -> bool:
+    """ITU-T H.263, 5.1: start code, temporal reference, PTYPE with the coding type, or PLUSPTYPE with it behind."""
+    head = Bits(bytes(data[:16]))
+    if head.read(22) != 0x20:
+        return False
+    head.read(8 + 5)
+    if head.read(3) != 7:
+        return head.read(1) == 0
+    if head.read(3) == 1:  # UFEP: OPPTYPE is there
+        head.read(18)
+    return head.read(3) == 0
+
+
+def _is_key_vp9(head: Bits) -> bool:
+    """VP9 bitstream specification, 6.2: frame_marker, profile, show_existing_frame, frame_type."""
+    head.read(2)
+    if head.read(2) == 3:
+        head.read(1)
+    return head.read(1) == 0 and head.read(1) == 0
 
 
 def _seek_point_h264(extradata: bytes | None, data: memoryview) -> SeekPoint:
