@@ -333,6 +333,8 @@ class Writer:
         stem, given_extension = os.path.splitext(os.path.realpath(video_path))
         if given_extension.lower() != extension:
             raise ArgumentError(f"{video_path}: a chunk of this store must be a {extension} file")
+        if os.path.exists(video_path) and not os.path.isfile(video_path):  # a pipe would be waited for
+            raise ArgumentError(f"{video_path}: is not a file, which a chunk of this store must be")
         if move and os.path.dirname(stem) == os.path.realpath(self._root) and os.path.exists(stem + ".npz"):
             raise ArgumentError(f"{video_path}: is a chunk of this store already, and can only be copied")
         of_frames = examine_video(video_path, self._entry, self._conformer.stored, len(numbers))

@@ -147,3 +147,11 @@ def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
     assert path.exists() and (tmp_path / "s" / "000000.avi").read_bytes() == b"another's"
     (tmp_path / "s" / "000000.avi").unlink()
     store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes in the file system")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    store = imgstore.new_for_format("avc1/mp4", tmp_path / "store", imgshape=SHAPE)
+    with store, pytest.raises(ArgumentError, match="not a file"):
+        store.insert_chunk(tmp_path / "pipe.mp4", [0], [0.0])
