@@ -366,7 +366,9 @@ SAMPLES: tuple[Sample, ...] = (
     _plain("hevc-fragmented.mp4", codec="libx265", options=X265,
            mux={"movflags": "frag_keyframe+empty_moov"}),
     _plain("av1.mp4", codec="libsvtav1", options={"preset": "12"}),
-    _plain("av1-forward-key.mkv", codec="libsvtav1", options={"preset": "12", "svtav1-params": "irefresh-type=1"}),
+    # at its usual quality the encoder of PyAV 19 leaves too little of two pictures to tell which they are
+    _plain("av1-forward-key.mkv", codec="libsvtav1",
+           options={"preset": "12", "crf": "20", "svtav1-params": "irefresh-type=1"}),
     _plain("av1-10-bit.mp4", codec="libsvtav1", pix_fmt="yuv420p10le", options={"preset": "12"}),
     _plain("vp8-alt-ref.mkv", codec="libvpx",
            options={"auto-alt-ref": "1", "lag-in-frames": "16", "crf": "10", "b": "2M"}),
