@@ -7,6 +7,7 @@ import os
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,14 @@ from imgstore import plugins
 from imgstore.codec import ChunkCodec
 from imgstore.disk import lock
 from imgstore.disk.layout import list_store
-from imgstore.disk.metadata import new_metadata, write_metadata
+from imgstore.disk.metadata import StoreMetadata, new_metadata, write_metadata
 from imgstore.disk.store_arrays import store_arrays
 from imgstore.disk.user_metadata import plain_metadata, same_values
 from imgstore.errors import ArgumentError, ImgStoreWarning
 from imgstore.index.store_index import finished_chunks
 from imgstore.options import WriteOptions, check_codec_options
 from imgstore.store.shared import Frame, Shared
-from imgstore.writing.conform import Conformer, checked_dtype, checked_shape, conform
+from imgstore.writing.conform import Conformer, checked_dtype, checked_shape, conform, uncut
 from imgstore.writing.listeners import Listeners
 from imgstore.writing.new_directory import new_directory
 from imgstore.writing.writer import Writer
@@ -65,6 +66,7 @@ class Writing(Shared):
         meta = self._meta = self._read_metadata()
         entry = self._entry = plugins.codec_for_format(meta.format, options.backend, self._codec_kind)
         conformer = conform(entry.format, meta.imgshape, meta.imgdtype, meta.encoding, False)
+        conformer = uncut(conformer) or conformer  # of a size that finished videos have brought
         self._check_same(options, entry)
         codec_options = check_codec_options(entry.codec, entry.format, options)
         entry.codec.check_options(entry.format, conformer.stored, codec_options)
@@ -124,6 +126,7 @@ class Writing(Shared):
             existing=existing,
             first_chunk=first_chunk,
             of_store=store_arrays(self._meta.values),
+            resized=partial(_resized, self._root, self._meta),  # that refers to no store, so that it can be collected
             opened=lambda chunk, paths: listeners.tell("imgstore_chunk_opened", chunk=chunk, paths=paths),
             closed=lambda chunk, paths: listeners.tell("imgstore_chunk_closed", chunk=chunk, paths=paths),
         )
@@ -163,6 +166,12 @@ class Writing(Shared):
             Anything that JSON holds, and numpy values, bytes, sets, complex numbers and datetimes.
         """
         self._writable.add_record(values)
+
+
+def _resized(root: str, meta: StoreMetadata, conformer: Conformer) -> dict[str, np.ndarray[Any, Any]]:
+    meta.values["imgshape"] = list(conformer.noted)
+    write_metadata(root, meta)
+    return store_arrays(meta.values)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from imgstore.codec import Format, FrameSpec
 from imgstore.errors import ArgumentError, FormatError
 from imgstore.pixels.encodings import check_encoding, decode_to_bgr
 
-__all__ = ["Conformer", "checked_dtype", "checked_shape", "conform"]
+__all__ = ["Conformer", "checked_dtype", "checked_shape", "conform", "uncut"]
 
 Frame = npt.NDArray[Any]
 
@@ -114,6 +114,27 @@ def conform(fmt: Format, imgshape: Sequence[int], imgdtype: Any, encoding: str |
     one_channel = len(given.shape) == 3 and given.shape[2] == 1 and len(stored.shape) == 2
     noted = (*stored.shape, 1) if one_channel else stored.shape
     return Conformer(given, stored, noted, None if decoded else encoding or None, losses, convert)
+
+
+def uncut(conformer: Conformer) -> Conformer | None:
+    """Return how a store takes finished videos of a size that its own frames would be cut to; None where nothing is cut.
+
+    Encoders of the format want even sizes, and decoders do not: files that others made may have any. Such a store takes
+    no frames.
+    """
+    given, stored = conformer.given.shape, conformer.stored.shape
+    if given[:2] == stored[:2]:
+        return None
+
+    def refuse(img: Frame) -> Frame:
+        raise ArgumentError(
+            f"this store holds finished videos of {given[0]} x {given[1]}, a size that its format cannot be written in: frames "
+            "cannot be added to it"
+        )
+
+    shape = (*given[:2], *stored[2:])
+    noted = (*shape, *conformer.noted[len(stored) :])
+    return replace(conformer, stored=FrameSpec(shape, conformer.stored.dtype), noted=noted, losses=[], convert=refuse)
 
 
 def checked_shape(imgshape: Sequence[int]) -> tuple[int, ...]:

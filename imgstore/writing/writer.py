@@ -23,13 +23,20 @@ from imgstore.disk.atomic import as_write_error, sync_directory
 from imgstore.disk.chunk_index import read_chunk_index
 from imgstore.disk.journal import Journal, remove_journal
 from imgstore.disk.layout import chunk_base, chunk_path
-from imgstore.errors import ArgumentError, ChunkIndexError, ImgStoreWarning, StoreClosedError, StoreWriteError
+from imgstore.errors import (
+    ArgumentError,
+    ChunkError,
+    ChunkIndexError,
+    ImgStoreWarning,
+    StoreClosedError,
+    StoreWriteError,
+)
 from imgstore.plugins import RegisteredCodec
 from imgstore.threads.background import InOrder, Repeater
 from imgstore.writing.checks import checked_frame_number, checked_frame_time
 from imgstore.writing.chunk_files import ChunkFiles, DirectoryChunk, VideoChunk
 from imgstore.writing.chunk_in_hand import ChunkInHand
-from imgstore.writing.conform import Conformer
+from imgstore.writing.conform import Conformer, uncut
 from imgstore.writing.finished_video import examine_video, take_video
 from imgstore.writing.given_frames import GivenFrames
 from imgstore.writing.growing_cache import GrowingCache
@@ -75,6 +82,8 @@ class Writer:
         Number of the first chunk to write.
     of_store : mapping of str to ndarray
         What the index of every chunk says of the store.
+    resized : callable
+        Notes that the store's frames have the size of another conformer, and returns `of_store` anew.
     opened, closed : callable
         Told of each chunk's number and paths, when it begins and when it is in place; must return at once.
     """
@@ -92,6 +101,7 @@ class Writer:
         existing: Sequence[int],
         first_chunk: int,
         of_store: Mapping[str, npt.NDArray[Any]],
+        resized: Callable[[Conformer], Mapping[str, npt.NDArray[Any]]],
         opened: ChunkEvent,
         closed: ChunkEvent,
     ):
@@ -102,6 +112,7 @@ class Writer:
         self._chunksize = chunksize
         self._options = options
         self._of_store = of_store
+        self._resized = resized
         self._flush_interval = flush_interval
         self._opened, self._closed = opened, closed
         self._encode: Callable[[Frame], Sequence[Buffer]] | None = None
@@ -337,17 +348,21 @@ class Writer:
             raise ArgumentError(f"{video_path}: is not a file, which a chunk of this store must be")
         if move and os.path.dirname(stem) == os.path.realpath(self._root) and os.path.exists(stem + ".npz"):
             raise ArgumentError(f"{video_path}: is a chunk of this store already, and can only be copied")
-        of_frames = examine_video(video_path, self._entry, self._conformer.stored, len(numbers))
-        with self._turn:
+        conformer, of_frames = self._examine(video_path, len(numbers))
+        with self._turn, contextlib.ExitStack() as undo:
             self._check_ready()
             if self._beginning:
                 self._forget_beginning()
             self._finish_chunk()
             self._finishing.wait()
+            if conformer is not self._conformer:
+                undo.callback(self._conform_by, self._conformer)
+                self._conform_by(conformer)
             number, early = self._next_chunk, self._early
             records = early[1] if early is not None else ()
             beside = {**of_frames, **self._of_store}
             take_video(video_path, self._root, extension, number, numbers, times, beside, records, move=move)
+            undo.pop_all()
             self._next_chunk, self._early = number + 1, None
             for pair in zip(numbers.tolist(), times.tolist(), strict=True):
                 self.span.add(*pair)
@@ -359,6 +374,25 @@ class Writer:
             self._cache.add(number, numbers, times)
             self._opened(number, [chunk_path(self._root, number, extension)])
             self._tell_closed(number)
+
+    def _examine(self, video_path: str, count: int) -> tuple[Conformer, dict[str, npt.NDArray[np.uint64]]]:
+        """Say what a finished video makes of the store, and what the chunk's index will say of its frames."""
+        try:
+            return self._conformer, examine_video(video_path, self._entry, self._conformer.stored, count)
+        except ChunkError:
+            whole = uncut(self._conformer)
+            if whole is None or self.span.count:
+                raise
+            with contextlib.suppress(ChunkError):
+                return whole, examine_video(video_path, self._entry, whole.stored, count)
+            raise
+
+    def _conform_by(self, conformer: Conformer) -> None:
+        """Let the store have frames of another size; it has none yet."""
+        if self.span.count:
+            raise ArgumentError(f"{self._root}: holds frames by now, and a video of another size cannot be inserted")
+        self._of_store = self._resized(conformer)
+        self._conformer = conformer
 
     def empty(self) -> None:
         """Remove all frames of the store."""

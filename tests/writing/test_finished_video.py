@@ -155,3 +155,51 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     store = imgstore.new_for_format("avc1/mp4", tmp_path / "store", imgshape=SHAPE)
     with store, pytest.raises(ArgumentError, match="not a file"):
         store.insert_chunk(tmp_path / "pipe.mp4", [0], [0.0])
+
+
+def test_odd_sizes_that_a_file_holds_are_kept(tmp_path: Path) -> None:
+    """Encoders want even sizes, decoders do not: nothing of a finished video is cut."""
+    odd = (97, 161)
+    with pytest.warns(ImgStoreWarning, match="even sizes"):
+        store = new_store(tmp_path / "s", odd)
+    store.insert_chunk(video(tmp_path / "v.avi", odd), range(COUNT), range(COUNT))
+    with pytest.raises(ArgumentError, match="97 x 161"):
+        store.add_image(coded_frame(9, odd), 9, 9.0)
+    with pytest.raises(ChunkError):
+        store.insert_chunk(video(tmp_path / "even.avi", (96, 160)), range(COUNT), range(COUNT))
+    store.close()
+    with imgstore.new_for_filename(tmp_path / "s", mode="a") as store:
+        with pytest.raises(ArgumentError, match="97 x 161"):
+            store.add_image(coded_frame(9, odd), 9, 9.0)
+        store.insert_chunk(video(tmp_path / "w.avi", odd, COUNT), range(COUNT, 2 * COUNT), range(COUNT, 2 * COUNT))
+    look_at(tmp_path / "s", list(range(2 * COUNT)))
+    with imgstore.new_for_filename(tmp_path / "s") as store:
+        assert store.image_shape == odd and store[3].shape == odd
+
+
+def test_an_odd_video_comes_too_late_for_frames_that_were_cut(tmp_path: Path) -> None:
+    odd = (97, 161)
+    with pytest.warns(ImgStoreWarning, match="even sizes"):
+        store = new_store(tmp_path / "s", odd)
+    store.add_image(coded_frame(7, odd), 7, 7.0)
+    with pytest.raises(ChunkError, match="161 x 97"):
+        store.insert_chunk(video(tmp_path / "v.avi", odd), range(COUNT), range(COUNT))
+    store.close()
+    look_at(tmp_path / "s", [7])
+    assert (tmp_path / "v.avi").exists()
+
+
+def test_the_size_stays_where_an_odd_video_cannot_be_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = (97, 161)
+    with pytest.warns(ImgStoreWarning, match="even sizes"):
+        store = new_store(tmp_path / "s", odd)
+
+    def full(*args: Any, **kw: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreWriteError):
+        patch.setattr("imgstore.writing.finished_video.write_chunk_index", full)
+        store.insert_chunk(video(tmp_path / "v.avi", odd), range(COUNT), range(COUNT))
+    store.add_image(coded_frame(7, odd), 7, 7.0)
+    store.close()
+    look_at(tmp_path / "s", [7])
