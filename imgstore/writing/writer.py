@@ -1,4 +1,7 @@
-"""The way in: frames -> codec -> journal; chunks that are full are put in place behind the recording's back."""
+"""The way in: frames -> codec -> journal; chunks that are full are put in place behind the recording's back.
+
+One module, because all of it is about one state, what is in hand, which one thread at a time may change.
+"""
 
 from __future__ import annotations
 
