@@ -112,14 +112,14 @@ class FrameArray:
             if wanted.shape != (count,):
                 raise FrameIndexError(f"a mask must have one entry for each of the {count} frames")
             return np.flatnonzero(wanted).tolist(), False
-        if wanted.size == 0 and wanted.ndim == 1:
-            return [], False
-        if wanted.dtype.kind not in "iu" or wanted.ndim > 1:
+        if wanted.ndim > 1:
             raise ArgumentError("frames are chosen by an integer, a slice, a list of positions or a mask")
-        if np.any(wanted < -count) or np.any(wanted >= count):
-            raise FrameIndexError(f"{self._store.filename}: there are {count} frames, none at one of {frames!r}")
-        positions = [int(p) % count for p in np.atleast_1d(wanted)]
-        return positions, wanted.ndim == 0
+        # taken one by one: numpy would make floats of integers of several types
+        positions = [_whole(p) for p in np.asarray(frames, object).ravel().tolist()]
+        for position in positions:
+            if not -count <= position < count:
+                raise FrameIndexError(f"{self._store.filename}: no frame at position {position}, there are {count}")
+        return [position % count for position in positions], wanted.ndim == 0
 
     def _read(self, positions: list[int]) -> npt.NDArray[Any]:
         frames: npt.NDArray[Any] = self._store.get_images(frame_indices=positions)[0]
@@ -142,6 +142,17 @@ class FrameArray:
 
     def __repr__(self) -> str:
         return f"<FrameArray {self._store.filename!r}: {self.dtype} {' x '.join(map(str, self.shape))}>"
+
+
+def _whole(value: Any) -> int:
+    """Return a position that is given as any number."""
+    try:
+        number = int(value)
+        if number == value:
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ArgumentError(f"a position must be a whole number, not {value!r}")
 
 
 def _again(store: ImgStore, color: Literal["bgr", "rgb"], count: int) -> FrameArray:
