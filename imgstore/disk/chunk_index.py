@@ -383,8 +383,8 @@ def _parse_npz(data: bytes, wanted: Sequence[str] = (_NUMBER, _TIME)) -> Mapping
             if local[0] != b"PK\3\4" or len(member) != plain or zlib.crc32(member) != crc:
                 raise _Fault(f"the chunk's index is damaged: {name[:-4].decode()} fails its checksum")
             arrays[name[:-4].decode()] = _parse_npy(member, name[:-4].decode())
-            if len(arrays) == len(members):
-                break  # they stand first, and the rest is not asked for
+            if len(arrays) == len(members) and not any(data.find(name, position, end) >= 0 for name in members):
+                break  # they stand first, and once: the rest is not asked for
     except struct.error as error:
         raise _Fault("the chunk's index is damaged: its directory is cut off") from error
     return arrays
