@@ -176,7 +176,7 @@ def test_a_name_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backe
                                   "clip.nut", "clip.wmv", "clip.flv"])  # fmt: skip
 def test_what_a_store_may_hold(tmp_path: Path, name: str) -> None:
     """Files of every kind that cameras and programs write, which name no others."""
-    codec = {".mpg": "mpeg2video", ".webm": "libvpx-vp9", ".ogv": "libtheora", ".wmv": "wmv2", ".flv": "flv"}.get(
+    codec = {".mpg": "mpeg2video", ".webm": "libvpx-vp9", ".ogv": "libvpx", ".wmv": "wmv2", ".flv": "flv"}.get(
         os.path.splitext(name)[1], "mpeg4"
     )
     try:
