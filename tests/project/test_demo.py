@@ -133,7 +133,7 @@ def test_wrong_frames_are_reported(
     """A store that gives a neighbour in place of the frame asked for makes the demo fail."""
     read = imgstore.ImgStore.get_image
 
-    def neighbour(self: Any, frame_number: Any, *args: Any, **kwargs: Any) -> Any:
+    def neighbour(self: Any, frame_number: Any = None, *args: Any, **kwargs: Any) -> Any:
         if frame_number is None:
             return read(self, frame_number, *args, **kwargs)
         img, _ = read(self, max(0, frame_number - 1))
