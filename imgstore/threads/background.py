@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -18,61 +19,60 @@ T = TypeVar("T")
 class InOrder:
     """Calls functions one after the other in a thread of its own.
 
-    The thread exists while there is something to do, and is a daemon: at the end of the process whoever owns this
-    calls `wait`.
+    The thread exists while there is something to do, and does not keep a process from ending: whoever owns this calls
+    `wait` before. Ctrl-C may come at any point, and must neither be lost nor leave a lock taken: so the thread is none of
+    `threading.Thread`, whose beginning and end are Python code in the thread that is interrupted, and the lock of the
+    condition is entered itself, not by way of `threading.Condition`.
 
     Parameters
     ----------
-    name : str
-        Of the thread.
     limit : int, optional
         How many calls may be waiting before `submit` waits itself.
     """
 
-    def __init__(self, name: str, limit: int | None = None):
-        self._name = name
+    def __init__(self, limit: int | None = None):
         self._limit = limit
         self._waiting: deque[Callable[[], object]] = deque()
         self._running = False
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._calling = threading.Lock()  # taken while a call is made
 
     def submit(self, call: Callable[[], object]) -> None:
         """Have `call` called after all that was submitted before. It must see to its own errors."""
-        begun = False
-        try:
-            with self._condition:
-                while self._limit is not None and len(self._waiting) >= self._limit:
-                    self._condition.wait()
-                self._waiting.append(call)
-                if self._running:
-                    return
-                begun = self._running = True  # in this order: Ctrl-C may come at any point
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
-        except BaseException as error:
-            if begun:
-                self._running = False  # nobody knows whether the thread begins: who comes next sees to what waits
-            if not begun or not isinstance(error, RuntimeError) or error.__context__ is not None:
-                raise  # (of Ctrl-C at its locks `threading` says that in its own way)
-            self._run()  # no thread can be started while the interpreter shuts down
+        with self._lock:
+            while self._limit is not None and len(self._waiting) >= self._limit:
+                self._changed.wait()
+            self._waiting.append(call)
+            if self._running:
+                return
+            self._running = True
+            try:
+                _thread.start_new_thread(self._run, ())
+                return
+            except BaseException as error:
+                self._running = False  # nobody knows whether it begins: who comes next sees to what waits
+                if not isinstance(error, RuntimeError):
+                    raise
+        self._run()  # no thread can be started while the interpreter shuts down
 
     def _run(self) -> None:
         while True:
             with self._calling:
-                with self._condition:
+                with self._lock:
                     if not self._waiting:
                         self._running = False
-                        self._condition.notify_all()
+                        self._changed.notify_all()
                         return
                     call = self._waiting.popleft()
-                    self._condition.notify_all()
+                    self._changed.notify_all()
                 call()
                 del call
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all is done; return whether it is, after `timeout` seconds at the latest."""
-        with self._condition:
-            done = self._condition.wait_for(lambda: not self._running, timeout)
+        with self._lock:
+            done = self._changed.wait_for(lambda: not self._running, timeout)
         if timeout is None:
             self._run()  # what is left where Ctrl-C has interrupted the beginning of a thread
         return done

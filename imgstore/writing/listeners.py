@@ -38,7 +38,7 @@ class Listeners:
     def tell(self, hook_name: str, **arguments: Any) -> None:
         """Have a hook called, of each plugin that has it, and return at once."""
         for name in plugins.listeners(hook_name):
-            queue = self._queues.setdefault(name, InOrder(f"imgstore-plugin-{name}"))
+            queue = self._queues.setdefault(name, InOrder())
             queue.submit(partial(self._call, name, hook_name, arguments))
 
     def _call(self, name: str, hook_name: str, arguments: Mapping[str, Any]) -> None:

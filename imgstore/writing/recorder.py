@@ -85,7 +85,8 @@ class _Worker:
         self.queue: deque[_Frame | Mapping[str, Any]] = deque()
         self.frames_waiting = 0
         self.free: list[Frame] = []  # buffers to use again, so that memory stays flat
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()  # entered itself: Ctrl-C may leave that of a `Condition` taken, which is Python code
+        self.changed = threading.Condition(self.lock)
         self.stopping = False
         self.error: BaseException | None = None
         self.written = 0
@@ -97,7 +98,7 @@ class _Worker:
 
     def run(self) -> None:
         while True:
-            with self.changed:
+            with self.lock:
                 while not self.queue and not self.stopping:
                     self.changed.wait()
                 if not self.queue:
@@ -106,11 +107,11 @@ class _Worker:
             try:
                 self.write(item)
             except BaseException as error:
-                with self.changed:
+                with self.lock:
                     self.error = self.error or error
                     if isinstance(item, _Frame):
                         self.failed.append(item.number)
-            with self.changed:
+            with self.lock:
                 self.queue.popleft()
                 if isinstance(item, _Frame):
                     self.frames_waiting -= 1
@@ -131,7 +132,7 @@ class _Worker:
 
     def finish(self) -> None:
         """Write all that waits and close the store."""
-        with self.changed:
+        with self.lock:
             self.stopping = True
             self.changed.notify_all()
         self.thread.join()
@@ -206,7 +207,7 @@ class Recorder:
         worker = self._open_worker()
         number, seconds = checked_frame_number(frame_number), checked_frame_time(frame_time)
         img = worker.writer.given.take(img, number)
-        with worker.changed:
+        with worker.lock:
             self._raise_error(worker)
             if worker.frames_waiting >= worker.queue_size:
                 if self._on_full == "drop":
@@ -226,13 +227,13 @@ class Recorder:
             if worker.pool is not None:
                 frame.encoded = worker.pool.submit(worker.writer.encode, buffer)
         except BaseException as error:
-            with worker.changed:
+            with worker.lock:
                 worker.frames_waiting -= 1
                 worker.changed.notify_all()
                 if isinstance(error, RuntimeError):  # of a pool that was shut down, while another thread closes this
                     self._check_taking(worker)
             raise
-        with worker.changed:
+        with worker.lock:
             if not worker.stopping:
                 worker.queue.append(frame)
                 worker.changed.notify_all()
@@ -244,7 +245,7 @@ class Recorder:
     def add_extra_data(self, **values: Any) -> None:
         """Record values beside the frame that was taken last; see `ImgStore.add_extra_data`."""
         worker = self._open_worker()
-        with worker.changed:
+        with worker.lock:
             self._check_taking(worker)
             self._raise_error(worker)
             worker.queue.append(values)
