@@ -7,6 +7,7 @@ would be wrong by a hundred. So a column is float64, as in 0.x, where that holds
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +34,27 @@ def records_to_df(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     ExtraDataError
         It would be far larger than the records.
     """
-    import pandas as pd
-
     _check_size(len(records), set().union(*records), sum(map(len, records)))
-    table: pd.DataFrame = pd.DataFrame(list(records))
+    table = _as_pandas_does(records)
     for name in _of_floats(table):
         values = [record.get(name) for record in records]
         if any(type(value) is int and abs(value) > _EXACT for value in values):
             table[name] = _exact(values)
+    return table
+
+
+def _as_pandas_does(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    table: pd.DataFrame
+    try:
+        table = pd.DataFrame(list(records))
+        return table
+    except OverflowError:  # of pandas before 3, where an integer is above the greatest float
+        table = pd.DataFrame(list(records), dtype=object)
+    for name in table.columns:
+        with contextlib.suppress(OverflowError):  # that column stays one of objects
+            table[name] = table[name].infer_objects()
     return table
 
 
