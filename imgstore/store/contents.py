@@ -86,7 +86,8 @@ class Contents(Shared):
     @property
     def _encoding(self) -> str | None:
         """How frames are decoded when they are read."""
-        return self._meta.encoding if self._reader is None else self._reader.encoding
+        reader = self._reader
+        return self._meta.encoding if reader is None else reader.encoding
 
     @property
     def _frame_shape(self) -> tuple[int, ...]:

@@ -47,10 +47,11 @@ class Shared:
 
     @property
     def _readable(self) -> Reader:
-        if self._reader is None:
+        reader = self._reader  # looked at once: another thread may close the store at any moment
+        if reader is None:
             state = "is open for writing" if self._writer is not None else "is closed"
             raise StoreClosedError(f"{self._root}: the store {state}, it cannot be read from")
-        return self._reader
+        return reader
 
     @property
     def _writable(self) -> Writer:

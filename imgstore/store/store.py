@@ -149,12 +149,11 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
             Also write ``.index.sqlite``.
         """
         if self._writer is not None:
-            if not self._finalizer.alive:
-                if os.getpid() == self._pid:
-                    self._writer.close()  # by another thread: returns when that has done it
-                return
+            first = self._finalizer.alive
             self._finalizer()
-            if save_index:
+            if os.getpid() == self._pid:
+                self._writer.close()  # another thread may have come between: returns when that has done it
+            if first and save_index:
                 bases = chunk_bases(self._root, self._writer.chunks, self._meta.extension)
                 index = ImgStoreIndex.new_from_chunks(bases)
                 index.to_file(os.path.join(self._root, SQLITE_INDEX_FILENAME))

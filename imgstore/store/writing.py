@@ -131,7 +131,7 @@ class Writing(Shared):
             closed=lambda chunk, paths: listeners.tell("imgstore_chunk_closed", chunk=chunk, paths=paths),
         )
         self._pid = os.getpid()
-        self._finalizer = weakref.finalize(self, _close_writer, self._writer, listeners, self._root, self._pid)
+        self._finalizer = weakref.finalize(self, _close_writer, self._writer, listeners, self._pid)
 
     def add_image(self, img: Frame, frame_number: Any, frame_time: Any) -> None:
         """Append a frame. Any number of threads may do so; the frames of each stay in its order.
@@ -188,12 +188,11 @@ def _chunk_extensions() -> list[str | None]:
     return [None, *sorted(video)]
 
 
-def _close_writer(writer: Writer, listeners: Listeners, root: str, pid: int) -> None:
+def _close_writer(writer: Writer, listeners: Listeners, pid: int) -> None:
     """Finish a store; also when it is collected, or at the end of the process that opened it."""
     if os.getpid() != pid:
         return  # a fork: the store is the parent's
     with contextlib.ExitStack() as afterwards:
         afterwards.callback(listeners.wait)
         afterwards.callback(listeners.tell, "imgstore_store_closed")
-        afterwards.callback(lock.release, root)
         writer.close()

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from imgstore.beside.records import dumps_record
 from imgstore.codec import Buffer, FrameCodec
+from imgstore.disk import lock
 from imgstore.disk.atomic import as_write_error, sync_directory
 from imgstore.disk.chunk_index import read_chunk_index
 from imgstore.disk.journal import Journal, remove_journal
@@ -128,7 +129,7 @@ class Writer:
         self._beginning = False  # True while a chunk's files are made, and longer where Ctrl-C came between
         self._early: tuple[Journal, list[str]] | None = None  # extra data that came before its chunk's first frame
         # a disk that pauses need not stop a recording where frames are files; where they are a video, each has an encoder
-        self._finishing = InOrder("imgstore-finish", limit=1 if self._extension is not None else _WAITING_DIRECTORIES)
+        self._finishing = InOrder(limit=1 if self._extension is not None else _WAITING_DIRECTORIES)
         self._unfinished: list[ChunkInHand] = []  # what could not be put in place: a full disk
         self._in_trouble = False  # whether that has not been told yet
         self._errors: list[BaseException] = []  # of the background, for the next call
@@ -420,7 +421,7 @@ class Writer:
     # -- the end -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Put everything in place, as far as the disk allows, and let go of all files.
+        """Put everything in place, as far as the disk allows, and let go of all files, the store's lock last.
 
         Closing twice does nothing, but wait for a thread that is closing.
 
@@ -432,7 +433,10 @@ class Writer:
         with self._turn:
             if not self._closed_for_good:
                 self._closed_for_good = True
-                self._close()
+                try:
+                    self._close()
+                finally:
+                    lock.release(self._root)
 
     def _close(self) -> None:
         if self._guard is not None:

@@ -131,7 +131,7 @@ def test_closed_by_another_thread(tmp_path: Path, fmt: str, recorder: bool) -> N
             while not (accepted[0] and accepted[1]):
                 pass
             recording.close()
-            assert not list(path.glob(".*.journal"))
+            assert not list(path.glob(".*.journal")) and not (path / ".lock").exists()
 
         at_once(lambda: record(0), lambda: record(1), close, close)  # noqa: B023  # they end within the round
         assert not (path / ".lock").exists()
