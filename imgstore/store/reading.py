@@ -15,7 +15,6 @@ from imgstore import plugins
 from imgstore.disk import lock
 from imgstore.errors import ArgumentError, ChunkError, FrameIndexError, FrameNotFoundError
 from imgstore.options import ReadOptions
-from imgstore.pixels.encodings import check_encoding
 from imgstore.reading.chunk_frames import ChunkFrames
 from imgstore.reading.left_out import LeftOut, OnError
 from imgstore.reading.reader import Reader
@@ -36,8 +35,6 @@ class Reading(Contents):
         stamp = metadata_stamp(self._root)  # before they are read
         meta = self._meta = self._read_metadata()
         recording = Recording(self._root, stamp, meta)
-        if meta.encoding is not None:
-            check_encoding(meta.encoding)
         self._entry = plugins.codec_for_stored(meta.format, meta.extension, options.backend)
         spec = self._spec = meta.frame_spec(self._entry.format)
         frames = ChunkFrames(

@@ -12,8 +12,9 @@ from imgstore.codec import ChunkCodec, Codec, FrameSpec
 from imgstore.disk import lock
 from imgstore.disk.layout import METADATA_FILENAME
 from imgstore.disk.metadata import StoreMetadata, read_metadata
-from imgstore.errors import MetadataError, StoreClosedError
+from imgstore.errors import ArgumentError, MetadataError, StoreClosedError
 from imgstore.options import ReadOptions
+from imgstore.pixels.encodings import check_encoding
 from imgstore.plugins import RegisteredCodec
 from imgstore.reading.reader import Reader
 from imgstore.writing.listeners import Listeners
@@ -63,7 +64,12 @@ class Shared:
 
     def _read_metadata(self) -> StoreMetadata:
         meta = read_metadata(self._root)
+        path = os.path.join(self._root, METADATA_FILENAME)
         if self._codec_kind is not Codec and meta.is_video != issubclass(self._codec_kind, ChunkCodec):
-            path = os.path.join(self._root, METADATA_FILENAME)
             raise MetadataError(f"{path}: this is a {meta.values['class']}, which {type(self).__name__} does not open")
+        if meta.encoding is not None:
+            try:
+                check_encoding(meta.encoding)
+            except ArgumentError as error:
+                raise MetadataError(f"{path}: {error}") from None
         return meta

@@ -283,6 +283,7 @@ def test_a_directory_whose_name_is_a_date_beyond_the_calendar(tmp_path: Path) ->
     ),
     st.dictionaries(st.sampled_from(["timezone", "hwframerate", "acquisitionframerate"]), st.text() | st.floats()),
 )
+@example({"encoding": "0"}, {})
 def test_any_values_describe_a_store_or_are_an_error(tmp_path_factory: Any, values: Any, user: Any) -> None:
     root = written(tmp_path_factory.mktemp("any"), {**STORE, **values}, user)
     try:
