@@ -7,25 +7,25 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import ELSEWHERE, typed
 
 import imgstore
 import imgstore.apps
 from imgstore import cli, plugins
 from imgstore.cli.info import _size_on_disk, find_gaps
 
-# processes are started there, so that the installed package is found and not the one in the checkout
-ELSEWHERE = tempfile.gettempdir()
 TIMES = [1_700_000_000.0 + k / 50 for k in range(10)]
 
 
 def run(*arguments: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m imgstore`` with arguments."""
+    """Run ``python -m imgstore`` with arguments, in a process where it takes one to tell it something else."""
+    if not kwargs:
+        return typed(*arguments)
     command = [sys.executable, "-m", "imgstore", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ELSEWHERE, **kwargs)
 

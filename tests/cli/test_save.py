@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from fractions import Fraction
@@ -19,11 +18,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from commands import ELSEWHERE, typed
 
 import imgstore
 
-# processes are started there, so that the installed package is found and not the one in the checkout
-ELSEWHERE = tempfile.gettempdir()
 BARS = 12
 HEIGHT, WIDTH = 48, 96
 Frame = npt.NDArray[Any]
@@ -76,10 +74,8 @@ def at_rate(count: int, rate: int = 30) -> list[Fraction]:
     return [Fraction(k, rate) for k in range(count)]
 
 
-def save(*arguments: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m imgstore save``."""
-    command = [sys.executable, "-m", "imgstore", "save", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=ELSEWHERE, **kwargs)
+def save(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return typed("save", *arguments)
 
 
 def check_store(path: Path, times: Sequence[float]) -> None:
