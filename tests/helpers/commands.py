@@ -16,7 +16,7 @@ from imgstore.cli import main
 ELSEWHERE = tempfile.gettempdir()
 
 
-def typed(*arguments: object) -> subprocess.CompletedProcess[str]:
+def typed(*arguments: object, cwd: str = ELSEWHERE) -> subprocess.CompletedProcess[str]:
     """Call ``imgstore`` with arguments, as its console script does, and return its exit status and what it printed.
 
     What real processes do otherwise (signals, terminals, pipes, variables) needs real ones, see `test_cli`.
@@ -24,7 +24,7 @@ def typed(*arguments: object) -> subprocess.CompletedProcess[str]:
     words = ["imgstore", *(str(argument) for argument in arguments)]
     streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2)]
     before = Path.cwd()
-    os.chdir(ELSEWHERE)
+    os.chdir(cwd)
     try:
         with (
             contextlib.redirect_stdout(streams[0]),

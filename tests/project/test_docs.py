@@ -48,6 +48,7 @@ def test_code_runs(page: Path, tmp_path: Path) -> None:
     if not any(block.language in ("python", "console") for block in blocks):
         return
     environment = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "default", "COLUMNS": "100", "TZ": "UTC"}
+    environment["PYTHONPATH"] = str(Path(doc_pages.__file__).parent)  # beside which a page's own directory is not
     done = subprocess.run(
         [sys.executable, doc_pages.__file__, str(page)],
         cwd=tmp_path,
