@@ -40,6 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
     brief.install(config)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes ``-n auto`` begins: one more than there are cores, as some tests wait for what takes its time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def _fail_if_skipped_for_want(report: Any) -> None:
     """Turn a report of a skip for want of something into a failure, where IMGSTORE_NO_SKIPS says so."""
     if not (NO_SKIPS and report.skipped) or hasattr(report, "wasxfail"):

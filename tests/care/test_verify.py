@@ -277,6 +277,7 @@ def test_deep_yaml_is_refused(tmp_path: Path, opening: str) -> None:
     ["000001/index.npz", "000001/000003.npy", "000001/index.extra.json", "metadata.yaml", ".imgstore-index",
      ".index.sqlite", ".lock", ".000003.journal", ".000003.records", "000001.extra_data.h5", "000001.extra_data.json"],
 )  # fmt: skip
+@pytest.mark.long
 def test_ten_gigabytes_of_nothing_cost_neither_memory_nor_time(tmp_path: Path, name: str) -> None:
     path = store_with_extra_data(tmp_path / "s", "npy")
     if name == ".000003.records":

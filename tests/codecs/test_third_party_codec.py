@@ -31,6 +31,7 @@ def test_the_wheel_is_what_runs(environment: Environment) -> None:
     assert [Path(line).parents[1] for line in found.split()] == [environment.site, environment.site]
 
 
+@pytest.mark.long
 def test_the_examples_own_tests_pass(environment: Environment, repository: Path, tmp_path: Path) -> None:
     tests = copy(repository / "examples" / "third_party_codec" / "tests", tmp_path)
     said = environment.call([environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)])

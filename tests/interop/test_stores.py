@@ -190,6 +190,7 @@ def test_both_ways(exchange: Exchange, name: str) -> None:
     check_exchange(exchange, name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BPK)
 def test_bloscpack_both_ways(bpk_exchange: Exchange, name: str) -> None:
     check_exchange(bpk_exchange, name)

@@ -135,6 +135,7 @@ def test_plugins_that_raise_and_hang_hurt_neither_recording_nor_archive(
     assert "imgstore-bad-company:raises" in report and "no chunk today" in report
 
 
+@pytest.mark.long
 def test_the_examples_own_tests_pass(environment: Environment, repository: Path, tmp_path: Path) -> None:
     tests = copy(repository / "examples" / "archive_plugin" / "tests", tmp_path)
     said = environment.call([environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)])

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="bounds memory w
 
 # Not by hash or by chance: a case that fails here fails for everybody.
 CASES_PER_FORMAT = 40
-AT_FIRST = 10  # of these, in `make test`
+AT_FIRST = 6  # of these, in `make test`
 
 
 @pytest.mark.parametrize("cases", long_but([AT_FIRST], [AT_FIRST, CASES_PER_FORMAT - AT_FIRST]))

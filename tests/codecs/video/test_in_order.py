@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rounds import long_but
 from video_samples import HEIGHT, WIDTH, encode, number_of, picture
 
 from imgstore.codec import FrameSpec
@@ -307,7 +308,7 @@ def test_a_bounded_number_of_pictures_waits(videos: Any, monkeypatch: pytest.Mon
     reader.close()
 
 
-@pytest.mark.parametrize(("height", "width", "longest"), [(1024, 1280, 32), (480, 640, 182)])
+@pytest.mark.parametrize(("height", "width", "longest"), long_but([(1024, 1280, 32)], [(1024, 1280, 32), (480, 640, 182)]))
 def test_what_the_page_on_video_says_of_long_groups(
     tmp_path: Path, taken: list[bool], height: int, width: int, longest: int
 ) -> None:
