@@ -102,8 +102,10 @@ def in_type(img: Frame, dtype: np.dtype[Any]) -> Frame | None:
         if img.dtype.kind in "iu":
             # the way back must not leave the integers: where it does, what comes out is the processor's choice
             low, high = np.iinfo(img.dtype).min, np.iinfo(img.dtype).max
-            if dtype.kind == "f" and not bool(np.all((converted >= low) & (converted < float(high) + 1))):
-                return None
+            if dtype.kind == "f":
+                within = np.isfinite(converted) & (converted >= low) & (converted < float(high) + 1)
+                if not bool(np.all(within)):
+                    return None
         back = converted.astype(img.dtype)
         same = (back == img) | ((back != back) & (img != img))
     return converted if bool(np.all(same)) else None
