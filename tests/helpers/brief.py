@@ -26,8 +26,8 @@ class Brief:
         if hasattr(report, "wasxfail"):
             return None
         if report.when == "call" or report.skipped:
-            return report.outcome, "", ""
-        return "error" if report.failed else "", "", ""
+            return report.outcome, "", report.outcome.upper()
+        return ("error", "", "ERROR") if report.failed else ("", "", "")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._total = self._total or len(session.items)

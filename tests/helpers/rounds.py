@@ -9,5 +9,9 @@ import pytest
 
 
 def long_but(short: Collection[Any], values: Iterable[Any]) -> list[Any]:
-    """Give values to parametrize with, of which all but those in `short` are marked ``long``."""
-    return [value if value in short else pytest.param(value, marks=pytest.mark.long) for value in values]
+    """Give values, or tuples of them, to parametrize with, of which all but those in `short` are marked ``long``."""
+
+    def long(value: Any) -> Any:
+        return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.long)
+
+    return [value if value in short else long(value) for value in values]

@@ -69,7 +69,17 @@ EVERY_ORDER = [
     for spec in SPECS
     for how in OPTIONS
 ]
-each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=str)
+# what another one of their kind is tried for in `make test`
+SELDOM = {
+    "h264-b-pyramid-250.mp4", "h264-intra-refresh.mkv", "h264-start-without-idr.mkv", "h264-edit-list-3.mp4",
+    "h264-edit-list-end.mp4", "h264-start-offset.mkv", "h264-variable-rate.mkv", "h264-odd-time-base.mp4",
+    "h264-slower-than-one.mp4", "h264-2000-fps-no-b.mkv", "h264-fragment-each.mp4", "h264-no-edit-list.mp4",
+    "h264-with-sound.mkv", "h264-out-of-avi.mkv", "h264-444-10-bit.mkv", "h264-color-601.mp4",
+    "h264-color-2020-full.mp4", "hevc-closed-gop.mp4", "hevc-intra-refresh.mp4", "hevc-fragmented.mp4",
+    "hevc-12-bit-444.mp4", "av1-10-bit.mp4", "mpeg4-b-frames.mkv", "mpeg4-no-b.avi",
+}  # fmt: skip
+OFTEN = [sample for sample in SAMPLES if sample.name not in SELDOM]
+each_sample = pytest.mark.parametrize("sample", long_but(OFTEN, SAMPLES), ids=str)
 
 
 def walks(count: int, thorough: bool) -> Iterator[tuple[str, list[int]]]:
