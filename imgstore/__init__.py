@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from imgstore import codec as codec
     from imgstore import constants as constants
     from imgstore import errors as errors
+    from imgstore import group as group
     from imgstore import hookspecs as hookspecs
     from imgstore import index as index
     from imgstore import plugins as plugins
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from imgstore import verify as verify
     from imgstore.capture import VideoCapture
     from imgstore.disk.update_metadata import update_metadata
+    from imgstore.group import StoreGroup, open_group
     from imgstore.hookspecs import hookimpl
     from imgstore.pixels.color import ensure_color, ensure_grayscale
     from imgstore.selftest import run as test
@@ -34,6 +36,7 @@ __all__ = [
     "DirectoryImgStore",
     "ImgStore",
     "Recorder",
+    "StoreGroup",
     "VideoCapture",
     "VideoImgStore",
     "__version__",
@@ -45,6 +48,7 @@ __all__ = [
     "is_imgstore",
     "new_for_filename",
     "new_for_format",
+    "open_group",
     "test",
     "update_metadata",
 ]
@@ -52,15 +56,17 @@ __all__ = [
 # What opening a store does not need is imported when it is first asked for.
 _LATER = {
     "Recorder": ("imgstore.writing.recorder", "Recorder"),
+    "StoreGroup": ("imgstore.group", "StoreGroup"),
     "VideoCapture": ("imgstore.capture", "VideoCapture"),
     "ensure_color": ("imgstore.pixels.color", "ensure_color"),
     "ensure_grayscale": ("imgstore.pixels.color", "ensure_grayscale"),
     "hookimpl": ("imgstore.hookspecs", "hookimpl"),
+    "open_group": ("imgstore.group", "open_group"),
     "test": ("imgstore.selftest", "run"),
     "update_metadata": ("imgstore.disk.update_metadata", "update_metadata"),
 }
-_MODULES = ("align", "apps", "codec", "constants", "errors", "hookspecs", "index", "plugins", "repair", "stores", "timecodes",
-            "util", "verify")  # fmt: skip
+_MODULES = ("align", "apps", "codec", "constants", "errors", "group", "hookspecs", "index", "plugins", "repair", "stores",
+            "timecodes", "util", "verify")  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

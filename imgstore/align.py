@@ -1,4 +1,4 @@
-"""Several cameras in step: the frames of several stores side by side, by frame number."""
+"""Stores side by side by frame number, as imgstore 0.x has it; `imgstore.StoreGroup` does this and more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ArgumentError, ChunkError
+from imgstore.group.camera import Going, black_like
+from imgstore.group.matching import first_of_each
 from imgstore.reading.left_out import LeftOut, OnError
 
 __all__ = ["StoreAligner"]
@@ -57,7 +59,7 @@ class StoreAligner:
         self._stores = stores
         self._policy: str | None = None
         self._numbers: npt.NDArray[np.int64] = np.empty(0, np.int64)
-        self._present: list[npt.NDArray[np.bool_]] = []
+        self._positions: npt.NDArray[np.intp] = np.empty((len(stores), 0), np.intp)
 
     def extract_common_frames(self, policy: str) -> npt.NDArray[np.int64]:
         """Find out which store has which numbers, and choose what to do where one is missing.
@@ -80,12 +82,8 @@ class StoreAligner:
         policies = (self.MISSING_POLICY_DROP, self.MISSING_POLICY_HOLD, self.MISSING_POLICY_BLACK)
         if policy not in policies:
             raise ArgumentError(f"unknown policy {policy!r} for missing frames; there are {', '.join(policies)}")
-        numbers: list[npt.NDArray[np.int64]] = [
-            np.unique(np.asarray(store.frame_numbers, dtype=np.int64)) for store in self._stores
-        ]
-        union: npt.NDArray[np.int64] = np.unique(np.concatenate(numbers))
-        self._numbers = union
-        self._present = [np.isin(self._numbers, having, assume_unique=True) for having in numbers]
+        union, positions = first_of_each([np.asarray(store.frame_numbers, np.int64) for store in self._stores])
+        self._numbers, self._positions = union, np.array(positions)
         self._policy = policy
         return np.array(union)
 
@@ -117,20 +115,21 @@ class StoreAligner:
         if self._policy is None:
             raise ArgumentError("call extract_common_frames(policy) first")
         left_out = LeftOut("aligned stores", on_error)
-        return self._iter_imgs(self._policy, self._numbers, np.array(self._present), return_times, on_error, left_out)
+        return self._iter_imgs(self._policy, self._numbers, self._positions, return_times, on_error, left_out)
 
     def _iter_imgs(
         self,
         policy: str,
         numbers: npt.NDArray[np.int64],
-        present: npt.NDArray[np.bool_],
+        positions: npt.NDArray[np.intp],
         return_times: bool,
         on_error: OnError,
         left_out: LeftOut,
     ) -> Iterator[tuple[Any, ...]]:
         if policy == self.MISSING_POLICY_DROP:
-            common = present.all(axis=0)
-            numbers, present = numbers[common], present[:, common]
+            common = (positions >= 0).all(axis=0)
+            numbers, positions = numbers[common], positions[:, common]
+        going = [Going(store) for store in self._stores]
         black: list[Image | None] = [None] * len(self._stores)
         held: list[Image | None] = [None] * len(self._stores)
         damaged = [False] * len(self._stores)  # whether the frame that would be held cannot be read
@@ -140,9 +139,9 @@ class StoreAligner:
             failure: ChunkError | None = None
             for i, store in enumerate(self._stores):
                 image, time = None, float("nan")
-                if present[i, column]:
+                if positions[i, column] >= 0:
                     try:
-                        image, (_, time) = store.get_image(int(number))
+                        image, _, time = going[i].read(int(positions[i, column]))
                     except ChunkError as error:
                         if on_error == "raise":
                             raise
@@ -155,7 +154,7 @@ class StoreAligner:
                         if damaged[i]:
                             failure = failure or ChunkError(f"the frame to hold for {number} cannot be read")
                     if image is None:
-                        image = black[i] = _black_like(store) if black[i] is None else black[i]
+                        image = black[i] = black_like(store) if black[i] is None else black[i]
                 if image is not None:
                     images.append(image)
                 times.append(time)
@@ -166,14 +165,3 @@ class StoreAligner:
             left_out.tell(stacklevel=2)
             yield (number, images, times) if return_times else (number, images)
         left_out.tell(stacklevel=2)
-
-
-def _black_like(store: Any) -> Image:
-    """Return a black image such as the store's own: as it is decoded, where there is one to look at."""
-    if not len(store):
-        return np.zeros(store.image_shape, np.uint8)
-    try:
-        image, _ = store.get_image(None, frame_index=0)  # as any class written like ours takes it
-    except ChunkError:
-        return np.zeros(store.image_shape, store.image_dtype)
-    return np.zeros_like(image)

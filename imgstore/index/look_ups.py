@@ -99,6 +99,14 @@ class LookUps:
             times.flags.writeable = False
         return times
 
+    def read_numbers(self) -> npt.NDArray[np.int64]:
+        """Return what `frame_numbers` is as a new array, which is not kept."""
+        return self._frames.numbers()
+
+    def read_times(self) -> npt.NDArray[np.float64]:
+        """Return what `frame_times` is as a new array, which is not kept."""
+        return self._frames.times()
+
     def get_all_metadata(self) -> dict[str, list[Any]]:
         """Return numbers and times of all frames.
 

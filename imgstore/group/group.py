@@ -1,0 +1,494 @@
+"""Several stores in step."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from imgstore.errors import ArgumentError, ChunkError, FrameIndexError
+from imgstore.group.camera import Camera, Going, Image, black_like, nearest_present
+from imgstore.group.clocks import Clock, as_clock, fit_clock
+from imgstore.group.finding import camera_names, open_store
+from imgstore.group.matching import Direction
+from imgstore.group.table import Align, Table, make_table
+from imgstore.reading.left_out import LeftOut, OnError
+
+__all__ = ["Missing", "Step", "Steps", "StoreGroup"]
+
+Missing = Literal["mask", "drop", "hold", "black"]
+Path = str | os.PathLike[str]
+
+_NOT_THERE = 0  # stands for the number of a frame that is not there, beside `present`
+
+
+@dataclass(frozen=True)
+class Step:
+    """The frames of one step, one of each store.
+
+    Attributes
+    ----------
+    index : int
+        Of the step in the group.
+    time : float
+        Of the step, in seconds on the reference's clock.
+    images : tuple of (ndarray or None)
+        One per store, of the store's own shape; what stands for one that is not there is as the group's `missing` says.
+        Where a store has the same frame for several steps this may be the same array: do not write into it.
+    frame_numbers : tuple of (int or None)
+        Of these very frames; None where a store has none, whatever stands for it.
+    frame_times : tuple of float
+        In seconds, as each store has them; NaN where it has none.
+    """
+
+    index: int
+    time: float
+    images: tuple[Image | None, ...]
+    frame_numbers: tuple[int | None, ...]
+    frame_times: tuple[float, ...]
+
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """Whether each store has a frame for this step, which could be read."""
+        return tuple(number is not None for number in self.frame_numbers)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The frames of several steps, an array per store.
+
+    Attributes
+    ----------
+    indices : ndarray of int, shape (n,)
+        Of the steps in the group.
+    times : ndarray of float64, shape (n,)
+        Of the steps, in seconds on the reference's clock.
+    images : tuple of ndarray
+        One per store, ``(n, h, w)`` or ``(n, h, w, 3)``. Where `present` is False: black, or with ``missing="hold"`` the
+        frame before it again.
+    present : ndarray of bool, shape (n, stores)
+        Whether each store has a frame for the step, which could be read.
+    frame_numbers : ndarray of int64, shape (n, stores)
+        0 where `present` is False.
+    frame_times : ndarray of float64, shape (n, stores)
+        In seconds, as each store has them; NaN where `present` is False.
+    """
+
+    indices: npt.NDArray[np.intp]
+    times: npt.NDArray[np.float64]
+    images: tuple[Image, ...]
+    present: npt.NDArray[np.bool_]
+    frame_numbers: npt.NDArray[np.int64]
+    frame_times: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class StoreGroup:
+    """Stores in step: for each frame of a reference store, that of each other store which belongs to it.
+
+    The stores may have different shapes, rates, formats and lengths. A frame is never given for another that is missing,
+    unless that is asked for (``missing="hold"``).
+
+    Parameters
+    ----------
+    stores : iterable of (ImgStore or path-like)
+        Open for reading, or their directories. Those that are given as paths are closed with the group.
+    reference : int or None
+        Whose frames are the steps: the place of a store among `stores`. None: the steps are all frame numbers that any store
+        has, ascending; of several frames with the same number the first counts, whatever its time. (With
+        ``align="number"`` alone, and without `direction` and `tolerance`.)
+    align : {'number', 'time'}
+        What frames of a step have in common. Of several with the same number, the one nearest in time belongs to it.
+    direction : {'nearest', 'backward', 'forward'}
+        The frame nearest in time, or the nearest of those that are not later, or of those that are not earlier.
+    tolerance : float, optional
+        Seconds by which a frame may be away from the step, itself included. Default with ``align="time"``: 0.75 of the
+        usual interval of the store, 1.5 of it where `direction` is not ``"nearest"``: what is further away was taken in a
+        gap. With ``align="number"``: none; or, where numbers start again, a quarter of the time in which they come round.
+    offsets : sequence of (float or Clock), optional
+        What each store's clock is ahead of the reference's: seconds, or a `Clock` with a drift, as `estimate_offsets`
+        returns them.
+    missing : {'mask', 'drop', 'hold', 'black'}
+        What stands for a frame that is not there: None (in arrays, black, and not ``present``); or steps without a frame of
+        each store are left out; or the store's frame before it again, black before its first; or a black image.
+    on_error : {'warn', 'skip', 'raise'}
+        What becomes of frames that are damaged: they are missing, with one warning for those in a row that names the store
+        and the fault, or without a word; or an error.
+    names : sequence of str, optional
+        Of the stores; default their cameras' serials, or what tells their directories apart.
+
+    Attributes
+    ----------
+    table : Table
+        For each step the position in each store, and the time error. It holds the frames that there were when the group was
+        made.
+
+    Raises
+    ------
+    ArgumentError
+        There are no stores, an argument cannot be used, or a store has no frame for any step.
+    NotAStoreError, MetadataError, FormatError
+        A path that cannot be opened.
+
+    Examples
+    --------
+    >>> group = StoreGroup(["left", "right"], align="time")  # doctest: +SKIP
+    >>> for step in group:  # doctest: +SKIP
+    ...     left, right = step.images
+    """
+
+    def __init__(
+        self,
+        stores: Iterable[Any],
+        *,
+        reference: int | None = 0,
+        align: Align = "number",
+        direction: Direction = "nearest",
+        tolerance: float | None = None,
+        offsets: Sequence[float | Clock] | None = None,
+        missing: Missing = "mask",
+        on_error: OnError = "warn",
+        names: Sequence[str] | None = None,
+    ):
+        _check("align", align, ("number", "time"))
+        _check("direction", direction, ("nearest", "backward", "forward"))
+        _check("missing", missing, ("mask", "drop", "hold", "black"))
+        LeftOut("", on_error)
+        if tolerance is not None and not tolerance >= 0:
+            raise ArgumentError(f"tolerance must be seconds, 0 or more, not {tolerance!r}")
+        if reference is None and (align != "number" or direction != "nearest" or tolerance is not None):
+            raise ArgumentError("without a reference store frames are matched by number alone, whatever their times")
+        if isinstance(stores, (str, os.PathLike)):
+            raise ArgumentError("give a sequence of stores; imgstore.open_group finds those of a directory")
+        given = list(stores)
+        if not given:
+            raise ArgumentError("there are no stores to go through in step")
+        if reference is not None and not -len(given) <= reference < len(given):
+            raise ArgumentError(f"reference must be the place of one of the {len(given)} stores, not {reference!r}")
+        for what, values in (("offsets", offsets), ("names", names)):
+            if values is not None and len(values) != len(given):
+                raise ArgumentError(f"{what}: {len(values)} for {len(given)} stores")
+        clocks = [as_clock(offset) for offset in offsets] if offsets is not None else [Clock()] * len(given)
+        self._arguments = {
+            "reference": reference, "align": align, "direction": direction, "tolerance": tolerance, "offsets": clocks,
+            "missing": missing, "on_error": on_error, "names": names,
+        }  # fmt: skip
+        self._missing, self._on_error = missing, on_error
+        self._reference = None if reference is None else reference % len(given)
+        with contextlib.ExitStack() as opened:
+            self.stores: tuple[Any, ...] = tuple(
+                opened.enter_context(open_store(store)) if isinstance(store, (str, os.PathLike)) else store
+                for store in given
+            )
+            self.names: tuple[str, ...] = tuple(names) if names is not None else camera_names(self.stores)
+            self._cameras = [Camera(*each) for each in zip(self.stores, self.names, clocks, strict=True)]
+            table = make_table(
+                self._cameras, reference=self._reference, align=align, direction=direction, tolerance=tolerance
+            )
+            if missing == "drop":
+                table = Table(table.columns[:, (table.columns >= 0).all(axis=0)], self._cameras, self._reference)
+            self.table: Table = table
+            self._opened = opened.pop_all()
+
+    # -- what it is ----------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<StoreGroup of {', '.join(self.names)}: {len(self)} steps>"
+
+    @property
+    def fps(self) -> float:
+        """Steps per second: the rate of the reference store, or of the first where there is none; NaN where unknown."""
+        return float(self.stores[self._reference or 0].fps)
+
+    def close(self) -> None:
+        """Close the stores that were given as paths."""
+        self._opened.close()
+
+    def __enter__(self) -> StoreGroup:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickled group opens its stores again, in whatever process."""
+        return _again, (self.stores, self._arguments)
+
+    def estimate_offsets(self) -> list[Clock]:
+        """Estimate the clocks of the stores, offset and drift, from frames with the same numbers.
+
+        Returns
+        -------
+        list of Clock
+            One per store, to be given as `offsets`. That of the reference (or of the first store) is exact.
+
+        Raises
+        ------
+        ArgumentError
+            A store has no number in common with the reference.
+        """
+        reference = self._reference or 0
+        master = self._cameras[reference]
+        bare = [Camera(camera.store, camera.name) for camera in self._cameras]
+        bare[reference] = master
+        if self._arguments["align"] == "number" and self._reference is not None:
+            columns = self.table.columns
+        else:
+            columns = make_table(bare, reference=reference, align="number", direction="nearest", tolerance=None).columns
+        steps = master.times()[columns[reference]]
+        clocks = []
+        for c, (camera, column) in enumerate(zip(bare, columns, strict=True)):
+            at = np.flatnonzero(column >= 0)
+            clocks.append(master.clock if c == reference else fit_clock(camera.times()[column[at]], steps[at]))
+        return clocks
+
+    # -- frames --------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Step]:
+        """Go through all steps from the first; see `iter_images`."""
+        return self.iter_images()
+
+    def iter_images(self, start: int | None = None, stop: int | None = None, step: int | None = None) -> Iterator[Step]:
+        """Go through steps, as a slice counts them; each store decodes ahead for itself.
+
+        Moves the place where `get_next_image` of the stores goes on.
+
+        Parameters
+        ----------
+        start, stop, step : int, optional
+            As in a slice.
+
+        Yields
+        ------
+        Step
+            Steps without a frame of each store are left out where the group's `missing` is ``"drop"``.
+        """
+        steps = range(*slice(start, stop, step).indices(len(self)))
+        return self._iterate(steps)
+
+    def _iterate(self, steps: range) -> Iterator[Step]:
+        going = [Going(camera.store) for camera in self._cameras]
+        left_out = self._left_out()
+        held = _Held(self._cameras, self.table.columns)
+        for index in steps:
+            images: list[Image | None] = []
+            numbers: list[int | None] = []
+            times: list[float] = []
+            for c, store in enumerate(going):
+                position = int(self.table.columns[c, index])
+                image, number, time = None, None, math.nan
+                if position >= 0:
+                    try:
+                        image, number, time = store.read(position)
+                    except ChunkError as error:
+                        if self._on_error == "raise":
+                            raise
+                        left_out[c].add(self._cameras[c].frame(position)[0], error)
+                    else:
+                        left_out[c].tell(stacklevel=2)
+                        held.note(c, position, image)
+                if image is None and self._missing in ("hold", "black"):
+                    image = held.before(c, index) if self._missing == "hold" else held.black(c)
+                images.append(image)
+                numbers.append(number)
+                times.append(time)
+            if self._missing != "drop" or None not in numbers:
+                yield Step(index, self.table.time_of(index), tuple(images), tuple(numbers), tuple(times))
+        for each in left_out:
+            each.tell(stacklevel=2)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return the frames of a step, or of several.
+
+        An integer gives a `Step`; a slice, a list or an array of integers, or a mask gives `Steps`, see `get_images`.
+
+        Raises
+        ------
+        FrameIndexError
+            A step that is not there; also an IndexError.
+        ChunkError
+            The step would be left out, as a frame of it is damaged and `missing` is ``"drop"``.
+        """
+        if isinstance(key, (slice, list, tuple)) or np.ndim(key):
+            return self.get_images(key)
+        index = int(self._indices([key])[0])
+        steps = self.get_images([index])
+        if not len(steps):
+            raise ChunkError(f"step {index}: a frame is damaged, and steps without a frame of each store are left out")
+        present = steps.present[0].tolist()
+        shown = [there or self._missing != "mask" for there in present]
+        return Step(
+            index,
+            float(steps.times[0]),
+            tuple(images[0] if show else None for images, show in zip(steps.images, shown, strict=True)),
+            tuple(int(n) if p else None for n, p in zip(steps.frame_numbers[0], present, strict=True)),
+            tuple(steps.frame_times[0].tolist()),
+        )
+
+    def get_images(self, steps: Any) -> Steps:
+        """Read the frames of many steps at once, each group of pictures of a video decoded once.
+
+        Where `get_next_image` of the stores goes on is not changed.
+
+        Parameters
+        ----------
+        steps : slice, sequence of int, or mask
+            Which; negative ones count from the end.
+
+        Returns
+        -------
+        Steps
+            In the order asked for. Steps with a frame that is damaged are left out where `missing` is ``"drop"``.
+
+        Raises
+        ------
+        FrameIndexError
+            A step that is not there; also an IndexError.
+        """
+        indices = self._indices(steps)
+        columns, held, left_out = self.table.columns, _Held(self._cameras, self.table.columns), self._left_out()
+        shape = (len(indices), len(self._cameras))
+        present = np.zeros(shape, bool)
+        numbers, times = np.full(shape, _NOT_THERE, np.int64), np.full(shape, math.nan)
+        images = []
+        for c, camera in enumerate(self._cameras):
+            positions = columns[c, indices]
+            batch = np.zeros((len(indices), *held.black(c).shape), held.black(c).dtype)
+            wanted = np.flatnonzero(positions >= 0)
+            parts = [wanted] if len(wanted) else []
+            while parts:
+                part = parts.pop()
+                try:
+                    found, (numbers[part, c], times[part, c]) = camera.store.get_images(
+                        frame_indices=positions[part].tolist()
+                    )
+                except ChunkError as error:
+                    if self._on_error == "raise":
+                        raise
+                    if len(part) > 1:  # those that can be read: halves, until one is whole or a single frame
+                        parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+                    else:
+                        left_out[c].add(camera.frame(int(positions[part[0]]))[0], error)
+                    continue
+                if len(part) == len(indices):
+                    batch = found
+                else:
+                    batch[part] = found
+                present[part, c] = True
+                left_out[c].tell(stacklevel=2)
+            left_out[c].tell(stacklevel=2)
+            if self._missing == "hold":
+                for k in np.flatnonzero(~present[:, c]).tolist():
+                    batch[k] = held.before(c, int(indices[k]))
+            images.append(batch)
+        moments = np.array([self.table.time_of(int(index)) for index in indices], np.float64)
+        result = Steps(indices, moments, tuple(images), present, numbers, times)
+        return (
+            _only(result, np.flatnonzero(present.all(axis=1)))
+            if self._missing == "drop" and not present.all()
+            else result
+        )
+
+    def _indices(self, steps: Any) -> npt.NDArray[np.intp]:
+        count = len(self)
+        if isinstance(steps, slice):
+            return np.arange(*steps.indices(count), dtype=np.intp)
+        wanted = np.asarray(steps)
+        if wanted.dtype == bool:
+            if wanted.shape != (count,):
+                raise FrameIndexError(f"a mask must have one entry for each of the {count} steps")
+            return np.flatnonzero(wanted)
+        if wanted.size and not np.issubdtype(wanted.dtype, np.integer) or wanted.ndim != 1:
+            raise ArgumentError(f"steps are chosen by whole numbers, a slice or a mask, not {steps!r}")
+        outside = (wanted < -count) | (wanted >= count)
+        if outside.any():
+            raise FrameIndexError(f"there is no step {wanted[outside][0]}, there are {count}")
+        return np.where(wanted < 0, wanted + count, wanted).astype(np.intp)
+
+    def _left_out(self) -> list[LeftOut]:
+        return [LeftOut(str(getattr(c.store, "filename", c.name)), self._on_error) for c in self._cameras]
+
+
+class _Held:
+    """What stands for frames that are not there: the one before, or a black one.
+
+    Parameters
+    ----------
+    cameras : sequence of Camera
+    columns : ndarray, shape (stores, steps)
+        Positions of the frames of all steps.
+    """
+
+    def __init__(self, cameras: Sequence[Camera], columns: npt.NDArray[Any]) -> None:
+        self._cameras = cameras
+        self._columns = columns
+        self._last: dict[int, tuple[int, Image]] = {}
+        self._black: dict[int, Image] = {}
+
+    def note(self, c: int, position: int, image: Image) -> None:
+        """Keep the frame that was read last of a store, which may be asked for again."""
+        self._last[c] = position, image
+
+    def before(self, c: int, step: int) -> Image:
+        """Return the store's last frame before a step that can be read, black where there is none."""
+        column, tried = self._columns[c], -1
+        while (step := nearest_present(column, step - 1)) >= 0:
+            position = int(column[step])
+            if position == tried:
+                continue
+            kept, image = self._last.get(c, (-1, None))
+            if kept == position and image is not None:
+                return image
+            try:
+                (image,), _ = self._cameras[c].store.get_images(frame_indices=[position])
+            except ChunkError:
+                tried = position
+                continue
+            self.note(c, position, image)
+            return np.asarray(image)
+        return self.black(c)
+
+    def black(self, c: int) -> Image:
+        """Return a black image of the store's; the same again."""
+        image = self._black.get(c)
+        if image is None:
+            image = self._black[c] = black_like(self._cameras[c].store)
+        return image
+
+
+def _only(steps: Steps, kept: npt.NDArray[np.intp]) -> Steps:
+    return Steps(
+        steps.indices[kept],
+        steps.times[kept],
+        tuple(images[kept] for images in steps.images),
+        steps.present[kept],
+        steps.frame_numbers[kept],
+        steps.frame_times[kept],
+    )
+
+
+def _check(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ArgumentError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+
+
+def _again(stores: tuple[Any, ...], arguments: dict[str, Any]) -> StoreGroup:
+    """Unpickle a group; its stores are its own from then on."""
+    group = StoreGroup(stores, **arguments)
+    for store in stores:
+        group._opened.callback(store.close)
+    return group
