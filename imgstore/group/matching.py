@@ -279,11 +279,9 @@ class _Numbered:
         if self._repeat:
             several = np.flatnonzero(there & (self._numbers[np.minimum(at + 1, run.stop - 1)] == numbers))
         away = self._times[at] - moments
-        distance = np.abs(away)
-        if not self._timed:
-            distance[np.isnan(distance)] = np.inf  # it has the number, at whatever time
         if direction != "nearest":
             there &= away >= 0 if direction == "forward" else away <= 0
+        distance = np.where(there & ~np.isnan(away), np.abs(away), np.inf)  # NaN: it has the number, at whatever time
         found = np.where(there, at if self._order is None else self._order[at], -1)
         if len(several):
             low, number = at[several], numbers[several]
