@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 import imgstore
-from imgstore.cli._common import HELP, Command, counted, local_time, make_table, print_json, print_table, store_argument
+from imgstore.cli._common import HELP, Command, counted, local_time, make_table, print_json, print_table
+from imgstore.cli._group import describe_group, find_stores
 
 __all__ = ["command", "describe_store", "find_gaps"]
 
@@ -23,17 +23,27 @@ _GAPS_SHOWN = 5
 
 
 @click.command("info", cls=Command, short_help="Tell what a store holds.", context_settings=HELP)
-@store_argument()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, every gap included.")
 @click.option("--size/--no-size", default=True, help="Add up the sizes of its files, or not (slow for millions).")
-def command(path: Path, as_json: bool, size: bool) -> None:
-    """Tell what the store at PATH holds: frames, span, rate, gaps, format, metadata, extra data."""
-    with imgstore.new_for_filename(path) as store:
-        facts = describe_store(store, size=size)
+def command(paths: tuple[str, ...], as_json: bool, size: bool) -> None:
+    """Tell what the store at PATH holds: frames, span, rate, gaps, format, metadata, extra data.
+
+    Of several stores, or of a folder with those of one recording, also how they go together.
+    """
+    with contextlib.ExitStack() as opened:
+        stores = [opened.enter_context(imgstore.new_for_filename(path)) for path in find_stores(paths)]
+        facts = [describe_store(store, size=size) for store in stores]
+        group = describe_group(stores) if len(stores) > 1 else None
         if as_json:
-            print_json(facts)
-        else:
-            _show(store, facts)
+            print_json({"stores": facts, "group": group} if group is not None else facts[0])
+            return
+        for store, of_store in zip(stores, facts, strict=True):
+            _show(store, of_store)
+            if group is not None:
+                click.echo()
+        if group is not None:
+            _print_rows(_group_rows(group))
 
 
 def describe_store(store: Any, *, size: bool = True) -> dict[str, Any]:
@@ -147,12 +157,33 @@ def _size_on_disk(directory: str) -> int:
     return total
 
 
-def _show(store: Any, facts: dict[str, Any]) -> None:
+def _group_rows(group: dict[str, Any]) -> list[tuple[str, str]]:
+    if group["align"] is None:
+        return [("group", f"none: {group['why']}")]
+    head = f"{group['steps']:,} steps by {group['align']}, {group['complete']:,} with a frame of each store"
+    return [
+        ("group", head),
+        *(
+            (
+                "",
+                f"{of['name']}: {of['frames']:,}"
+                + (f", at most {of['largest_error']:.6f} s away" if of["frames"] else ""),
+            )
+            for of in group["stores"]
+        ),
+    ]
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
     table = make_table("", "")
     table.show_header = False
-    for name, value in _rows(store, facts):
+    for name, value in rows:
         table.add_row(name, value)
     print_table(table)
+
+
+def _show(store: Any, facts: dict[str, Any]) -> None:
+    _print_rows(_rows(store, facts))
     if facts["user_metadata"]:
         click.echo()
         table = make_table("metadata", "")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,9 @@ import imgstore
 from imgstore import plugins
 from imgstore.cli._common import HELP, Command, PlainError, counted
 from imgstore.cli._display import why_no_window
+from imgstore.cli._group import group_options, save_group
 from imgstore.cli._picture import Levels, to_picture, with_status_bar
+from imgstore.cli._progress import note_signals, see_that_nothing_is_in_the_way, show_progress
 from imgstore.cli._source import Source, SourceFrame
 from imgstore.cli._sources import open_source
 from imgstore.errors import ArgumentError, ImgStoreError, ImgStoreWarning
@@ -49,7 +48,9 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.argument("dest", type=click.Path(path_type=Path))
 @click.option(
     "--source",
-    default="0",
+    "sources",
+    multiple=True,
+    default=("0",),
     metavar="PATH",
     show_default=True,
     help="A video, images (img_%04d.png, a .tif), the number of a webcam, an address (rtsp://...), or a store.",
@@ -66,18 +67,22 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--chunksize", type=click.IntRange(min=1), help="Frames per chunk.")
 @click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of the format's codec.")
 @click.option("--overwrite", is_flag=True, help="Replace a store that is there.")
+@group_options
 @click.option("--preview", is_flag=True, help="Show the frames while they are saved; q stops.")
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     dest: Path,
-    source: str,
+    sources: tuple[str, ...],
     fmt: str,
     gray: bool,
     chunksize: int | None,
     options: tuple[str, ...],
     overwrite: bool,
     preview: bool,
+    group: bool,
+    **of_group: Any,
 ) -> None:
     """Save every frame of a source as a new store at DEST.
 
@@ -88,22 +93,30 @@ def command(
 
     Frames that cannot be read are left out and told of. The exit status is then 3: the rest is saved.
 
+    With --group the sources are stores, or a folder with the stores of one recording, and are saved in step: as stores in
+    DEST that are named after their cameras, or side by side as one. Frames are numbered by steps then.
+
     Ctrl-C ends the store where it is, whole and readable.
     """
+    keywords = {"overwrite": overwrite, **_parse_options(options)}
+    if chunksize is not None:
+        keywords["chunksize"] = chunksize
+    if group:
+        ctx.exit(save_group(sources, dest, fmt, gray, keywords, **of_group))
+    if len(sources) > 1 or of_group["side_by_side"]:
+        raise click.UsageError("several sources are saved in step: add --group")
+    (source,) = sources
     if preview:
         problem = why_no_window()
         if problem is not None:
             raise PlainError(problem)
     if dest.exists() and Path(source).exists() and dest.samefile(source):
         raise click.UsageError(f"{source} cannot be saved onto itself")
-    _see_that_nothing_is_in_the_way(dest)
+    see_that_nothing_is_in_the_way(dest)
     try:
         opened = open_source(source, deep="uint16" in (_dtypes(fmt) or ("uint16",)))
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
-    keywords = {"overwrite": overwrite, **_parse_options(options)}
-    if chunksize is not None:
-        keywords["chunksize"] = chunksize
     with contextlib.closing(opened.frames):
         frames = _with_preview(opened.frames, dest.name) if preview else opened.frames
         count, signum = _save(opened, frames, dest, fmt, gray, keywords)
@@ -117,18 +130,6 @@ def command(
         ctx.exit(128 + signum)  # as a shell reports a program that a signal ended
     if opened.left_out:
         ctx.exit(_SOME_LEFT_OUT)
-
-
-def _see_that_nothing_is_in_the_way(dest: Path) -> None:
-    """Refuse to scatter a store over a folder of somebody's: the library allows it, as 0.x did, for files put there first.
-
-    Raises
-    ------
-    PlainError
-        There are files, and they are no store's.
-    """
-    if dest.is_dir() and not (dest / "metadata.yaml").exists() and any(dest.iterdir()):
-        raise PlainError(f"{dest}: holds files that are no store; name a folder that is empty or not there yet")
 
 
 def _dtypes(fmt: str) -> tuple[str, ...] | None:
@@ -156,7 +157,7 @@ def _save(
 ) -> tuple[int, int | None]:
     """Write all frames; return how many, and the number of the signal that ended it, if one did."""
     count = 0
-    with _note_signals() as received, _progress(source.count) as report, contextlib.ExitStack() as stack:
+    with note_signals() as received, show_progress(source.count) as report, contextlib.ExitStack() as stack:
         store = None
         for img, number, moment, records, earlier_records in frames:
             if gray:
@@ -185,46 +186,6 @@ def _save(
     if not count:
         raise PlainError(f"the source has no frame that can be decoded, {dest} was not made")
     return count, None
-
-
-@contextlib.contextmanager
-def _note_signals() -> Iterator[list[int]]:
-    """Take note of Ctrl-C and of a request to end, so that a frame is never left half written.
-
-    A second one interrupts at once.
-    """
-    received: list[int] = []
-
-    def note(signum: int, frame: object) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(signum)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received  # signals go to the main thread alone
-        return
-    before = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-@contextlib.contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show how far it has come and how long it will take, on stderr where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = ("saving", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    left = () if total is None else (TimeRemainingColumn(), "left")
-    with Progress(*columns, *left, console=Console(stderr=True)) as progress:
-        task = progress.add_task("saving", total=total)
-        yield lambda done: progress.update(task, completed=done)
 
 
 def _with_preview(frames: Iterator[SourceFrame], name: str) -> Iterator[SourceFrame]:

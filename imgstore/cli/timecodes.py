@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import TextIO
 
 import click
 
 import imgstore
-from imgstore.cli._common import HELP, Command, store_argument
+from imgstore.cli._common import HELP, Command
+from imgstore.cli._group import file_name, find_stores
+from imgstore.group import camera_names
 from imgstore.timecodes import generate_timecodes
 
 __all__ = ["command"]
@@ -20,9 +22,28 @@ __all__ = ["command"]
     short_help="Print the times of a store's frames for muxers.",
     context_settings=HELP,
 )
-@store_argument()
-@click.option("-o", "--output", type=click.File("w", encoding="ascii"), default="-", help="File; default stdout.")
-def command(path: Path, output: TextIO) -> None:
-    """Print the time of each frame of the store at PATH in milliseconds from the first (timecode format v2)."""
-    with imgstore.new_for_filename(path) as store:
-        generate_timecodes(store, output)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("-o", "--output", default="-", help="File; of several stores a folder. Default stdout.")
+def command(paths: tuple[str, ...], output: str) -> None:
+    """Print the time of each frame of the store at PATH in milliseconds from the first (timecode format v2).
+
+    Of several stores, or of a folder with those of one recording, a file each is written, and all count from the first frame
+    of any: as tracks of one video they are in step.
+    """
+    with contextlib.ExitStack() as opened:
+        stores = [opened.enter_context(imgstore.new_for_filename(path)) for path in find_stores(paths)]
+        if len(stores) == 1:
+            if output == "-":
+                generate_timecodes(stores[0], click.get_text_stream("stdout"))
+            else:
+                with open(output, "w", encoding="ascii") as file:
+                    generate_timecodes(stores[0], file)
+            return
+        if output == "-":
+            raise click.UsageError("several stores have a file each: name a folder with --output")
+        folder = Path(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        start = min((store.frame_times[0] for store in stores if len(store)), default=0.0)
+        for store, name in zip(stores, camera_names(stores), strict=True):
+            with open(folder / f"{file_name(name)}.txt", "w", encoding="ascii") as file:
+                generate_timecodes(store, file, start=start)

@@ -6,11 +6,11 @@ import os
 from typing import Any
 
 from imgstore.group.clocks import Clock
-from imgstore.group.finding import find_cameras
+from imgstore.group.finding import camera_names, find_cameras
 from imgstore.group.group import Step, Steps, StoreGroup
 from imgstore.group.table import Table
 
-__all__ = ["Clock", "Step", "Steps", "StoreGroup", "Table", "find_cameras", "open_group"]
+__all__ = ["Clock", "Step", "Steps", "StoreGroup", "Table", "camera_names", "find_cameras", "open_group"]
 
 
 def open_group(directory: str | os.PathLike[str], **arguments: Any) -> StoreGroup:

@@ -73,10 +73,18 @@ def camera_names(stores: Sequence[Any]) -> tuple[str, ...]:
         for directory, store in zip(directories, stores, strict=True)
     ]
     names = [os.path.basename(directory) for directory in directories]
-    for candidates in (serials, names, directories):
+    for candidates in (serials, names, _below_what_they_share(directories)):
         if all(candidates) and len(set(candidates)) == len(stores):
             return tuple(map(str, candidates))
-    return tuple(f"{name} {n}" for n, name in enumerate(names))
+    return tuple(f"{name}-{n}" for n, name in enumerate(names))
+
+
+def _below_what_they_share(directories: list[str]) -> list[str]:
+    try:
+        common = os.path.commonpath(directories)
+    except ValueError:  # on different drives
+        return []
+    return [os.path.relpath(directory, common).replace(os.sep, "-") for directory in directories]
 
 
 def _of_the_same_recording(root: str) -> list[str]:

@@ -204,7 +204,8 @@ def test_no_frame_stands_for_one_that_is_missing(tmp_path: Path, direction: Any)
     other = record(tmp_path / "other", dropping(50, *range(10, 20)), late=0.0001 if direction == "forward" else -0.0001)
     with StoreGroup([master, other], align="time", direction=direction) as group:
         lost = np.flatnonzero(group.table.positions[:, 1] < 0).tolist()
-        assert lost == {"nearest": list(range(10, 20)), "backward": list(range(11, 20)), "forward": list(range(10, 19))}[direction]
+        # one that is 1.5 intervals old at most may be the last before a gap
+        assert lost == list({"nearest": range(10, 20), "backward": range(11, 20), "forward": range(10, 19)}[direction])
         assert (np.nan_to_num(group.table.errors) <= 0).all() or direction != "backward"
         assert (np.nan_to_num(group.table.errors) >= 0).all() or direction != "forward"
 

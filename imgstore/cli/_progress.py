@@ -1,0 +1,66 @@
+"""What commands that write stores show while they do, and how they are stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from imgstore.cli._common import PlainError
+
+__all__ = ["note_signals", "see_that_nothing_is_in_the_way", "show_progress"]
+
+
+def see_that_nothing_is_in_the_way(dest: Path) -> None:
+    """Refuse to scatter a store over a folder of somebody's: the library allows it, as 0.x did, for files put there first.
+
+    Raises
+    ------
+    PlainError
+        There are files, and they are no store's.
+    """
+    if dest.is_dir() and not (dest / "metadata.yaml").exists() and any(dest.iterdir()):
+        raise PlainError(f"{dest}: holds files that are no store; name a folder that is empty or not there yet")
+
+
+@contextlib.contextmanager
+def note_signals() -> Iterator[list[int]]:
+    """Take note of Ctrl-C and of a request to end, so that a frame is never left half written.
+
+    A second one interrupts at once.
+    """
+    received: list[int] = []
+
+    def note(signum: int, frame: object) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # signals go to the main thread alone
+        return
+    before = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextlib.contextmanager
+def show_progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show how far it has come and how long it will take, on stderr where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = ("saving", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    left = () if total is None else (TimeRemainingColumn(), "left")
+    with Progress(*columns, *left, console=Console(stderr=True)) as progress:
+        task = progress.add_task("saving", total=total)
+        yield lambda done: progress.update(task, completed=done)
