@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scene import scene
 
 import imgstore
 from imgstore import StoreGroup
@@ -124,17 +125,15 @@ def table(frames: int) -> dict[str, Any]:
 
 
 def reading(frames: int = 900) -> dict[str, float]:
-    from scene import moving_scene  # made up, as in the other benchmarks
-
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for fmt, keep in (("avc1/mp4", 1.0), ("mjpeg/avi", 0.98), ("png", 0.98), ("npy", 0.98)):
             rng = np.random.default_rng(len(paths))
             path = Path(folder, fmt.replace("/", "-"))
             with imgstore.new_for_format(fmt, path, imgshape=(480, 640), chunksize=250) as store:
-                for k in range(frames):
+                for k, picture in enumerate(scene(frames, height=480, width=640)):
                     if rng.random() < keep:
-                        store.add_image(moving_scene(k), k, START + k / 30)
+                        store.add_image(picture, k, START + k / 30)
             paths.append(path)
         each, together = [], []
         for _ in range(3):

@@ -23,16 +23,16 @@ _GAPS_SHOWN = 5
 
 
 @click.command("info", cls=Command, short_help="Tell what a store holds.", context_settings=HELP)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("path", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, every gap included.")
 @click.option("--size/--no-size", default=True, help="Add up the sizes of its files, or not (slow for millions).")
-def command(paths: tuple[str, ...], as_json: bool, size: bool) -> None:
+def command(path: tuple[str, ...], as_json: bool, size: bool) -> None:
     """Tell what the store at PATH holds: frames, span, rate, gaps, format, metadata, extra data.
 
     Of several stores, or of a folder with those of one recording, also how they go together.
     """
     with contextlib.ExitStack() as opened:
-        stores = [opened.enter_context(imgstore.new_for_filename(path)) for path in find_stores(paths)]
+        stores = [opened.enter_context(imgstore.new_for_filename(each)) for each in find_stores(path)]
         facts = [describe_store(store, size=size) for store in stores]
         group = describe_group(stores) if len(stores) > 1 else None
         if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 
 import click
@@ -22,19 +23,19 @@ __all__ = ["command"]
     short_help="Print the times of a store's frames for muxers.",
     context_settings=HELP,
 )
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("path", nargs=-1, required=True)
 @click.option("-o", "--output", default="-", help="File; of several stores a folder. Default stdout.")
-def command(paths: tuple[str, ...], output: str) -> None:
+def command(path: tuple[str, ...], output: str) -> None:
     """Print the time of each frame of the store at PATH in milliseconds from the first (timecode format v2).
 
     Of several stores, or of a folder with those of one recording, a file each is written, and all count from the first frame
     of any: as tracks of one video they are in step.
     """
     with contextlib.ExitStack() as opened:
-        stores = [opened.enter_context(imgstore.new_for_filename(path)) for path in find_stores(paths)]
+        stores = [opened.enter_context(imgstore.new_for_filename(each)) for each in find_stores(path)]
         if len(stores) == 1:
             if output == "-":
-                generate_timecodes(stores[0], click.get_text_stream("stdout"))
+                generate_timecodes(stores[0], sys.stdout)
             else:
                 with open(output, "w", encoding="ascii") as file:
                     generate_timecodes(stores[0], file)

@@ -28,6 +28,7 @@ MAY_KNOW = {
     "reading": {"codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
     "writing": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
     "care": {"beside", "codec", "disk", "errors", "index", "npy_header", "pixels", "plugins", "reading"},
+    "group": {"disk", "errors", "opening", "reading", "store"},
     "store": {"array", "beside", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins", "reading",
               "writing"},
 }
@@ -43,6 +44,7 @@ PUBLIC = {
     "imgstore",
     "imgstore.cli",
     "imgstore.errors",
+    "imgstore.group",
     "imgstore.plugins",
     "imgstore.repair",
     "imgstore.selftest",

@@ -16,7 +16,8 @@ import imgstore
 NAMES = {
     "imgstore": """
         new_for_filename new_for_format extract_only_frame get_supported_formats VideoImgStore DirectoryImgStore ensure_color
-        ensure_grayscale test __version__ ImgStore Recorder VideoCapture hookimpl is_imgstore update_metadata
+        ensure_grayscale test __version__ ImgStore Recorder StoreGroup VideoCapture hookimpl is_imgstore open_group
+        update_metadata
         """,
     "imgstore.stores": """
         new_for_filename new_for_format extract_only_frame get_supported_formats VideoImgStore DirectoryImgStore ensure_color
@@ -41,6 +42,8 @@ NAMES = {
     "imgstore.align.StoreAligner": """
         MISSING_POLICY_DROP MISSING_POLICY_HOLD MISSING_POLICY_BLACK extract_common_frames iter_imgs
         """,
+    "imgstore.group": "StoreGroup open_group Clock Step Steps Table find_cameras camera_names",
+    "imgstore.group.StoreGroup": "fps iter_images get_images estimate_offsets close",
     "imgstore.apps": "main_viewer main_saver main_test main_generate_timecodes generate_timecodes",
     "imgstore.timecodes": "generate_timecodes",
     "imgstore.verify": "check_store verify_store Fault Report",
