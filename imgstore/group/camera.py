@@ -63,7 +63,8 @@ class Camera:
 
     def moment(self, time: float) -> float:
         """Return a time of the store's as the reference's clock shows it."""
-        return float(self.clock.put_right(np.array([time]))[0])
+        offset, drift, at = self.clock
+        return time - (offset + drift * (time - at)) if offset or drift else time
 
 
 class Going:

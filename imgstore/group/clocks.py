@@ -35,8 +35,8 @@ class Clock(NamedTuple):
 
     def put_right(self, times: Floats) -> Floats:
         """Return times of this clock as the reference's clock shows them."""
-        if not self.drift:
-            return times - self.offset if self.offset else times
+        if not self.offset and not self.drift:
+            return times
         return times - (self.offset + self.drift * (times - self.at))
 
 

@@ -307,7 +307,12 @@ class StoreGroup:
                 numbers.append(number)
                 times.append(time)
             if self._missing != "drop" or None not in numbers:
-                yield Step(index, self.table.time_of(index), tuple(images), tuple(numbers), tuple(times))
+                r = self._reference
+                if r is not None and numbers[r] is not None:
+                    moment = self._cameras[r].moment(times[r])
+                else:
+                    moment = self.table.time_of(index)
+                yield Step(index, moment, tuple(images), tuple(numbers), tuple(times))
         for each in left_out:
             each.tell(stacklevel=2)
 
