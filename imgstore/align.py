@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ArgumentError, ChunkError
-from imgstore.group.camera import Going, black_like
+from imgstore.group.camera import Going
 from imgstore.group.matching import first_of_each
+from imgstore.group.stand_ins import black_like
 from imgstore.reading.left_out import LeftOut, OnError
 
 __all__ = ["StoreAligner"]

@@ -7,7 +7,8 @@ from typing import Any
 
 from imgstore.group.clocks import Clock
 from imgstore.group.finding import camera_names, find_cameras
-from imgstore.group.group import Step, Steps, StoreGroup
+from imgstore.group.group import StoreGroup
+from imgstore.group.steps import Step, Steps
 from imgstore.group.table import Table
 
 __all__ = ["Clock", "Step", "Steps", "StoreGroup", "Table", "camera_names", "find_cameras", "open_group"]

@@ -13,7 +13,7 @@ from imgstore.errors import ChunkError
 from imgstore.group.clocks import Clock
 from imgstore.store import ImgStore
 
-__all__ = ["Camera", "Image", "black_like"]
+__all__ = ["Camera", "Going", "Image"]
 
 Image = npt.NDArray[Any]
 
@@ -98,29 +98,3 @@ class Going:
         image, (number, time) = self._store.get_image(None, frame_index=position)
         self._found = image, int(number), float(time)
         return self._found
-
-
-def black_like(store: Any) -> Image:
-    """Return a black image such as the store's own, as they are decoded."""
-    if isinstance(store, ImgStore):
-        return np.zeros(store._frame_shape, store.image_dtype)
-    if not len(store):
-        return np.zeros(store.image_shape, np.uint8)
-    try:
-        image, _ = store.get_image(None, frame_index=0)  # as any class written like ours takes it
-    except ChunkError:
-        return np.zeros(store.image_shape, store.image_dtype)
-    return np.zeros_like(image)
-
-
-def nearest_present(column: npt.NDArray[Any], step: int) -> int:
-    """Return the last step, this one or before, at which a store has a frame; -1 where there is none."""
-    width = 64
-    stop = step + 1
-    while stop > 0:
-        start = max(0, stop - width)
-        present = np.flatnonzero(column[start:stop] >= 0)
-        if len(present):
-            return int(start + present[-1])
-        stop, width = start, 2 * width
-    return -1

@@ -6,89 +6,25 @@ import contextlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ArgumentError, ChunkError, FrameIndexError
-from imgstore.group.camera import Camera, Going, Image, black_like, nearest_present
+from imgstore.group.camera import Camera, Going, Image
 from imgstore.group.clocks import Clock, as_clock, fit_clock
 from imgstore.group.finding import camera_names, open_store
 from imgstore.group.matching import Direction
+from imgstore.group.stand_ins import StandIns
+from imgstore.group.steps import NOT_THERE, Step, Steps
 from imgstore.group.table import Align, Table, make_table
 from imgstore.reading.left_out import LeftOut, OnError
 
-__all__ = ["Missing", "Step", "Steps", "StoreGroup"]
+__all__ = ["Missing", "StoreGroup"]
 
 Missing = Literal["mask", "drop", "hold", "black"]
 Path = str | os.PathLike[str]
-
-_NOT_THERE = 0  # stands for the number of a frame that is not there, beside `present`
-
-
-@dataclass(frozen=True)
-class Step:
-    """The frames of one step, one of each store.
-
-    Attributes
-    ----------
-    index : int
-        Of the step in the group.
-    time : float
-        Of the step, in seconds on the reference's clock.
-    images : tuple of (ndarray or None)
-        One per store, of the store's own shape; what stands for one that is not there is as the group's `missing` says.
-        Where a store has the same frame for several steps this may be the same array: do not write into it.
-    frame_numbers : tuple of (int or None)
-        Of these very frames; None where a store has none, whatever stands for it.
-    frame_times : tuple of float
-        In seconds, as each store has them; NaN where it has none.
-    """
-
-    index: int
-    time: float
-    images: tuple[Image | None, ...]
-    frame_numbers: tuple[int | None, ...]
-    frame_times: tuple[float, ...]
-
-    @property
-    def present(self) -> tuple[bool, ...]:
-        """Whether each store has a frame for this step, which could be read."""
-        return tuple(number is not None for number in self.frame_numbers)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """The frames of several steps, an array per store.
-
-    Attributes
-    ----------
-    indices : ndarray of int, shape (n,)
-        Of the steps in the group.
-    times : ndarray of float64, shape (n,)
-        Of the steps, in seconds on the reference's clock.
-    images : tuple of ndarray
-        One per store, ``(n, h, w)`` or ``(n, h, w, 3)``. Where `present` is False: black, or with ``missing="hold"`` the
-        frame before it again.
-    present : ndarray of bool, shape (n, stores)
-        Whether each store has a frame for the step, which could be read.
-    frame_numbers : ndarray of int64, shape (n, stores)
-        0 where `present` is False.
-    frame_times : ndarray of float64, shape (n, stores)
-        In seconds, as each store has them; NaN where `present` is False.
-    """
-
-    indices: npt.NDArray[np.intp]
-    times: npt.NDArray[np.float64]
-    images: tuple[Image, ...]
-    present: npt.NDArray[np.bool_]
-    frame_numbers: npt.NDArray[np.int64]
-    frame_times: npt.NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
 
 class StoreGroup:
@@ -283,7 +219,7 @@ class StoreGroup:
     def _iterate(self, steps: range) -> Iterator[Step]:
         going = [Going(camera.store) for camera in self._cameras]
         left_out = self._left_out()
-        held = _Held(self._cameras, self.table.columns)
+        held = StandIns(self._cameras, self.table.columns)
         for index in steps:
             images: list[Image | None] = []
             numbers: list[int | None] = []
@@ -365,10 +301,10 @@ class StoreGroup:
             A step that is not there; also an IndexError.
         """
         indices = self._indices(steps)
-        columns, held, left_out = self.table.columns, _Held(self._cameras, self.table.columns), self._left_out()
+        columns, held, left_out = self.table.columns, StandIns(self._cameras, self.table.columns), self._left_out()
         shape = (len(indices), len(self._cameras))
         present = np.zeros(shape, bool)
-        numbers, times = np.full(shape, _NOT_THERE, np.int64), np.full(shape, math.nan)
+        numbers, times = np.full(shape, NOT_THERE, np.int64), np.full(shape, math.nan)
         images = []
         for c, camera in enumerate(self._cameras):
             positions = columns[c, indices]
@@ -403,7 +339,7 @@ class StoreGroup:
         moments = np.array([self.table.time_of(int(index)) for index in indices], np.float64)
         result = Steps(indices, moments, tuple(images), present, numbers, times)
         return (
-            _only(result, np.flatnonzero(present.all(axis=1)))
+            result.only(np.flatnonzero(present.all(axis=1)))
             if self._missing == "drop" and not present.all()
             else result
         )
@@ -426,64 +362,6 @@ class StoreGroup:
 
     def _left_out(self) -> list[LeftOut]:
         return [LeftOut(str(getattr(c.store, "filename", c.name)), self._on_error) for c in self._cameras]
-
-
-class _Held:
-    """What stands for frames that are not there: the one before, or a black one.
-
-    Parameters
-    ----------
-    cameras : sequence of Camera
-    columns : ndarray, shape (stores, steps)
-        Positions of the frames of all steps.
-    """
-
-    def __init__(self, cameras: Sequence[Camera], columns: npt.NDArray[Any]) -> None:
-        self._cameras = cameras
-        self._columns = columns
-        self._last: dict[int, tuple[int, Image]] = {}
-        self._black: dict[int, Image] = {}
-
-    def note(self, c: int, position: int, image: Image) -> None:
-        """Keep the frame that was read last of a store, which may be asked for again."""
-        self._last[c] = position, image
-
-    def before(self, c: int, step: int) -> Image:
-        """Return the store's last frame before a step that can be read, black where there is none."""
-        column, tried = self._columns[c], -1
-        while (step := nearest_present(column, step - 1)) >= 0:
-            position = int(column[step])
-            if position == tried:
-                continue
-            kept, image = self._last.get(c, (-1, None))
-            if kept == position and image is not None:
-                return image
-            try:
-                (image,), _ = self._cameras[c].store.get_images(frame_indices=[position])
-            except ChunkError:
-                tried = position
-                continue
-            self.note(c, position, image)
-            return np.asarray(image)
-        return self.black(c)
-
-    def black(self, c: int) -> Image:
-        """Return a black image of the store's; the same again."""
-        image = self._black.get(c)
-        if image is None:
-            image = self._black[c] = black_like(self._cameras[c].store)
-        return image
-
-
-def _only(steps: Steps, kept: npt.NDArray[np.intp]) -> Steps:
-    return Steps(
-        steps.indices[kept],
-        steps.times[kept],
-        tuple(images[kept] for images in steps.images),
-        steps.present[kept],
-        steps.frame_numbers[kept],
-        steps.frame_times[kept],
-    )
 
 
 def _check(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -150,24 +150,34 @@ def camera(rate: float, count: int, seed: int, drift: float = 0.0) -> tuple[np.n
     return numbers.astype(np.int64), times
 
 
+def looked_for(times: np.ndarray, moments: np.ndarray, tolerance: float, may_be: np.ndarray | None = None) -> list[int]:
+    """Look at every frame for every step."""
+    distance = np.abs(times[None, :] - moments[:, None])
+    if may_be is not None:
+        distance[~may_be] = INF
+    return np.where(distance.min(axis=1) <= tolerance, distance.argmin(axis=1), -1).tolist()
+
+
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_long_recordings_against_looking_at_every_frame(shuffled: bool) -> None:
-    numbers, times = camera(30, 3000, 1)
-    others = [camera(30, 3100, 2, 50e-6), camera(100, 9000, 3)]
+@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.long)])
+def test_long_recordings_against_looking_at_every_frame(count: int, shuffled: bool) -> None:
+    numbers, times = camera(30, count, 1)
+    others = [camera(30, count + 100, seed, 50e-6 * (seed - 3)) for seed in range(2, 6)] + [camera(100, 3 * count, 6)]
     if shuffled:
         order = np.random.default_rng(4).permutation(len(others[0][0]))
         others[0] = others[0][0][order], others[0][1][order]
-    with setting(_BLOCK=256):
+    with setting(_BLOCK=256 if count < 8192 else 8192):
         for own, at in others:
-            distance = np.abs(at[None, :] - times[:, None])
-            nearest = distance.argmin(axis=1)
-            want = np.where(distance.min(axis=1) <= 0.012, nearest, -1)
-            assert match_times(at, times, tolerance=0.012).tolist() == want.tolist()
-            distance[own[None, :] != numbers[:, None]] = INF
-            for tolerance in (0.05, 6.0):
-                want = np.where(distance.min(axis=1) <= tolerance, distance.argmin(axis=1), -1)
-                got = match_numbers(own, at, numbers, times, tolerance=tolerance)
-                assert got.tolist() == want.tolist()
+            by_time = match_times(at, times, tolerance=0.012)
+            by_number = {
+                tolerance: match_numbers(own, at, numbers, times, tolerance=tolerance) for tolerance in (0.05, 6.0)
+            }
+            for k in range(0, len(times), 500):
+                part = slice(k, k + 500)
+                assert by_time[part].tolist() == looked_for(at, times[part], 0.012)
+                same = own[None, :] == numbers[part, None]
+                for tolerance, found in by_number.items():
+                    assert found[part].tolist() == looked_for(at, times[part], tolerance, same)
 
 
 def test_usual_interval_leaves_gaps_aside() -> None:
