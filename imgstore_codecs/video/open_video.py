@@ -70,7 +70,8 @@ def open_video(path: str, options: dict[str, str] | None = None) -> InputContain
     import av
 
     def opened(name: str) -> InputContainer:
-        return av.open(name, options=options, container_options=_OWN_FILE_ALONE)
+        # what a file says of itself (a title, say) may be in any encoding, and is no reason not to read its video
+        return av.open(name, options=options, container_options=_OWN_FILE_ALONE, metadata_errors="replace")
 
     try:
         container = opened(address(path))

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rounds import long_but
-from video_samples import HEIGHT, SAMPLES, WIDTH, Sample, encode, number_of, patch_edit_list
+from video_samples import HEIGHT, SAMPLES, WIDTH, Sample, encode, number_of, patch_edit_list, picture
 
 from imgstore.codec import FrameSpec
 from imgstore.errors import ChunkError, FrameDecodeError, ImgStoreError
@@ -197,6 +197,24 @@ def test_little_is_kept_of_what_was_met_on_the_way(tmp_path: Path, threads: int)
         reader.read(position)
     reader.idle()
     assert reader.nbytes == before  # nor is anything of a chunk that was read to its end
+    reader.close()
+
+
+@pytest.mark.parametrize("name", ["latin.mkv", "latin.mp4", "latin.avi"])
+def test_a_title_in_another_encoding_hides_no_video(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "souris, TITLE"
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width = HEIGHT, WIDTH
+        for number in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number), format="gray").reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"TITLE" in content
+    path.write_bytes(content.replace(b"TITLE", "\xe9t\xe9 \xe0".encode("latin-1")))
+    reader = open_video(path)
+    assert [number_of(reader.read(position)) for position in range(5)] == list(range(5))
     reader.close()
 
 
