@@ -222,14 +222,20 @@ class Writer:
         """Append a record of extra data, marked with the frame added last."""
         with self._turn:
             self._check_ready()
-            line = dumps_record(
-                {
-                    **values,
-                    "frame_time": self.frame_time,
-                    "frame_number": self.frame_number,
-                    "frame_index": self.span.count - 1,
-                }
-            )
+            marks = {
+                "frame_time": self.frame_time,
+                "frame_number": self.frame_number,
+                "frame_index": self.span.count - 1,
+            }
+            replaced = [name for name in marks if name in values]
+            if replaced:
+                warnings.warn(
+                    f"{self._root}: what a record says of {' and '.join(replaced)} is replaced by what is true of the frame"
+                    " added last; give it another name",
+                    ImgStoreWarning,
+                    stacklevel=3,
+                )
+            line = dumps_record({**values, **marks})
             try:
                 if self._chunk is not None:
                     journal, records = self._chunk.journal, self._chunk.records

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from extra_data_files import columns_of
+from scenes import SHAPE, coded_frame
 
 import imgstore
 from imgstore.beside.extra_data import (
@@ -133,6 +134,16 @@ def test_records_of_several_chunks_make_one_table(
 
 def test_no_files_no_table() -> None:
     assert read_extra_data([]) is None
+
+
+def test_what_marks_a_record_is_not_the_user_s_to_say(tmp_path: Path) -> None:
+    with imgstore.new_for_format("npy", tmp_path / "s", imgshape=SHAPE) as store:
+        store.add_image(coded_frame(0), 7, 1.5)
+        with pytest.warns(ImgStoreWarning, match="frame_time and frame_number is replaced"):
+            store.add_extra_data(frame_time=3.0, frame_number=np.arange(3), value=1)
+    with imgstore.new_for_filename(tmp_path / "s") as store:
+        (record,) = store.get_extra_data().to_dict("records")
+    assert record == {"value": 1, "frame_time": 1.5, "frame_number": 7, "frame_index": 0}
 
 
 def test_records_without_a_file_come_last(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ __all__ = ["ENCODERS", "Encoder", "Settings", "check_encoder", "configure", "opt
 
 # 0.x writes 25 whatever the real rate: the times of frames are in the chunk's index
 NOMINAL_RATE = Fraction(25)
+_FASTEST_AVI = Fraction(1000)  # that FFmpeg writes
 
 # AVColorRange and AVColorSpace (libavutil/pixfmt.h); SMPTE 170M is BT.601
 _LIMITED, _FULL = 1, 2
@@ -229,7 +230,7 @@ def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Se
         height=height,
         pix_fmt=pix_fmt,
         bits=16 if wide else 8,
-        rate=_rate(options.get("fps")),
+        rate=_rate(options.get("fps"), encoder.muxer),
         gop_size=_whole(options, "gop_size", encoder.gop_size, 1, encoder.largest_gop),
         threads=_whole(options, "threads", 0, 0, 1024) or min(os.cpu_count() or 1, 8),
         full_range=not spec.color or pix_fmt.startswith(("yuvj", "bgr", "rgb", "gbr", "gray")),
@@ -277,7 +278,7 @@ def _whole(options: Mapping[str, Any], name: str, default: int, low: int, high: 
     return int(number)
 
 
-def _rate(fps: Any) -> Fraction:
+def _rate(fps: Any, muxer: str) -> Fraction:
     if fps is None:
         return NOMINAL_RATE
     if isinstance(fps, Fraction):
@@ -287,7 +288,7 @@ def _rate(fps: Any) -> Fraction:
         rate = Fraction(number).limit_denominator(1001)
     if rate <= 0:
         raise ArgumentError(f"fps={fps!r}: a number above 0 is wanted")
-    return rate
+    return min(rate, _FASTEST_AVI) if muxer == "avi" else rate
 
 
 def configure(context: VideoCodecContext, settings: Settings) -> None:

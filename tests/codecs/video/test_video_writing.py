@@ -211,7 +211,7 @@ def test_a_directory_that_is_not_there(tmp_path: Path, fmt: Format) -> None:
 
 
 @pytest.mark.parametrize("fps", [0.001, 1 / 7, 29.97, 1000.5, 3333.333, 1e6])
-@pytest.mark.parametrize("name", ["avc1/mp4", "h264/mkv"])
+@pytest.mark.parametrize("name", ["avc1/mp4", "h264/mkv", "mjpeg/avi"])
 def test_every_frame_is_shown_whatever_the_rate(tmp_path: Path, name: str, fps: float) -> None:
     """The edit list of an MP4 counts in milliseconds, and what it does not reach is no part of the film."""
     images = pictures(7)
