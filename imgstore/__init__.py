@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from imgstore._version import __version__
 from imgstore.disk.metadata import is_imgstore
 from imgstore.opening import extract_only_frame, get_supported_formats, new_for_filename, new_for_format
+from imgstore.opening import open as open
 from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from imgstore.selftest import run as test
     from imgstore.writing.recorder import Recorder
 
+# without `open`: programs that import * go on having Python's
 __all__ = [
     "DirectoryImgStore",
     "ImgStore",
@@ -82,4 +84,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_MODULES])
+    return sorted([*__all__, *_MODULES, "open"])

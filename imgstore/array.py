@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,10 @@ import numpy.typing as npt
 from imgstore.errors import ArgumentError, FrameIndexError
 
 if TYPE_CHECKING:
+    from imgstore.pixels.shown import Color
     from imgstore.store import ImgStore
 
-__all__ = ["FrameArray"]
+__all__ = ["FrameArray", "whole_number"]
 
 _BLOCK_BYTES = 64 << 20  # of whole frames that are held while parts of them are taken, and of a block that Dask reads
 
@@ -31,8 +33,8 @@ class FrameArray:
     ----------
     store : ImgStore
         Open for reading. The array uses it, so it must stay open; where reading goes on in it is not changed.
-    color : {'bgr', 'rgb'}
-        Order of the channels; without meaning for grayscale.
+    color : {'bgr', 'rgb', 'gray'}, optional
+        Of the frames; default as the store shows them. Grayscale frames stay gray.
 
     Attributes
     ----------
@@ -44,12 +46,16 @@ class FrameArray:
         Shape of the blocks in which reading is efficient: some whole frames.
     """
 
-    def __init__(self, store: ImgStore, color: Literal["bgr", "rgb"] = "bgr"):
-        if color not in ("bgr", "rgb"):
-            raise ArgumentError(f"color must be 'bgr' or 'rgb', not {color!r}")
+    def __init__(self, store: ImgStore, color: Color | None = None):
         self._store = store
         self._color = color
-        self.shape: tuple[int, ...] = (store.frame_count, *store.image_shape)
+        frame_shape = store.image_shape
+        self._shown = store._shown
+        if color is not None and (len(frame_shape) == 3 or color not in ("bgr", "rgb")):
+            spec = store._spec
+            self._shown = replace(self._shown, color=color).needed_for(spec.shape, spec.dtype)
+            frame_shape = self._shown.applied_to(spec.shape, spec.dtype)[0]
+        self.shape: tuple[int, ...] = (store.frame_count, *frame_shape)
         self.dtype: np.dtype[Any] = store.image_dtype
         frame_bytes = max(1, int(np.prod(self.shape[1:])) * self.dtype.itemsize)
         self._per_block = max(1, _BLOCK_BYTES // frame_bytes)
@@ -115,15 +121,14 @@ class FrameArray:
         if wanted.ndim > 1:
             raise ArgumentError("frames are chosen by an integer, a slice, a list of positions or a mask")
         # taken one by one: numpy would make floats of integers of several types
-        positions = [_whole(p) for p in np.asarray(frames, object).ravel().tolist()]
+        positions = [whole_number(p, "a position") for p in np.asarray(frames, object).ravel().tolist()]
         for position in positions:
             if not -count <= position < count:
                 raise FrameIndexError(f"{self._store.filename}: no frame at position {position}, there are {count}")
         return [position % count for position in positions], wanted.ndim == 0
 
     def _read(self, positions: list[int]) -> npt.NDArray[Any]:
-        frames: npt.NDArray[Any] = self._store.get_images(frame_indices=positions)[0]
-        return frames[..., ::-1] if self._color == "rgb" and frames.ndim == 4 else frames
+        return self._store._read_shown(positions, self._shown)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
@@ -135,7 +140,15 @@ class FrameArray:
         """The same in every process, another one when the store has grown or was recorded anew."""
         store = self._store
         span = (store.frame_min, store.frame_max, store.frame_time_min, store.frame_time_max) if len(self) else ()
-        return (type(self).__qualname__, store.uuid, store.full_path, self.shape, str(self.dtype), self._color, span)
+        return (
+            type(self).__qualname__,
+            store.uuid,
+            store.full_path,
+            self.shape,
+            str(self.dtype),
+            repr(self._shown),
+            span,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self._store, self._color, self.shape[0])
@@ -144,18 +157,28 @@ class FrameArray:
         return f"<FrameArray {self._store.filename!r}: {self.dtype} {' x '.join(map(str, self.shape))}>"
 
 
-def _whole(value: Any) -> int:
-    """Return a position that is given as any number."""
+def whole_number(value: Any, what: str) -> int:
+    """Return a whole number that is given as any kind of number.
+
+    Raises
+    ------
+    ArgumentError
+        It is none.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        pass
     try:
         number = int(value)
         if number == value:
             return number
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ArgumentError(f"a position must be a whole number, not {value!r}")
+    raise ArgumentError(f"{what} must be a whole number, not {value!r}")
 
 
-def _again(store: ImgStore, color: Literal["bgr", "rgb"], count: int) -> FrameArray:
+def _again(store: ImgStore, color: Color | None, count: int) -> FrameArray:
     """Unpickle an array; the store may have grown since."""
     array = FrameArray(store, color)
     if count > array.shape[0]:

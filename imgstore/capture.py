@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ImgStoreError, ImgStoreWarning
-from imgstore.opening import new_for_filename
+from imgstore.opening import open as open_frames
 from imgstore.store import ImgStore
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class VideoCapture:
     Parameters
     ----------
     path : path-like, optional
-        A store's directory or its ``metadata.yaml``.
+        Whatever `imgstore.open` takes.
     apiPreference, params
         OpenCV's, not used.
     """
@@ -60,10 +60,10 @@ class VideoCapture:
         apiPreference: int = 0,  # noqa: N803 - OpenCV's
         params: Sequence[int] = (),
     ) -> bool:
-        """Open a store; return whether that worked."""
+        """Open a store, or what else `imgstore.open` takes; return whether that worked."""
         self.release()
         try:
-            self._store = new_for_filename(path)
+            self._store = open_frames(path)
         except (ImgStoreError, OSError):
             return False
         return True

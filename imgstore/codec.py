@@ -16,9 +16,10 @@ codec sees a frame. So a codec is only ever given C-contiguous frames of the one
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ __all__ = [
     "Format",
     "FrameCodec",
     "FrameSpec",
+    "Survey",
 ]
 
 Frame = npt.NDArray[Any]
@@ -58,6 +60,11 @@ class FrameSpec:
     def color(self) -> bool:
         """Whether the frames have three channels."""
         return len(self.shape) == 3 and self.shape[2] == 3
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a frame."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,51 @@ class Format:
     decoded_variant: bool = False
     holds_color: bool = True
     aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a codec finds out about a file that is no chunk of a store, so that it is read as if it were one.
+
+    It may be kept and given back in another process, as long as the file does not change.
+
+    Attributes
+    ----------
+    format : Format
+        What the file is, for people: ``h264/mp4``.
+    spec : FrameSpec
+        What its frames are by themselves.
+    frame_count : int
+        How many it holds.
+    ticks : numpy.ndarray of int64 or None
+        When each frame is shown, in the file's own clock and in units of `tick`; None where the file does not say.
+    tick : tuple of int
+        Seconds, as a fraction: numerator and denominator.
+    fps : float or None
+        Frames per second, where they are even.
+    created : float or None
+        When the file says that it was made, in seconds since the epoch.
+    turn : tuple of int or None
+        How a player turns and mirrors frames: (a, b, c, d) brings what is at (x, y) to (a x + c y, b x + d y).
+    converts : bool
+        Whether `ChunkCodec.open_reader` takes other specs than this one: in colour or gray, and of 8 bits.
+    arrays : mapping of str to numpy.ndarray
+        Whatever the codec needs to open the file without reading it through: one-dimensional arrays of numbers.
+    reader : ChunkReader or None
+        What the file was surveyed with, still open: `ChunkCodec.open_reader` may take it over, once. It is not kept.
+    """
+
+    format: Format
+    spec: FrameSpec
+    frame_count: int
+    ticks: npt.NDArray[np.int64] | None = None
+    tick: tuple[int, int] = (1, 1)
+    fps: float | None = None
+    created: float | None = None
+    turn: tuple[int, int, int, int] | None = None
+    converts: bool = False
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    reader: ChunkReader | None = None
 
 
 class Codec(ABC):
@@ -201,6 +253,25 @@ class FrameCodec(Codec):
             something else, which is the store's to find out. Raises any exception for a file that is damaged. Must be
             safe to call from several threads.
         """
+
+    def plain_decoder(self, fmt: Format, spec: FrameSpec, *, orient: bool) -> Callable[[Frame], Frame]:
+        """Give a function that turns the content of a file that is in no store into a frame; see `decoder`.
+
+        Parameters
+        ----------
+        orient : bool
+            Turn the image as its file says.
+
+        Returns
+        -------
+        callable
+            As that of `decoder`, but it converts nothing: what is not as `spec` has it is returned as it is, or an error.
+        """
+        return self.decoder(fmt, spec)
+
+    def plain_spec(self, path: str, fmt: Format, *, orient: bool) -> FrameSpec | None:
+        """Say what the image in a file is that is in no store; see `frame_spec` and `plain_decoder`."""
+        return self.frame_spec(path, fmt)
 
 
 class ChunkWriter(ABC):
@@ -352,12 +423,42 @@ class ChunkCodec(Codec):
             given None.
             ``frame_count`` (int or None): how many frames the chunk's index lists; where the file holds fewer, no frame may
             be taken for another that is missing.
+            ``survey`` (Survey): what `survey` has found out, of a file that is in no store; there is no such option else.
 
         Raises
         ------
         Exception
             Any, when the file is missing, truncated or holds something else. The store names the file.
         """
+
+    @property
+    def survey_version(self) -> str:
+        """Changes when surveys that were made before cannot be used any more, as with the version of a library."""
+        return ""
+
+    def survey(self, path: str, options: Mapping[str, Any]) -> Survey | None:
+        """Find out what is in a file that is no chunk of a store, reading as much of it as that takes.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        options : mapping
+            ``seek``, ``threads`` and ``cache_size`` as in `open_reader`. ``stream`` (int or None): the number of the stream
+            to be read, where a file has several; default the best one. ``keep_open`` (bool): the file is read right away, so
+            that its reader may stay open in the survey.
+
+        Returns
+        -------
+        Survey or None
+            None: this codec reads no such files.
+
+        Raises
+        ------
+        Exception
+            Any, where it reads such files but not this one; it says why.
+        """
+        return None
 
     def recover(self, damaged: str, target: str, fmt: Format, spec: FrameSpec, limit: int | None = None) -> int:
         """Write a whole file with the frames of a damaged or unfinished one, as they are, up to the last good one.

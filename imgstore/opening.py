@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import datetime
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from imgstore import plugins
 from imgstore.codec import ChunkCodec
+from imgstore.disk.layout import METADATA_FILENAME
 from imgstore.disk.metadata import read_metadata, store_directory
 from imgstore.errors import ArgumentError
 from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.options import ReadOptions
+from imgstore.pixels.shown import Color
+from imgstore.plain.options import PlainOptions
+from imgstore.sources.named import absolute_path
 from imgstore.store import DirectoryImgStore, ImgStore, VideoImgStore
 from imgstore.store.shared import Mode, Path
 
-__all__ = ["extract_only_frame", "get_supported_formats", "new_for_filename", "new_for_format"]
+__all__ = ["extract_only_frame", "get_supported_formats", "new_for_filename", "new_for_format", "open"]
 
 
 def new_for_filename(
@@ -30,6 +37,8 @@ def new_for_filename(
     cache_size: int | None = None,
     checksums: bool = True,
     backend: str | None = None,
+    color: Color | None = None,
+    dtype: npt.DTypeLike | None = None,
     format: str | None = None,
     imgshape: Sequence[int] | None = None,
     imgdtype: npt.DTypeLike = np.uint8,
@@ -70,6 +79,10 @@ def new_for_filename(
         what the decoder makes of them.
     backend : str, optional
         Name of the implementation that reads (``'pyav'``, ``'opencv'``).
+    color : {'bgr', 'rgb', 'gray'}, optional
+        Of the frames that are returned; default as they are stored, which is BGR or gray.
+    dtype : {'uint8', 'uint16'}, optional
+        Of the frames that are returned: 8 bits are scaled to 16, or 16 to 8. Default as they are stored.
     format, imgshape, imgdtype, chunksize, metadata, encoding, fps, sync, flush_interval, overwrite, break_lock
         Of writing, see `new_for_format`. When a store is written on, what is given of its format, the shape and type
         of its frames, encoding, rate and metadata must be what it has.
@@ -115,8 +128,116 @@ def new_for_filename(
         cache_size=cache_size,
         checksums=checksums,
         backend=backend,
+        color=color,
+        dtype=dtype,
         **codec_options,
     )
+
+
+def open(  # noqa: A001 - as in zarr, PIL and wave
+    what: Path | Iterable[Path],
+    *,
+    color: Color | None = None,
+    dtype: npt.DTypeLike | None = None,
+    fps: float | None = None,
+    times: npt.ArrayLike | Path | None = None,
+    column: str | int | None = None,
+    start_time: float | datetime.datetime | Literal["creation", "file"] | None = None,
+    numbers: Literal["names"] | None = None,
+    orient: bool = True,
+    stream: int | None = None,
+    cache: bool | Path = True,
+    index: ImgStoreIndex | None = None,
+    seek: bool = True,
+    threads: int | None = None,
+    cache_size: int | None = None,
+    checksums: bool = True,
+    backend: str | None = None,
+) -> ImgStore:
+    """Open frames for reading, whatever they are in: a store, a video, several videos, a folder of images.
+
+    Parameters
+    ----------
+    what : path-like or iterable of path-like
+        A store's directory or its ``metadata.yaml``; a video; a list of videos, which follow each other; a folder of images; an
+        image, a TIFF file with several pages, a GIF; or a pattern: ``clips/*.mp4``, ``frames/*.png``, ``img_%04d.png``. Files
+        that a pattern names, and those of a folder, are in natural order: ``2`` before ``10``.
+    color : {'bgr', 'rgb', 'gray'}, optional
+        Of the frames that are returned; default as they are stored, which is BGR or gray.
+    dtype : {'uint8', 'uint16'}, optional
+        Of the frames that are returned: 8 bits are scaled to 16, or 16 to 8. Default as they are stored.
+    fps : float, optional
+        Of plain files: the frame at position n has the time n / `fps`. Default the video's own times; images are taken 25 to
+        a second.
+    times : array-like or path-like or 'files', optional
+        Of plain files: the times of all frames in seconds, or the path of a CSV, npy or JSON file with them, which may lie
+        beside the files. ``'files'``: the times at which the images' files were written.
+    column : str or int, optional
+        Which column of the file that `times` names; not needed where it has one.
+    start_time : float, datetime or {'creation', 'file'}, optional
+        Of plain files: when the first frame was taken, in seconds since the epoch; default 0. ``'creation'``: when the video
+        says that it was made, each where they are several. ``'file'``: times as the clock of the file has them.
+    numbers : {'names'}, optional
+        Frame numbers are the last numbers in the names of the images. Default: counted from 0.
+    orient : bool
+        Of plain files: turn and mirror frames as players do; False: as they are stored.
+    stream : int, optional
+        Of videos: the number of the stream in the file, from 0; default the video that FFmpeg calls the best.
+    cache : bool or path-like
+        Keep where the frames of a video are, so that it opens at once the next time: in the user's cache directory, or in
+        this one. False: do not, and do not look there.
+    index, checksums
+        Of stores, see `new_for_filename`.
+    seek, threads, cache_size, backend
+        See `new_for_filename`.
+
+    Returns
+    -------
+    ImgStore
+        Open for reading, with all that a store has for that. Plain files have no extra data and no metadata.
+
+    Raises
+    ------
+    NotAStoreError
+        There is no such file, or no image in the folder. Also a FileNotFoundError.
+    ChunkError
+        A file is no video and no image, or cannot be read. Also an OSError.
+    ArgumentError, MetadataError, FormatError
+        A keyword does not go with what is opened; a store is not one that can be read.
+    """
+    options = ReadOptions(index, backend, seek, threads, cache_size, checksums, color, dtype, {})
+    plain = PlainOptions(fps, times, column, start_time, numbers, orient, stream, cache)
+    where: str | list[str]
+    if isinstance(what, (str, bytes, os.PathLike)):
+        where = absolute_path(what)
+        if _is_store(where):
+            misplaced = [name for name in plain.given if name != "cache"]
+            if misplaced:
+                raise ArgumentError(f"{where}: is a store, which has its own times: {misplaced[0]}= is for plain files")
+            return new_for_filename(where, index=index, **options.once_more)
+    elif isinstance(what, Iterable):
+        where = [absolute_path(path) for path in what]
+    else:
+        raise ArgumentError(f"what is opened is a path, or a list of paths, not {type(what).__name__}")
+    if index is not None:
+        raise ArgumentError("index= is for stores; that of plain files is made from them")
+    from imgstore.plain.files import open_plain
+
+    files = open_plain(where, plain, color=color, dtype=options.dtype, reading=options.codec, backend=backend)
+    return ImgStore._of_plain_files(files, options, (_open_again, (where, {**options.once_more, **plain.once_more})))
+
+
+def _is_store(path: str) -> bool:
+    return os.path.isfile(
+        path if os.path.basename(path) == METADATA_FILENAME else os.path.join(path, METADATA_FILENAME)
+    )
+
+
+def _open_again(what: Any, keywords: dict[str, Any], position: int) -> ImgStore:
+    """Unpickle a reader of plain files, at the same place."""
+    store = open(what, **keywords)
+    store._readable.go_to(position)
+    return store
 
 
 def new_for_format(

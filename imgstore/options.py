@@ -13,6 +13,7 @@ import numpy.typing as npt
 from imgstore.codec import Codec, Format
 from imgstore.errors import ArgumentError, UnknownOptionError
 from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.pixels.shown import Color
 from imgstore.reading.chunk_frames import DEFAULT_CACHE_SIZE
 
 __all__ = ["ReadOptions", "WriteOptions", "check_codec_options"]
@@ -36,14 +37,20 @@ class ReadOptions:
     threads: int | None
     cache_size: int | None
     checksums: bool
+    color: Color | None
+    dtype: Any
     others: Mapping[str, Any]  # keywords that are none of these
 
     def __post_init__(self) -> None:
         if self.index is not None and not isinstance(self.index, ImgStoreIndex):
             raise ArgumentError(f"index must be an ImgStoreIndex, not {type(self.index).__name__}")
         if self.others:
-            known = "index, backend, seek, threads, cache_size, checksums"
+            known = "index, backend, seek, threads, cache_size, checksums, color, dtype"
             raise UnknownOptionError(f"reading takes no keyword {min(self.others)!r}, only {known}")
+        try:
+            self.dtype = None if self.dtype is None else np.dtype(self.dtype)
+        except TypeError as error:
+            raise ArgumentError(f"dtype must be 'uint8' or 'uint16', not {self.dtype!r}") from error
         self.codec = {
             "seek": bool(self.seek),
             "threads": 0 if self.threads is None else _whole_number("threads", self.threads, 0),
@@ -55,7 +62,13 @@ class ReadOptions:
     @property
     def once_more(self) -> dict[str, Any]:
         """The keywords with which the store is opened in another process."""
-        return {**self.codec, "backend": self.backend, "checksums": self.checksums}
+        return {
+            **self.codec,
+            "backend": self.backend,
+            "checksums": self.checksums,
+            "color": self.color,
+            "dtype": None if self.dtype is None else str(self.dtype),
+        }
 
 
 @dataclass

@@ -31,6 +31,7 @@ __all__ = [
     "register",
     "registered_codecs",
     "supported_formats",
+    "surveying_codecs",
 ]
 
 ENTRY_POINT_GROUP = "imgstore"
@@ -40,7 +41,7 @@ _LEFT_OUT = "does not work and is left out"
 
 # Later ones win where two codecs have one format: OpenCV's video codec stands behind PyAV's.
 _SHIPPED = ("imgstore_codecs.npy", "imgstore_codecs.opencv", "imgstore_codecs.bloscpack",
-            "imgstore_codecs.opencv_video", "imgstore_codecs.video.codec")  # fmt: skip
+            "imgstore_codecs.tiff_stack", "imgstore_codecs.opencv_video", "imgstore_codecs.video.codec")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ def register(plugin: object, name: str | None = None) -> None:
     name = registry.manager.register(plugin, name=name)
     if name is not None:
         registry.packages[name] = name
+    _codecs.cache_clear()
     registered_codecs.cache_clear()
 
 
@@ -125,6 +127,7 @@ def unregister(plugin: object) -> None:
     registry = _registry()
     registry.broken.pop(registry.manager.get_name(plugin) or "", None)
     registry.manager.unregister(plugin)
+    _codecs.cache_clear()
     registered_codecs.cache_clear()
 
 
@@ -169,8 +172,8 @@ def listeners(hook_name: str) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def registered_codecs() -> tuple[RegisteredCodec, ...]:
-    """Return every codec for every format, in order of registration: where a format has several, the last one wins."""
+def _codecs() -> tuple[tuple[Codec, str], ...]:
+    """Return every codec and the package that it came with, in order of registration."""
     registry = _registry()
     found = []
     for name, codecs in _call_each("imgstore_codecs", _LEFT_OUT):
@@ -178,10 +181,30 @@ def registered_codecs() -> tuple[RegisteredCodec, ...]:
             for codec in codecs:
                 if not isinstance(codec, (FrameCodec, ChunkCodec)):
                     raise TypeError(f"imgstore_codecs() gave {codec!r}, which is no FrameCodec or ChunkCodec instance")
-                found += [RegisteredCodec(codec, fmt, registry.packages[name]) for fmt in codec.formats]
+                [RegisteredCodec(codec, fmt, "") for fmt in codec.formats]
+                found.append((codec, registry.packages[name]))
         except Exception as error:
             _report(registry, name, error)
     return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def registered_codecs() -> tuple[RegisteredCodec, ...]:
+    """Return every codec for every format, in order of registration: where a format has several, the last one wins."""
+    return tuple(RegisteredCodec(codec, fmt, package) for codec, package in _codecs() for fmt in codec.formats)
+
+
+def surveying_codecs(backend: str | None = None) -> Iterator[tuple[ChunkCodec, str]]:
+    """Give the codecs that may be asked to survey a file, each with its package, those that win first.
+
+    Parameters
+    ----------
+    backend : str, optional
+        `Codec.name` of the only ones to be asked.
+    """
+    for codec, package in reversed(_codecs()):
+        if isinstance(codec, ChunkCodec) and backend in (None, codec.name):
+            yield codec, package
 
 
 def supported_formats(kind: type[Codec] = Codec) -> list[str]:

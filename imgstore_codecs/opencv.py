@@ -81,14 +81,26 @@ class OpenCVCodec(FrameCodec):
 
     def frame_spec(self, path: str, fmt: Format) -> FrameSpec:
         """Tell by the header for the size, and by decoding for the rest."""
+        spec = self.plain_spec(path, fmt, orient=False)
+        size = image_size(fmt.extension, np.fromfile(path, np.uint8))
+        return FrameSpec((*size, *spec.shape[2:]), spec.dtype)
+
+    def plain_spec(self, path: str, fmt: Format, *, orient: bool) -> FrameSpec:
+        """Tell by decoding."""
+        img = self.plain_decoder(fmt, FrameSpec((), np.dtype(np.uint8)), orient=orient)(np.fromfile(path, np.uint8))
+        return FrameSpec(img.shape, img.dtype)
+
+    def plain_decoder(self, fmt: Format, spec: FrameSpec, *, orient: bool) -> Callable[[Frame], Frame]:
+        """Give the function that decodes an image file, gray or in colour as the image is."""
         import cv2
 
-        data = np.fromfile(path, np.uint8)
-        size = image_size(fmt.extension, data)
-        img = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
-        if img is None:
-            raise FrameDecodeError(f"OpenCV cannot decode the {fmt.name} file: it is damaged")
-        return FrameSpec(size if img.ndim == 2 else (*size, 3), img.dtype)
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | (0 if orient else cv2.IMREAD_IGNORE_ORIENTATION)
+
+        def decode(data: Frame) -> Frame:
+            image_size(fmt.extension, data)  # or an error, before OpenCV sees it
+            return _decoded(data, flags, fmt)
+
+        return decode
 
     def encoder(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Callable[[Frame], Sequence[Buffer]]:
         """Give the function that makes an image file of a frame."""
@@ -125,15 +137,21 @@ class OpenCVCodec(FrameCodec):
                 raise FrameDecodeError(
                     f"the image in the file is {size[0]} x {size[1]}, not {expected[0]} x {expected[1]}"
                 )
-            try:
-                img = cv2.imdecode(data, flags)
-            except cv2.error as error:
-                raise FrameDecodeError(f"OpenCV cannot decode the {fmt.name} file ({error})") from error
-            if img is None:
-                raise FrameDecodeError(f"OpenCV cannot decode the {fmt.name} file: it is damaged")
-            return img
+            return _decoded(data, flags, fmt)
 
         return decode
+
+
+def _decoded(data: Frame, flags: int, fmt: Format) -> Frame:
+    import cv2
+
+    try:
+        img = cv2.imdecode(data, flags)
+    except cv2.error as error:
+        raise FrameDecodeError(f"OpenCV cannot decode the {fmt.name} file ({error})") from error
+    if img is None:
+        raise FrameDecodeError(f"OpenCV cannot decode the {fmt.name} file: it is damaged")
+    return img
 
 
 def _parameters(fmt: Format, options: Mapping[str, Any]) -> list[int]:

@@ -59,6 +59,9 @@ def iter_extra_data_files(
     str
         Paths, in the order of `chunk_bases`.
     """
+    chunk_bases = list(chunk_bases)
+    if not chunk_bases:
+        return
     names = set(os.listdir(root))  # one listing in place of a question for each file of each chunk
     in_root = [e for e in (MOTIF_H5_EXTENSION, MOTIF_JSON_EXTENSION) if e in extensions]
     for chunk, base in chunk_bases:

@@ -13,6 +13,7 @@ from imgstore.errors import FrameDecodeError
 from imgstore.pixels.encodings import check_encoding
 from imgstore.plugins import RegisteredCodec
 from imgstore.reading.chunk_frames import ChunkFrames
+from imgstore.reading.store_chunks import StoreChunks
 
 __all__ = ["StoreParts", "take_apart"]
 
@@ -128,5 +129,6 @@ def take_apart(path: str | os.PathLike[str]) -> StoreParts:
 def _open(root: str, meta: StoreMetadata, entry: RegisteredCodec) -> StoreParts:
     spec = meta.frame_spec(entry.format)
     options = {"seek": True, "threads": 1, "cache_size": _CACHE_SIZE}  # FFmpeg tells of more damage than with several
-    frames = ChunkFrames(root, entry, meta.extension, spec, options, checksums=False)  # compared by whole files
+    chunks = StoreChunks(root, meta.extension, entry.format.extension)
+    frames = ChunkFrames(chunks, entry, spec, options, checksums=False)  # compared by whole files
     return StoreParts(root, meta, entry, spec, frames)

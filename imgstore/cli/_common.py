@@ -21,8 +21,8 @@ from imgstore.errors import ImgStoreError, NotAStoreError
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["HELP", "Command", "PlainError", "chunk_progress", "counted", "local_time", "make_table", "print_json",
-           "print_table", "store_argument"]  # fmt: skip
+__all__ = ["HELP", "Command", "PlainError", "chunk_progress", "counted", "frames_argument", "local_time", "make_table",
+           "print_json", "print_table", "store_argument"]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,6 +69,11 @@ class Command(click.Command):
             raise PlainError(f"{error.filename or ctx.info_name}: {error.strerror or error}") from error
         except KeyboardInterrupt:
             ctx.exit(130)
+
+
+def frames_argument() -> Callable[[F], F]:
+    """Return the argument PATH, of whatever `imgstore.open` takes."""
+    return click.argument("path", type=click.Path(path_type=Path))
 
 
 def store_argument() -> Callable[[F], F]:

@@ -6,22 +6,16 @@ import contextlib
 import itertools
 import math
 import os
-import re
 import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
-import imgstore
-from imgstore.cli._image_source import count_pages, is_numbered, open_numbered, open_stack
+from imgstore.cli._address_source import open_address
 from imgstore.cli._source import Source, SourceFrame
-from imgstore.cli._store_source import open_store
-from imgstore.cli._video_source import open_stream, open_video, source_of_video
-from imgstore.errors import ArgumentError
+from imgstore.cli._store_source import open_frames
+from imgstore.errors import ArgumentError, ImgStoreError
 
 __all__ = ["open_source"]
-
-# Seconds that a server may take to answer
-_PATIENCE = 10.0
 
 
 def open_source(name: str, *, deep: bool) -> Source:
@@ -30,36 +24,25 @@ def open_source(name: str, *, deep: bool) -> Source:
     Parameters
     ----------
     name : str
-        The number of a webcam (unless there is a file of that name), the path of a video, an image, a stack of images or a
-        store, the name of numbered images (``img_%04d.png``), or an address (``rtsp://...``).
+        The number of a webcam (unless there is a file of that name), an address (``rtsp://...``), or whatever
+        `imgstore.open` takes.
     deep : bool
-        Whether frames of more than 8 bits are wanted as such; otherwise colour is converted to 8 bits.
+        Whether frames of more than 8 bits from an address are wanted as such; otherwise colour is converted to 8 bits.
 
     Raises
     ------
     ArgumentError
         There is nothing of the kind, or it holds no video.
     """
-    if imgstore.is_imgstore(name):
-        return open_store(name)
-    if os.path.exists(name):
-        return open_stack(name, deep) if count_pages(name) > 1 else open_video(name, deep)
-    if name.isdecimal():
-        return _webcam(int(name))
-    if "://" in name:
-        return _address(name, deep)
-    if is_numbered(name):
-        return open_numbered(name, deep)
-    raise ArgumentError(f"could not open source: {name}: there is no such file")
-
-
-def _address(name: str, deep: bool) -> Source:
-    """Open what a server has: a camera, whose frames get the time at which they come, or a video."""
-    transport = {"rtsp_transport": "tcp"} if name.lower().startswith("rtsp") else {}
-    container, stream = open_stream(name, name, container_options=transport, timeout=_PATIENCE)
-    source = source_of_video(name, container, stream, deep, live=container.duration is None)
-    source.metadata["source"] = re.sub(r"//[^/@]*@", "//", name)  # without a password
-    return source
+    if not os.path.lexists(name):
+        if name.isdecimal():
+            return _webcam(int(name))
+        if "://" in name:
+            return open_address(name, deep)
+    try:
+        return open_frames(name)
+    except ImgStoreError as error:
+        raise ArgumentError(f"could not open source: {name}: {error}") from error
 
 
 @contextlib.contextmanager

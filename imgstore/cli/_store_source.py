@@ -1,19 +1,20 @@
-"""A store as what `imgstore save` saves: frames, numbers, times, metadata, and records as they were added."""
+"""Stores, and what is opened like one, as what `imgstore save` saves: frames, numbers, times, records, metadata."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Generator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 import imgstore
 from imgstore.cli._source import LeftOut, Source, SourceFrame
-from imgstore.errors import ChunkError
+from imgstore.errors import ArgumentError, ChunkError
 
-__all__ = ["open_store"]
+__all__ = ["open_frames"]
 
 Records = list[dict[str, Any]]
 
@@ -21,21 +22,34 @@ _OF_THE_FRAME = ("frame_index", "frame_number", "frame_time")  # what the copy n
 _BEFORE_ALL = -1
 
 
-def open_store(path: str) -> Source:
-    """Open a store to be saved as another one."""
-    store = imgstore.new_for_filename(path)
+def open_frames(path: str) -> Source:
+    """Open a store, or what else `imgstore.open` takes, to be saved as a store."""
+    is_store = imgstore.is_imgstore(path)
+    store = imgstore.open(path) if is_store else _open_plain(path)
     rate = store.fps
     left_out = LeftOut()
+    name = os.fsencode(os.path.basename(path)).decode("utf-8", "replace")  # as text, also where it is none
     return Source(
         _frames(store, left_out),
         count=store.frame_count,
         fps=rate if math.isfinite(rate) else None,
-        metadata=dict(store.user_metadata),
+        metadata=dict(store.user_metadata) if is_store else {"source": name},
         left_out=left_out,
     )
 
 
-def _frames(store: Any, left_out: LeftOut) -> Generator[SourceFrame, None, None]:
+def _open_plain(path: str) -> imgstore.ImgStore:
+    """Open files with their times from their creation on, or by their own clocks where they do not note it."""
+    starts: tuple[Literal["creation", "file"], ...] = ("creation", "file")
+    for start in starts:
+        try:
+            return imgstore.open(path, start_time=start)
+        except ArgumentError:
+            continue
+    return imgstore.open(path)
+
+
+def _frames(store: imgstore.ImgStore, left_out: LeftOut) -> Generator[SourceFrame, None, None]:
     with store:
         numbers, records = store.frame_numbers, _records_by_position(store)
         waiting: SourceFrame | None = None  # records of frames that are left out go to the one before

@@ -29,10 +29,12 @@ _GAPS_SHOWN = 5
 def command(path: tuple[str, ...], as_json: bool, size: bool) -> None:
     """Tell what the store at PATH holds: frames, span, rate, gaps, format, metadata, extra data.
 
+    PATH may be a video, a folder of images or a pattern ('frames/*.png') as well.
+
     Of several stores, or of a folder with those of one recording, also how they go together.
     """
     with contextlib.ExitStack() as opened:
-        stores = [opened.enter_context(imgstore.new_for_filename(each)) for each in find_stores(path)]
+        stores = [opened.enter_context(imgstore.open(each)) for each in find_stores(path)]
         facts = [describe_store(store, size=size) for store in stores]
         group = describe_group(stores) if len(stores) > 1 else None
         if as_json:
@@ -84,7 +86,7 @@ def describe_store(store: Any, *, size: bool = True) -> dict[str, Any]:
         "fps": store.fps,
         "gaps": find_gaps(numbers, times),
         "chunks": list(store.chunks),
-        "size": _size_on_disk(store.filename) if size else None,
+        "size": _size(store) if size else None,
         "has_extra_data": bool(store.has_extra_data),
         "extra_data_columns": _extra_data_columns(store),
         "user_metadata": store.user_metadata,
@@ -142,6 +144,14 @@ def _extra_data_columns(store: Any) -> list[str] | None:
         return None
     table = store.get_extra_data(ignore_corrupt_chunks=True)
     return None if table is None else [str(column) for column in table.columns]
+
+
+def _size(store: Any) -> int | None:
+    """Return how many bytes a store has on the disk, or the files that are read as if they were one; None: not known."""
+    if os.path.isdir(store.filename):
+        return _size_on_disk(store.filename)
+    paths = [file.path for file in store.chunk_files]
+    return sum(map(os.path.getsize, paths)) if all(map(os.path.isfile, paths)) else None
 
 
 def _size_on_disk(directory: str) -> int:

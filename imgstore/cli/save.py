@@ -53,7 +53,7 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     default=("0",),
     metavar="PATH",
     show_default=True,
-    help="A video, images (img_%04d.png, a .tif), the number of a webcam, an address (rtsp://...), or a store.",
+    help="A video, images (a folder, img_%04d.png, a .tif), a store, the number of a webcam, an address (rtsp://...).",
 )
 @click.option(
     "--format",
@@ -86,9 +86,9 @@ def command(
 ) -> None:
     """Save every frame of a source as a new store at DEST.
 
-    Frames of a video are numbered from 0 and have the times of the video in seconds, counted from the creation time
-    that the file notes, or from 0 where it notes none. Images are taken 25 to a second. Frames of a camera have the time
-    at which they were taken.
+    Frames of a video are numbered from 0, those that cannot be read included, and have the times of the video in seconds,
+    counted from the creation time that the file notes, or by the video's own clock where it notes none. Images are taken
+    25 to a second. Frames of a camera have the time at which they were taken.
     Frames of a store keep their numbers, times and extra data, and the store its metadata.
 
     Frames that cannot be read are left out and told of. The exit status is then 3: the rest is saved.

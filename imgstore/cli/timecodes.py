@@ -28,11 +28,13 @@ __all__ = ["command"]
 def command(path: tuple[str, ...], output: str) -> None:
     """Print the time of each frame of the store at PATH in milliseconds from the first (timecode format v2).
 
+    PATH may be a video, a folder of images or a pattern ('frames/*.png') as well.
+
     Of several stores, or of a folder with those of one recording, a file each is written, and all count from the first frame
     of any: as tracks of one video they are in step.
     """
     with contextlib.ExitStack() as opened:
-        stores = [opened.enter_context(imgstore.new_for_filename(each)) for each in find_stores(path)]
+        stores = [opened.enter_context(imgstore.open(each)) for each in find_stores(path)]
         if len(stores) == 1:
             if output == "-":
                 generate_timecodes(stores[0], sys.stdout)

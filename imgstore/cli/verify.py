@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imgstore.cli._common import HELP, Command, chunk_progress, counted, print_json, store_argument
+import imgstore
+from imgstore.cli._common import HELP, Command, chunk_progress, counted, frames_argument, print_json
+from imgstore.errors import ChunkError, NotAStoreError
 
 if TYPE_CHECKING:
     from imgstore.verify import Report
@@ -17,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command("verify", cls=Command, short_help="Check that a store is what was written.", context_settings=HELP)
-@store_argument()
+@frames_argument()
 @click.option("--deep", is_flag=True, help="Decode every frame.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.pass_context
@@ -54,6 +56,39 @@ def command(context: click.Context, path: Path, deep: bool, as_json: bool) -> No
             click.echo(f"note: {' '.join(str(note).split())}")
         click.echo(_summary(report))
     context.exit(1 if report.faults else 0)
+
+
+def _check(path: Path, deep: bool) -> Report:
+    from imgstore.verify import check_store
+
+    try:
+        with chunk_progress() as progress:
+            return check_store(path, deep=deep, progress=progress)
+    except NotAStoreError as error:
+        try:
+            opened = imgstore.open(path)
+        except NotAStoreError:
+            raise error from None
+    with opened as store:
+        return _check_frames(store, deep)
+
+
+def _check_frames(store: imgstore.ImgStore, deep: bool) -> Report:
+    """Decode frames of files that are no store."""
+    from imgstore.verify import Fault, Report
+
+    faults: list[Fault] = []
+    decoded = 0
+    for file in store.chunk_files:
+        for k in range(file.frame_count if deep else min(1, file.frame_count)):
+            position = file.position + k
+            try:
+                store.get_image(frame_index=position)
+                decoded += 1
+            except ChunkError as error:
+                number = int(store.frame_numbers[position])
+                faults.append(Fault("frame", file.path, file.chunk, k, str(error), k, position, (number, number)))
+    return Report(store.filename, faults, [], len(store.chunk_files), store.frame_count, 0, decoded)
 
 
 def _summary(report: Report) -> str:

@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 import imgstore
-from imgstore.cli._common import HELP, Command, PlainError, local_time, store_argument
+from imgstore.cli._common import HELP, Command, PlainError, frames_argument, local_time
 from imgstore.cli._display import why_no_window
 from imgstore.cli._picture import Image, Levels, to_picture, with_status_bar
 from imgstore.errors import ChunkError
@@ -39,7 +39,7 @@ _KEYS = {
 
 
 @click.command("view", cls=Command, short_help="Show a store in a window.", context_settings=HELP)
-@store_argument()
+@frames_argument()
 @click.option(
     "--fps",
     type=click.FloatRange(min=0),
@@ -48,7 +48,7 @@ _KEYS = {
 @click.option("--hide-statusbar", is_flag=True, help="Do not show the bar with number, position and time.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell each frame that is shown on stderr.")
 def command(path: Path, fps: float | None, hide_statusbar: bool, verbose: bool) -> None:
-    """Show the store at PATH in a window.
+    """Show the store at PATH in a window; it may be a video, images or a pattern ('frames/*.png') as well.
 
     \b
     space           pause, and go on
@@ -65,7 +65,7 @@ def command(path: Path, fps: float | None, hide_statusbar: bool, verbose: bool) 
     if verbose:
         logging.basicConfig(format="%(name)s: %(message)s")
         _logger.setLevel(logging.INFO)
-    with imgstore.new_for_filename(path) as store:
+    with imgstore.open(path) as store:
         if not store.frame_count:
             raise PlainError(f"{store.filename}: the store is empty, there is nothing to show")
         problem = why_no_window()

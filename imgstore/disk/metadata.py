@@ -22,8 +22,8 @@ from imgstore.disk.user_metadata import plain_metadata, shown
 from imgstore.errors import ArgumentError, MetadataError, NotAStoreError
 from imgstore.npy_header import dtype_of_text
 
-__all__ = ["DIRECTORY_CLASS", "VERSION", "VIDEO_CLASS", "StoreMetadata", "is_imgstore", "new_metadata", "read_metadata",
-           "store_directory", "write_metadata"]  # fmt: skip
+__all__ = ["DIRECTORY_CLASS", "VERSION", "VIDEO_CLASS", "StoreMetadata", "is_imgstore", "local_zone", "new_metadata",
+           "read_metadata", "store_directory", "write_metadata"]  # fmt: skip
 
 VERSION = 2
 DIRECTORY_CLASS = "DirectoryImgStore"
@@ -152,7 +152,8 @@ def read_metadata(directory: str) -> StoreMetadata:
         content = load_plain_yaml(read_file(path, MAX_SIZE))
     except (FileNotFoundError, NotADirectoryError):
         what = f"has no {METADATA_FILENAME}" if os.path.isdir(directory) else "does not exist or is no directory"
-        raise NotAStoreError(f"path {directory!r} is no store: it {what}") from None
+        hint = "; imgstore.open opens videos and images that are in none" if os.path.exists(directory) else ""
+        raise NotAStoreError(f"path {directory!r} is no store: it {what}{hint}") from None
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
@@ -231,8 +232,8 @@ def _created(
             raise MetadataError(
                 f"{path}: created_utc {shown(text)} is no time, such as '2024-01-31T12:00:00'"
             ) from None
-        return moment.replace(tzinfo=datetime.timezone.utc), _zone(values.get("timezone_local")) or _local_zone()
-    zone = _zone(values.get("timezone_local")) or _zone(user.get("timezone")) or _local_zone()
+        return moment.replace(tzinfo=datetime.timezone.utc), _zone(values.get("timezone_local")) or local_zone()
+    zone = _zone(values.get("timezone_local")) or _zone(user.get("timezone")) or local_zone()
     name = re.search(r"(?<!\d)(\d{8}_\d{6})(?!\d)", os.path.basename(os.path.dirname(path)))
     if name:
         try:
@@ -257,7 +258,8 @@ def _zone(name: object) -> datetime.tzinfo | None:
         return None
 
 
-def _local_zone() -> datetime.tzinfo:
+def local_zone() -> datetime.tzinfo:
+    """Return this machine's time zone."""
     return _zone(local_zone_name()) or datetime.timezone.utc
 
 

@@ -65,7 +65,7 @@ class StandIns:
 def black_like(store: Any) -> Image:
     """Return a black image such as the store's own, as they are decoded."""
     if isinstance(store, ImgStore):
-        return np.zeros(store._frame_shape, store.image_dtype)
+        return np.zeros(store._frame_kind[0], store.image_dtype)
     if not len(store):
         return np.zeros(store.image_shape, np.uint8)
     try:

@@ -15,13 +15,12 @@ import xxhash
 
 from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
 from imgstore.disk.checksums import CHANGED_ON_PURPOSE, FRAME_NAME, HASH_NAME, STREAM_NAME, checksum
-from imgstore.disk.chunk_index import as_frame_numbers, as_frame_times, read_arrays, read_chunk_index
-from imgstore.disk.journal import read_journal
-from imgstore.disk.layout import chunk_base, chunk_path
-from imgstore.errors import ChunkError, ChunkIndexError, FrameDecodeError, StaleIndexError
+from imgstore.errors import ChunkError, FrameDecodeError
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.plugins import RegisteredCodec
-from imgstore.reading.recording import Recording
+from imgstore.reading.chunks import Chunks
+from imgstore.reading.store_chunks import NUMBER_NAME
+from imgstore.sources.source import Source, Stamp
 from imgstore.threads.side_by_side import SideBySide
 
 __all__ = ["DEFAULT_CACHE_SIZE", "ChunkFrames"]
@@ -30,45 +29,40 @@ Frame = npt.NDArray[Any]
 DEFAULT_CACHE_SIZE = 256 * 2**20
 _MAX_OPEN_CHUNKS = 8
 _MAX_OPEN_DIRECTORIES = 512  # of which only checksums are kept
-_PIECE = 1 << 20  # bytes that are read and, while the processor's cache has them, compared
-_NUMBER_NAME, _TIME_NAME = "frame_number", "frame_time"  # in the index of a chunk
-_HUGE = 4 << 20  # numpy asks for large pages from here on, which take the system less time
 
 
-class _DirectoryReader(ChunkReader):
-    """A chunk that is a directory with a file per frame."""
+class _FilesReader(ChunkReader):
+    """A chunk whose frames are files."""
 
-    def __init__(self, path: str, extension: str, decode: Callable[[Frame], Frame], checksums: Sequence[int]):
-        self._path = path
-        self._extension = extension
+    def __init__(self, chunks: Chunks, chunk: int, decode: Callable[[Frame], Frame], checksums: Sequence[int]):
+        self._chunks = chunks
+        self._chunk = chunk
         self._decode = decode
         self._checksums = checksums
 
     @property
     def frame_count(self) -> int:
         count = 0
-        while os.path.exists(self._file(count)):
-            count += 1
+        with contextlib.suppress(OSError, IndexError):
+            while self._chunks.source.stamp(self._chunks.frame_name(self._chunk, count)):
+                count += 1
         return count
 
-    def _file(self, position: int) -> str:
-        return f"{self._path}{os.sep}{position:06d}{self._extension}"
-
     def read(self, position: int) -> Frame:
-        path = self._file(position)
+        name = self._chunks.frame_name(self._chunk, position)
         try:
             noted = self._checksums[position] if position < len(self._checksums) else None
-            return self._decode(read_bytes(path, noted))
+            return self._decode(read_whole(self._chunks.source, name, noted))
         except FileNotFoundError:
-            raise FrameDecodeError(f"{path}: the file of this frame is missing") from None
+            raise FrameDecodeError(f"{self._chunks.source.shown(name)}: the file of this frame is missing") from None
         except Exception as error:
-            raise FrameDecodeError(f"{path}: cannot be decoded: {error}") from error
+            raise FrameDecodeError(f"{self._chunks.source.shown(name)}: cannot be decoded: {error}") from error
 
     def close(self) -> None:
         """Nothing is kept open."""
 
 
-def read_bytes(path: str, noted: int | None = None) -> Frame:
+def read_whole(source: Source, name: str, noted: int | None = None) -> Frame:
     """Read a whole file into a new uint8 array, and compare it with its XXH3-64 if that is given.
 
     Raises
@@ -78,18 +72,11 @@ def read_bytes(path: str, noted: int | None = None) -> Frame:
     ValueError
         It is not what was written.
     """
-    with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        data = np.empty(_HUGE, np.uint8)[:size] if _HUGE // 2 <= size < _HUGE else np.empty(size, np.uint8)
-        done, view, state = 0, memoryview(data), xxhash.xxh3_64()  # type: ignore[arg-type]
-        while done < size:
-            count = file.readinto(view[done : done + _PIECE])
-            if not count:
-                raise EOFError(f"the file was cut to {done} bytes while it was read")
-            if noted is not None:
-                state.update(view[done : done + count])
-            done += count
-    if noted is not None and state.intdigest() != noted:
+    if noted is None:
+        return source.read(name)
+    state = xxhash.xxh3_64()
+    data = source.read(name, seen=state.update)
+    if state.intdigest() != noted:
         raise ValueError(f"the file is not what was written, its checksum is another; {CHANGED_ON_PURPOSE}")
     return data
 
@@ -99,56 +86,58 @@ class ChunkFrames:
 
     Parameters
     ----------
-    root : str
-        The store's directory.
+    chunks : Chunks
+        Where they are.
     entry : RegisteredCodec
-        The codec that reads it.
-    extension : str or None
-        Of video files; None where chunks are directories.
+        The codec that reads them.
     spec : FrameSpec
         What every frame must look like.
     options : mapping
         For the codec: ``seek``, ``threads``, ``cache_size``.
     checksums : bool
         Compare what is read with the checksums in the chunks' indexes.
-    recording : Recording, optional
-        What must still lie there whenever a chunk is opened; default whatever does.
+    decode : callable, optional
+        What makes a frame of the content of a file; default what the codec has for stores.
 
     Attributes
     ----------
     index : ImgStoreIndex or None
         What a chunk must agree with whenever it is opened; None: it may hold anything.
+    spec : FrameSpec
+        What every frame looks like as it is stored.
     """
 
     def __init__(
         self,
-        root: str,
+        chunks: Chunks,
         entry: RegisteredCodec,
-        extension: str | None,
         spec: FrameSpec,
         options: Mapping[str, Any],
         *,
         checksums: bool,
-        recording: Recording | None = None,
+        decode: Callable[[Frame], Frame] | None = None,
     ):
         self.index: ImgStoreIndex | None = None
-        self._recording = recording
-        self._root = root
+        self._chunks = chunks
         self._entry = entry
-        self._extension = extension
-        self._spec = spec
+        self.spec = spec
         self._options = options
         self._checksums = checksums
         self._open: OrderedDict[int, ChunkReader] = OrderedDict()  # the one in use comes last
         self._compared: dict[int, tuple[int, int]] = {}  # of unfinished chunks, see `readable`
-        self._contents: dict[int, int] = {}  # of the index of each chunk that was opened, a checksum
-        self._identities: dict[int, tuple[int, ...]] = {}  # of the files of each chunk when it was opened
+        self._stamps: dict[int, Stamp] = {}  # of the files of each chunk when it was opened
         self._unchecked: set[int] = set()  # chunks whose frames are not compared with checksums
         self._beside = SideBySide("imgstore-batch")
         self._pid = os.getpid()
-        self._decode: Callable[[Frame], Frame] | None = None
-        if isinstance(entry.codec, FrameCodec):
+        self._decode = decode
+        if decode is None and isinstance(entry.codec, FrameCodec):
             self._decode = entry.codec.decoder(entry.format, spec)
+
+    def take(self, chunk: int, reader: ChunkReader) -> None:
+        """Read a chunk through a reader that is open, and has no checksums to compare."""
+        self._stamps[chunk] = self._chunks.stamp(chunk)
+        self._unchecked.add(chunk)
+        self._open[chunk] = reader
 
     def reader(self, chunk: int) -> ChunkReader:
         """Return the open reader of a chunk, opening it where needed.
@@ -183,27 +172,28 @@ class ChunkFrames:
             self._beside.close()
 
     def _open_chunk(self, chunk: int) -> ChunkReader:
-        self._identities[chunk] = self._identity(chunk)
-        arrays = self._index_arrays(chunk)
+        self._stamps[chunk] = self._chunks.stamp(chunk)
+        names = [HASH_NAME] if self._decode is not None else [FRAME_NAME, STREAM_NAME]
+        arrays = self._chunks.index_arrays(chunk, names, self.index)
         name = FRAME_NAME if self._decode is None else HASH_NAME
         (self._unchecked.add if self._checksums_in(arrays, name) is None else self._unchecked.discard)(chunk)
         try:
             return self._open_with(chunk, arrays)
         finally:
-            self._check_recording()  # now that all is open: what was read before is of the same recording
+            self._chunks.check(chunk)  # now that all is open: what was read before is of the same recording
 
     def _open_with(self, chunk: int, arrays: Mapping[str, npt.NDArray[Any]]) -> ChunkReader:
-        path = chunk_path(self._root, chunk, self._extension)
         if self._decode is not None:
             noted = self._checksums_in(arrays, HASH_NAME)
             hashes = [] if noted is None else noted.tolist()
-            return _DirectoryReader(path, self._entry.format.extension, self._decode, hashes)
+            return _FilesReader(self._chunks, chunk, self._decode, hashes)
+        path = self._chunks.source.local_path(self._chunks.name(chunk))
         assert isinstance(self._entry.codec, ChunkCodec)
         frames, stream = (self._checksums_in(arrays, name) for name in (FRAME_NAME, STREAM_NAME))
-        count = len(arrays[_NUMBER_NAME]) if _NUMBER_NAME in arrays else None
-        options = {**self._options, "checksums": frames, "frame_count": count}
+        count = len(arrays[NUMBER_NAME]) if NUMBER_NAME in arrays else None
+        options = {**self._options, "checksums": frames, "frame_count": count, **self._chunks.options(chunk)}
         try:
-            reader = self._entry.codec.open_reader(path, self._entry.format, self._spec, options)
+            reader = self._entry.codec.open_reader(path, self._entry.format, self.spec, options)
         except Exception as error:
             raise ChunkError(f"{path}: this chunk cannot be opened: {error}") from error
         described = reader.description
@@ -215,57 +205,10 @@ class ChunkFrames:
             )
         return reader
 
-    def _index_arrays(self, chunk: int) -> Mapping[str, npt.NDArray[Any]]:
-        """Return arrays of a chunk's own index, or of its journal, once they agree with the index of the store."""
-        base = chunk_base(self._root, chunk, self._extension)
-        names = [HASH_NAME] if self._decode is not None else [FRAME_NAME, STREAM_NAME]
-        try:
-            arrays = dict(read_arrays(base, [_NUMBER_NAME, _TIME_NAME, *names]))
-            if self.index is None:
-                return arrays
-            if _NUMBER_NAME not in arrays or _TIME_NAME not in arrays:  # YAML, or damaged
-                arrays[_NUMBER_NAME], arrays[_TIME_NAME] = read_chunk_index(base)
-            numbers, times = as_frame_numbers(arrays[_NUMBER_NAME]), as_frame_times(arrays[_TIME_NAME])
-        except (ChunkIndexError, ValueError) as error:
-            try:
-                return self._journal_arrays(chunk)
-            except ChunkError:
-                if self.index is None:
-                    return {}
-                raise StaleIndexError(f"chunk {chunk} is in the index, but {error}") from error
-        self.index.compare(chunk, numbers, times)
-        content = checksum([np.ascontiguousarray(arrays[name]) for name in sorted(arrays)])
-        if self._contents.setdefault(chunk, content) != content:
-            raise StaleIndexError(f"{base}: chunk {chunk} was written anew since frames of it were read")
-        return arrays
-
-    def _journal_arrays(self, chunk: int) -> Mapping[str, npt.NDArray[Any]]:
-        records = read_journal(self._root, chunk)
-        if self.index is not None:
-            self.index.compare(chunk, *(np.ascontiguousarray(records[n]) for n in (_NUMBER_NAME, _TIME_NAME)))
-        return {} if self._decode is None else {HASH_NAME: np.ascontiguousarray(records["content_hash"])}
-
-    def _check_recording(self) -> None:
-        if self._recording is not None:
-            self._recording.check()
-
-    def _identity(self, chunk: int) -> tuple[int, ...]:
-        """Return what changes when the files of a chunk are replaced; of one that still grows only the file's own number."""
-        base = chunk_base(self._root, chunk, self._extension)
-        for path in (base + ".npz", base + ".yaml"):
-            with contextlib.suppress(OSError):
-                index = os.stat(path)
-                video = os.stat(chunk_path(self._root, chunk, self._extension)) if self._decode is None else index
-                return video.st_ino, video.st_size, video.st_mtime_ns, index.st_ino, index.st_size, index.st_mtime_ns
-        try:
-            return (os.stat(chunk_path(self._root, chunk, self._extension)).st_ino,)
-        except OSError:
-            return ()
-
     def _was_replaced(self, chunk: int) -> bool:
         """Whether the files of a chunk are others than those that were opened; it is then opened anew when needed."""
-        noted = self._identities.get(chunk, ())
-        if self._identity(chunk)[: len(noted)] == noted:
+        noted = self._stamps.get(chunk, ())
+        if self._chunks.stamp(chunk)[: len(noted)] == noted:
             return False
         self.forget([chunk])
         return True
@@ -294,7 +237,7 @@ class ChunkFrames:
             try:
                 img = self._read(chunk, position)
             except FrameDecodeError:
-                self._check_recording()
+                self._chunks.check(chunk)
                 if not self._was_replaced(chunk):
                     raise
             else:
@@ -310,18 +253,18 @@ class ChunkFrames:
         except IndexError:
             raise self._missing(chunk, position, reader) from None
         except Exception as error:
-            path = chunk_path(self._root, chunk, self._extension)
+            path = self._chunks.path(chunk)
             raise FrameDecodeError(f"{path}: frame {position} of chunk {chunk} cannot be decoded: {error}") from error
-        if img.shape != self._spec.shape or img.dtype != self._spec.dtype:
-            path = chunk_path(self._root, chunk, self._extension)
+        if img.shape != self.spec.shape or img.dtype != self.spec.dtype:
+            path = self._chunks.path(chunk)
             raise FrameDecodeError(
                 f"{path}: frame {position} of chunk {chunk} is {img.dtype} {img.shape}, "
-                f"but the store says {self._spec.dtype} {self._spec.shape}"
+                f"but the store says {self.spec.dtype} {self.spec.shape}"
             )
         return img
 
     def _missing(self, chunk: int, position: int, reader: ChunkReader) -> FrameDecodeError:
-        path = chunk_path(self._root, chunk, self._extension)
+        path = self._chunks.path(chunk)
         return FrameDecodeError(
             f"{path}: has no frame {position}: it holds {reader.frame_count} frames, fewer than its index lists"
         )
@@ -361,20 +304,17 @@ class ChunkFrames:
         return min(held, int(known))
 
     def _is_whole(self, chunk: int, position: int, offset: int, size: int, content_hash: int) -> bool:
-        path = chunk_path(self._root, chunk, self._extension)
-        if self._decode is not None:
-            path = os.path.join(path, f"{position:06d}{self._entry.format.extension}")
-        elif not size:
-            return True  # nobody knows which bytes are this frame's
+        source = self._chunks.source
         try:
-            with open(path, "rb", buffering=0) as file:
-                length = os.fstat(file.fileno()).st_size
-                if length < offset + size or (self._decode is not None and length != size):
-                    return False
-                file.seek(offset)
-                return checksum([file.read(size)]) == content_hash
+            if self._decode is not None:
+                data = source.read(self._chunks.frame_name(chunk, position))
+            elif size:
+                data = source.read(self._chunks.name(chunk), offset, size)
+            else:
+                return True  # nobody knows which bytes are this frame's
         except OSError:
             return False
+        return len(data) == size and checksum([data]) == content_hash
 
     def forget(self, chunks: Sequence[int]) -> None:
         """Close chunks whose files have grown."""
@@ -434,14 +374,14 @@ class ChunkFrames:
         except IndexError:
             raise self._missing(chunk, max(positions), reader) from None
         except Exception as error:
-            path = chunk_path(self._root, chunk, self._extension)
+            path = self._chunks.path(chunk)
             raise FrameDecodeError(f"{path}: a frame of chunk {chunk} cannot be decoded: {error}") from error
 
     def close(self) -> None:
         """Close every chunk."""
         if os.getpid() == self._pid:
             self._beside.close()
-        self._contents.clear()
+        self._chunks.forget()
         while self._open:
             reader = self._open.popitem()[1]
             if os.getpid() == self._pid:

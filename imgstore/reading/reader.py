@@ -15,7 +15,6 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.disk.layout import chunk_bases, list_store
 from imgstore.errors import (
     ArgumentError,
     EndOfStoreError,
@@ -25,11 +24,10 @@ from imgstore.errors import (
     StaleIndexError,
 )
 from imgstore.index.frame_index import ImgStoreIndex
-from imgstore.index.store_index import StoreIndex
-from imgstore.pixels.encodings import decode_to_bgr
+from imgstore.pixels.shown import Shown
 from imgstore.reading.chunk_frames import ChunkFrames
+from imgstore.reading.chunks import Chunks, KeptIndex
 from imgstore.reading.closed import ClosedIndex
-from imgstore.reading.recording import Recording
 from imgstore.threads.read_ahead import ReadAhead
 
 __all__ = ["Reader"]
@@ -40,6 +38,7 @@ T = TypeVar("T")
 
 _READ_AHEAD_BYTES = 64 * 2**20
 _READ_AHEAD_FRAMES = (2, 16)  # at least, at most
+_SHOWN_BYTES = 64 * 2**20  # of frames of a batch as they are stored, which are then shown otherwise
 _IN_ORDER = 3  # reads in order after which decoding runs ahead
 
 
@@ -48,7 +47,9 @@ def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Frame:
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError) as error:  # the latter where numpy cannot count its bytes
-        raise ArgumentError(f"there is no memory for frames of {dtype} and shape {shape}; read fewer at once") from error
+        raise ArgumentError(
+            f"there is no memory for frames of {dtype} and shape {shape}; read fewer at once"
+        ) from error
 
 
 def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -97,43 +98,27 @@ class Reader:
 
     Parameters
     ----------
-    root : str
-        The store's directory.
-    extension : str or None
-        Of its video files; None where chunks are directories.
+    chunks : Chunks
+        Where they are.
     frames : ChunkFrames
-        Opens the chunks.
-    encoding : str or None
-        How raw frames are turned into BGR.
+        Opens them.
+    shown : Shown
+        How frames are returned.
     index : ImgStoreIndex, optional
-        Given by the user; default the store's own.
-    recording : Recording, optional
-        What must still lie in the directory; default whatever does.
+        Given by the user; default that of the chunks.
     """
 
-    def __init__(
-        self,
-        root: str,
-        extension: str | None,
-        frames: ChunkFrames,
-        encoding: str | None,
-        frame_bytes: int,
-        index: ImgStoreIndex | None = None,
-        recording: Recording | None = None,
-    ):
-        self._root = root
-        self._recording = recording
-        self._extension = extension
+    def __init__(self, chunks: Chunks, frames: ChunkFrames, shown: Shown, index: ImgStoreIndex | None = None):
+        self._root = chunks.root
+        self._chunks = chunks
         self._frames = frames
-        self.encoding = encoding
+        self.shown = shown
         low, high = _READ_AHEAD_FRAMES
-        self._depth = max(low, min(high, _READ_AHEAD_BYTES // max(1, frame_bytes)))
-        self._store_index: StoreIndex | None = None  # none where the user gave an index
+        self._depth = max(low, min(high, _READ_AHEAD_BYTES // max(1, frames.spec.nbytes)))
+        self._kept_index: KeptIndex | None = None  # none where the user gave an index
         if index is None:
-            self._store_index = StoreIndex(root, extension, frames)
-            index = self._store_index.index
-        else:
-            index.bind(chunk_bases(root, list_store(root, extension).chunks, extension))
+            self._kept_index = chunks.open_index(frames)
+            index = self._kept_index.index
         self.index = self._frames.index = index
         self._place_lost = False  # whether the frame that was read last is gone
         self.position = -1
@@ -146,6 +131,12 @@ class Reader:
         self._pid = os.getpid()
         with _forking:
             _readers.add(self)
+
+    def go_to(self, position: int) -> None:
+        """Go on behind the frame at a position, without reading it; -1: from the first one."""
+        if position >= 0:
+            self.position = position
+            self.frame_number, self.frame_time = self.index.frame(position)
 
     # -- looking up ----------------------------------------------------------------------------------------------
 
@@ -161,16 +152,15 @@ class Reader:
         return ask()
 
     def check_recording(self) -> None:
-        """Raise StaleIndexError where another recording lies in the directory by now."""
-        if self._recording is not None:
-            self._recording.check()
+        """Raise StaleIndexError where something else lies there by now."""
+        self._chunks.check()
 
     def _make_index_anew(self) -> None:
         self.index.frame_count  # noqa: B018 - an error where another thread has closed the store
         self._frames.close()
         self._frames.index = None
-        self._store_index = StoreIndex(self._root, self._extension, self._frames, cached=False)
-        self._take(self._store_index.index)
+        self._kept_index = self._chunks.open_index(self._frames, cached=False)
+        self._take(self._kept_index.index)
 
     def _take(self, index: ImgStoreIndex) -> None:
         """Go on with another index, from the same frame, or the first behind it where its chunk is gone."""
@@ -287,8 +277,7 @@ class Reader:
                 raise
             self._reading = self._place_lost = False
             self.position, self.frame_number, self.frame_time = position, number, time
-            img = decode_to_bgr(raw, self.encoding) if self.encoding else raw
-            return img, (number, time)
+            return self.shown(raw), (number, time)
 
     def _begin_reading(self) -> None:
         self._after_fork()
@@ -363,18 +352,14 @@ class Reader:
         return self.look_up(lambda index: index.frame(self._next_position())[0])
 
     def read_many(
-        self,
-        find: Callable[[], Sequence[int]],
-        out: Frame | None,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
+        self, find: Callable[[], Sequence[int]], out: Frame | None, shown: Shown
     ) -> tuple[Frame, tuple[Frame, Frame]]:
         """Read the frames at the positions that are found, in whatever order is fast. See `ImgStore.get_images`."""
         with self._lock:
             self._begin_reading()
             try:
                 self._stop_ahead()
-                batch = self._answer(lambda: self._read_batch(find(), out, shape, dtype))
+                batch = self._answer(lambda: self._read_batch(find(), out, shown))
             except Exception:
                 self._reading = False
                 raise
@@ -382,32 +367,41 @@ class Reader:
             return batch
 
     def _read_batch(
-        self, positions: Sequence[int], out: Frame | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+        self, positions: Sequence[int], out: Frame | None, shown: Shown
     ) -> tuple[Frame, tuple[Frame, Frame]]:
-        count = len(positions)
-        wanted: dict[int, tuple[list[int], list[int]]] = {}
-        for k, position in enumerate(positions):
+        for position in positions:
             self._check(position)
-            chunk, in_chunk = self.index.locate(position)
-            if chunk not in wanted:
-                wanted[chunk] = ([], [])
-            wanted[chunk][0].append(in_chunk)
-            wanted[chunk][1].append(k)
-        full = (count, *shape)
+        count, spec = len(positions), self._frames.spec
+        shape, dtype = shown.applied_to(spec.shape, spec.dtype)
         if out is None:
-            out = _room_for(full, dtype)
+            out = _room_for((count, *shape), dtype)
         else:
-            _check_out(out, full, dtype)
-        if not self.encoding:
-            self._frames.read_many({c: (p, [out[k] for k in ks]) for c, (p, ks) in wanted.items()})
+            _check_out(out, (count, *shape), dtype)
+        if not shown.changes:
+            self._read_stored(positions, out)
         else:
-            for chunk, (in_chunk_positions, ks) in wanted.items():
-                for in_chunk, k in zip(in_chunk_positions, ks, strict=True):
-                    out[k] = decode_to_bgr(self._frames.read(chunk, in_chunk), self.encoding)
+            per_block = max(1, _SHOWN_BYTES // max(1, spec.nbytes))
+            for begin in range(0, count, per_block):
+                block = positions[begin : begin + per_block]
+                stored = _room_for((len(block), *spec.shape), spec.dtype)
+                self._read_stored(block, stored)
+                for k, img in enumerate(stored):
+                    out[begin + k] = shown(img)
         numbers, times = np.empty(count, np.int64), np.empty(count, np.float64)
         for k, position in enumerate(positions):
             numbers[k], times[k] = self.index.frame(position)
         return out, (numbers, times)
+
+    def _read_stored(self, positions: Sequence[int], out: Frame) -> None:
+        """Read frames as they are stored into an array."""
+        wanted: dict[int, tuple[list[int], list[Frame]]] = {}
+        for k, position in enumerate(positions):
+            chunk, in_chunk = self.index.locate(position)
+            if chunk not in wanted:
+                wanted[chunk] = ([], [])
+            wanted[chunk][0].append(in_chunk)
+            wanted[chunk][1].append(out[k])
+        self._frames.read_many(wanted)
 
     def refresh(self) -> None:
         """Bring in the frames that have been written since the store was opened.
@@ -426,14 +420,14 @@ class Reader:
                 self._frames.close()  # so that what is read next is found to be of the other one
                 warnings.warn(str(error), ImgStoreWarning, stacklevel=3)
                 return
-            if self._store_index is None:
+            if self._kept_index is None:
                 self._make_index_anew()
                 return
-            made = self._store_index.made
-            self._store_index.refresh()
-            if self._store_index.made != made:
+            made = self._kept_index.made
+            self._kept_index.refresh()
+            if self._kept_index.made != made:
                 self._frames.close()
-            self._take(self._store_index.index)
+            self._take(self._kept_index.index)
 
     def reopen(self) -> None:
         """Read everything anew, after the chunks' own indexes were changed."""
@@ -462,4 +456,4 @@ class Reader:
             self._stop_ahead()
             self._frames.close()
             # freed once nobody looks
-            self._store_index, self.index = None, cast(ImgStoreIndex, ClosedIndex(self._root))
+            self._kept_index, self.index = None, cast(ImgStoreIndex, ClosedIndex(self._root))

@@ -12,13 +12,10 @@ import numpy.typing as npt
 
 from imgstore.disk.layout import METADATA_FILENAME
 from imgstore.errors import ArgumentError
-from imgstore.pixels.encodings import decode_to_bgr
 from imgstore.store.read_only import read_only
 from imgstore.store.shared import Shared
 
 __all__ = ["Contents"]
-
-_SAMPLE = 12  # pixels: a size that every encoding takes
 
 
 class Contents(Shared):
@@ -35,12 +32,14 @@ class Contents(Shared):
 
     @property
     def filename(self) -> str:
-        """The store's directory, absolute."""
+        """The store's directory, absolute; of plain files what was opened: a path, or a pattern."""
         return self._root
 
     @property
     def full_path(self) -> str:
-        """Path of its ``metadata.yaml``."""
+        """Path of its ``metadata.yaml``; of plain files as `filename`."""
+        if self._plain is not None:
+            return self._root
         return os.path.join(self._root, METADATA_FILENAME)
 
     @property
@@ -81,30 +80,17 @@ class Contents(Shared):
         """
         if self._mode != "r":
             return self._given_shape
-        return self._frame_shape if self._encoding else self._meta.imgshape
+        return self._frame_kind[0] if self._shown.changes else self._meta.imgshape
 
     @property
-    def _encoding(self) -> str | None:
-        """How frames are decoded when they are read."""
-        reader = self._reader
-        return self._meta.encoding if reader is None else reader.encoding
-
-    @property
-    def _frame_shape(self) -> tuple[int, ...]:
-        """Shape of the frames as reading returns them."""
-        if not self._encoding:
-            return self._spec.shape
-        # whatever the size that metadata claim, its memory is not needed to know what becomes of it
-        sample = decode_to_bgr(np.zeros((_SAMPLE, _SAMPLE, *self._spec.shape[2:]), self._spec.dtype), self._encoding)
-        return (
-            *(n * m // _SAMPLE for n, m in zip(self._spec.shape[:2], sample.shape[:2], strict=True)),
-            *sample.shape[2:],
-        )
+    def _frame_kind(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and type of the frames as reading returns them."""
+        return self._shown.applied_to(self._spec.shape, self._spec.dtype)
 
     @property
     def image_dtype(self) -> np.dtype[Any]:
-        """Type of the samples of stored frames."""
-        return self._meta.imgdtype
+        """Type of the samples of the frames."""
+        return self._frame_kind[1] if self._mode == "r" and self._shown.changes else self._meta.imgdtype
 
     @property
     def fps(self) -> float:

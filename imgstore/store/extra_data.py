@@ -26,6 +26,8 @@ class ExtraData(Shared):
 
     def _extra_sources(self) -> tuple[list[tuple[int, str]], list[tuple[int, list[dict[str, Any]]]]]:
         """Return the chunks whose extra data is complete, which it is when they have an index, and others' records."""
+        if self._plain is not None:
+            return [], []
         root, extension = self._root, self._meta.extension
         listing = list_store(root, extension)
         finished, begun, _ = sort_out(root, extension, listing)

@@ -23,6 +23,8 @@ class Indexes(Shared):
         path : path-like, optional
             Where; default ``.index.sqlite`` in the store.
         """
+        if path is None:
+            self._check_is_store()
         target = os.fspath(path) if path is not None else os.path.join(self._root, SQLITE_INDEX_FILENAME)
         self._readable.ask_of_all(lambda index: index.to_file(target))
 
@@ -31,6 +33,7 @@ class Indexes(Shared):
 
         It is never needed, checked whenever it is used, and not seen by 0.x.
         """
+        self._check_is_store()
         self._readable.check_recording()
         return _write_cache(self._root, self._meta.extension)
 
@@ -46,6 +49,7 @@ class Indexes(Shared):
         """
         from imgstore.care.reindex import reindex
 
+        self._check_is_store()
         reader = self._readable
         chunks = finished_chunks(self._root, self._meta.extension, list_store(self._root, self._meta.extension))
         reader.check_recording()

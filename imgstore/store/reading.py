@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -12,13 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore import plugins
+from imgstore.array import whole_number
+from imgstore.codec import ChunkReader
 from imgstore.disk import lock
+from imgstore.disk.layout import chunk_bases, list_store
+from imgstore.disk.metadata import StoreMetadata
 from imgstore.errors import ArgumentError, ChunkError, FrameIndexError, FrameNotFoundError
 from imgstore.options import ReadOptions
+from imgstore.pixels.shown import Shown
+from imgstore.plugins import RegisteredCodec
 from imgstore.reading.chunk_frames import ChunkFrames
+from imgstore.reading.chunks import Chunks
 from imgstore.reading.left_out import LeftOut, OnError
 from imgstore.reading.reader import Reader
 from imgstore.reading.recording import Recording, metadata_stamp
+from imgstore.reading.store_chunks import StoreChunks
 from imgstore.store.contents import Contents
 from imgstore.store.shared import Frame, FrameAndMetadata
 
@@ -31,23 +38,34 @@ class Reading(Contents):
     """The part of `ImgStore` that reads frames."""
 
     def _open_for_reading(self, options: ReadOptions) -> None:
-        self._options = options
         stamp = metadata_stamp(self._root)  # before they are read
-        meta = self._meta = self._read_metadata()
+        meta = self._read_metadata()
         recording = Recording(self._root, stamp, meta)
-        self._entry = plugins.codec_for_stored(meta.format, meta.extension, options.backend)
-        spec = self._spec = meta.frame_spec(self._entry.format)
-        frames = ChunkFrames(
-            self._root,
-            self._entry,
-            meta.extension,
-            spec,
-            options.codec,
-            checksums=options.checksums,
-            recording=recording,
-        )
-        frame_bytes = math.prod(spec.shape) * spec.dtype.itemsize
-        self._reader = Reader(self._root, meta.extension, frames, meta.encoding, frame_bytes, options.index, recording)
+        entry = plugins.codec_for_stored(meta.format, meta.extension, options.backend)
+        if options.index is not None:
+            listing = list_store(self._root, meta.extension)
+            options.index.bind(chunk_bases(self._root, listing.chunks, meta.extension))
+        chunks = StoreChunks(self._root, meta.extension, entry.format.extension, recording)
+        self._read_through(chunks, meta, entry, Shown(meta.encoding, None, options.dtype, options.color), options)
+
+    def _read_through(
+        self,
+        chunks: Chunks,
+        meta: StoreMetadata,
+        entry: RegisteredCodec,
+        shown: Shown,
+        options: ReadOptions,
+        decode: Callable[[Frame], Frame] | None = None,
+        first: ChunkReader | None = None,
+    ) -> None:
+        """Read chunks, wherever they are; `first` is the reader of chunk 0, where it is open."""
+        self._options, self._chunks, self._meta, self._entry = options, chunks, meta, entry
+        spec = self._spec = meta.frame_spec(entry.format)
+        self._shown = shown.needed_for(spec.shape, spec.dtype)
+        frames = ChunkFrames(chunks, entry, spec, options.codec, checksums=options.checksums, decode=decode)
+        if first is not None:
+            frames.take(0, first)
+        self._reader = Reader(chunks, frames, self._shown, options.index)
 
     def get_next_image(self) -> FrameAndMetadata:
         """Read the frame after the one that was read last, at first the first one.
@@ -101,7 +119,7 @@ class Reading(Contents):
             if frame_number is None:
                 raise ArgumentError("give frame_number or frame_index")
             return reader.read_number(frame_number, exact_only)
-        position = _whole(frame_index, "frame_index")
+        position = whole_number(frame_index, "frame_index")
         if not 0 <= position < reader.index.frame_count:
             raise FrameNotFoundError(
                 f"{self._root}: no frame at index {position}, there are {reader.index.frame_count}, from 0"
@@ -200,17 +218,21 @@ class Reading(Contents):
 
         left_out = LeftOut(self._root, on_error)
         try:
-            return reader.read_many(find, out, self._frame_shape, self._meta.imgdtype)
+            return reader.read_many(find, out, self._shown)
         except ChunkError:
             if on_error == "raise":
                 raise
         return self._read_undamaged(find, out, left_out)
 
+    def _read_shown(self, positions: Sequence[int], shown: Shown) -> Frame:
+        """Read the frames at positions from 0, shown in another way than the store shows them."""
+        return self._readable.read_many(lambda: positions, None, shown)[0]
+
     def _read_undamaged(self, find: Callable[[], Sequence[int]], out: Frame | None, left_out: LeftOut) -> Batch:
         """Read many frames, those that can be: halves of a batch until it is whole, or a single frame that is damaged."""
         reader = self._readable
         index, positions = reader.look_up(lambda index: (index, find()))
-        count, shape, dtype = len(positions), self._frame_shape, self._meta.imgdtype
+        count, (shape, dtype) = len(positions), self._frame_kind
         images = np.empty((count, *shape), dtype) if out is None else out
         numbers, times = np.empty(count, np.int64), np.empty(count, np.float64)
         whole = np.zeros(count, bool)
@@ -220,7 +242,7 @@ class Reading(Contents):
             part = slice(low, high)
             try:
                 _, (numbers[part], times[part]) = reader.read_many(
-                    partial(_part, positions, part), images[part], shape, dtype
+                    partial(_part, positions, part), images[part], self._shown
                 )
             except ChunkError as error:
                 if high - low == 1:
@@ -251,7 +273,7 @@ class Reading(Contents):
         return [self._position(i) for i in _one_by_one(wanted)]
 
     def _position(self, i: Any) -> int:
-        position = _whole(i, "a position")
+        position = whole_number(i, "a position")
         if not -self.frame_count <= position < self.frame_count:
             raise FrameIndexError(f"{self._root}: no frame at position {position}, there are {self.frame_count}")
         return position % self.frame_count
@@ -337,7 +359,9 @@ class Reading(Contents):
 
     def disable_decoding(self) -> None:
         """From now on return frames as they are stored, raw where the store has an encoding."""
-        self._readable.encoding = None
+        reader = self._readable
+        if self._shown.encoding is not None:
+            reader.shown = self._shown = Shown()
 
     def refresh(self) -> int:
         """Bring in the frames that a writer has added since the store was opened; return how many there are now.
@@ -360,14 +384,3 @@ def _part(positions: Sequence[int], part: slice) -> Sequence[int]:
 def _one_by_one(wanted: Any) -> list[Any]:
     """Return what a sequence or an array holds; numbers of several types stay what they are, and none becomes a float."""
     return list(np.asarray(wanted, object).ravel().tolist())
-
-
-def _whole(value: Any, what: str) -> int:
-    import operator
-
-    try:
-        return operator.index(value)
-    except TypeError:
-        if isinstance(value, (float, np.floating)) and float(value).is_integer():  # neither NaN nor infinite
-            return int(value)
-        raise ArgumentError(f"{what} must be a whole number, not {value!r}") from None

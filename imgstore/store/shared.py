@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import numpy.typing as npt
@@ -15,7 +16,9 @@ from imgstore.disk.metadata import StoreMetadata, read_metadata
 from imgstore.errors import ArgumentError, MetadataError, StoreClosedError
 from imgstore.options import ReadOptions
 from imgstore.pixels.encodings import check_encoding
+from imgstore.pixels.shown import Shown
 from imgstore.plugins import RegisteredCodec
+from imgstore.reading.chunks import Chunks
 from imgstore.reading.reader import Reader
 from imgstore.writing.listeners import Listeners
 from imgstore.writing.writer import Writer
@@ -40,8 +43,13 @@ class Shared:
     _writer: Writer | None  # of one that is or was open for writing
     _listeners: Listeners
     _options: ReadOptions  # of reading
+    _chunks: Chunks  # of a store that is open for reading
+    _shown: Shown  # how its frames are returned
     _spec: FrameSpec  # what stored frames look like when they are read
     _lossless: bool
+    _plain: tuple[Callable[..., Any], tuple[Any, ...]] | None = (
+        None  # of files that are no store: how to open them again
+    )
     _given_shape: tuple[int, ...]  # of the frames that are written
     _pid: int
     _finalizer: weakref.finalize[Any, Any]  # closes the writer, once
@@ -61,6 +69,11 @@ class Shared:
             raise StoreClosedError(f"{self._root}: the store {state}, it cannot be written to")
         lock.check_process(self._root, self._pid)
         return self._writer
+
+    def _check_is_store(self) -> None:
+        """Refuse to write beside files that are in no store."""
+        if self._plain is not None:
+            raise ArgumentError(f"{self._root}: is no store, and nothing is written beside other files")
 
     def _read_metadata(self) -> StoreMetadata:
         meta = read_metadata(self._root)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,16 @@ from imgstore.errors import ArgumentError, FormatError, StoreClosedError
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.legacy import LegacyNames
 from imgstore.options import ReadOptions, WriteOptions
+from imgstore.pixels.shown import Color
 from imgstore.store.extra_data import ExtraData
 from imgstore.store.indexes import Indexes
 from imgstore.store.shared import Mode, Path
 from imgstore.store.views import Views
 from imgstore.store.writing import Writing
 from imgstore.writing.listeners import Listeners
+
+if TYPE_CHECKING:
+    from imgstore.plain.files import PlainFiles
 
 __all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
 
@@ -42,7 +46,7 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
         Read, write a new store, or add chunks to one that is there.
     format, imgshape, imgdtype, chunksize, metadata, encoding, fps, sync, flush_interval, overwrite, break_lock
         Of writing, see `imgstore.new_for_format`; `format` is what is called `fmt` there.
-    index, seek, threads, cache_size, checksums
+    index, seek, threads, cache_size, checksums, color, dtype
         Of reading, see `imgstore.new_for_filename`.
     backend
         Of both.
@@ -86,6 +90,8 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
         cache_size: int | None = None,
         checksums: bool = True,
         backend: str | None = None,
+        color: Color | None = None,
+        dtype: npt.DTypeLike | None = None,
         gpu_id: object = None,
         videosize: object = None,
         **codec_options: Any,
@@ -107,11 +113,14 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
                     threads=threads,
                     cache_size=cache_size,
                     checksums=checksums,
+                    color=color,
+                    dtype=dtype,
                     others={**codec_options, **{name: given for name, given in for_writing.items() if given}},
                 )
             )
         else:
-            for_both = {"threads": threads, "cache_size": cache_size, "checksums": None if checksums else False}
+            for_both = {"threads": threads, "cache_size": cache_size, "checksums": None if checksums else False,
+                        "color": color, "dtype": dtype}  # fmt: skip
             options = WriteOptions(
                 format=format,
                 imgshape=imgshape,
@@ -137,6 +146,20 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
     def __init_subclass__(cls, codec_kind: type[Codec] = Codec, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         cls._codec_kind = codec_kind
+
+    @classmethod
+    def _of_plain_files(
+        cls, files: PlainFiles, options: ReadOptions, again: tuple[Callable[..., Any], Any]
+    ) -> ImgStore:
+        """Read files that are no store; `again` is a function and its arguments, with which they are opened once more."""
+        kind = VideoImgStore if files.metadata.is_video else DirectoryImgStore
+        store = kind.__new__(kind)
+        store._mode, store._root, store._plain = "r", files.chunks.root, again
+        store._reader = store._writer = None
+        store._listeners = Listeners(store)
+        store._read_through(files.chunks, files.metadata, files.entry, files.shown, options, files.decode, files.reader)
+        plugins.notify("imgstore_store_opened", store=store)
+        return store
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -177,7 +200,10 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
         if self._mode != "r":
             raise StoreClosedError(f"{self._root}: a store that is open for writing cannot be pickled")
         reader = self._readable
-        return _reopen, (type(self), self._root, self._options.once_more, reader.position, reader.encoding)
+        if self._plain is not None:
+            again, arguments = self._plain
+            return again, (*arguments, reader.position)
+        return _reopen, (type(self), self._root, self._options.once_more, reader.position, self._shown.encoding)
 
     # -- classes -------------------------------------------------------------------------------------------------
 
@@ -248,9 +274,7 @@ class DirectoryImgStore(ImgStore, codec_kind=FrameCodec):
 
 def _reopen(cls: type[ImgStore], root: str, options: dict[str, Any], position: int, encoding: str | None) -> ImgStore:
     store = cls(root, mode="r", **options)
-    reader = store._readable
-    reader.encoding = encoding
-    if position >= 0:
-        reader.position = position
-        reader.frame_number, reader.frame_time = reader.index.frame(position)
+    if encoding is None and store._shown.encoding is not None:
+        store.disable_decoding()
+    store._readable.go_to(position)
     return store

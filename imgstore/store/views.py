@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from imgstore.array import FrameArray
-from imgstore.disk.layout import chunk_path
+from imgstore.pixels.shown import Color
 from imgstore.store.reading import Reading
 from imgstore.store.shared import Frame
 
@@ -56,13 +56,13 @@ class Views(Reading):
         """Type of the samples, as `image_dtype`."""
         return self.image_dtype
 
-    def as_array(self, color: Literal["bgr", "rgb"] = "bgr") -> FrameArray:
+    def as_array(self, color: Color | None = None) -> FrameArray:
         """Return the frames as a lazy array: for Dask, xarray, napari, and whoever takes arrays.
 
         Parameters
         ----------
-        color : {'bgr', 'rgb'}
-            Order of the channels.
+        color : {'bgr', 'rgb', 'gray'}, optional
+            Of the frames; default as the store was opened. Grayscale frames stay gray.
 
         Returns
         -------
@@ -120,7 +120,4 @@ class Views(Reading):
     def chunk_files(self) -> list[ChunkFile]:
         """The chunks that hold frames, in store order: their files, and which frames are in them."""
         index = self._readable.ask_of_all(lambda index: index)
-        return [
-            ChunkFile(n, chunk_path(self._root, n, self._meta.extension), index.chunk_start(n), index.chunk_count(n))
-            for n in index.chunks
-        ]
+        return [ChunkFile(n, self._chunks.path(n), index.chunk_start(n), index.chunk_count(n)) for n in index.chunks]

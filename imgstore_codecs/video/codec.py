@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from imgstore.codec import ChunkCodec, ChunkReader, ChunkWriter, Codec, Format, FrameSpec
+from imgstore.codec import ChunkCodec, ChunkReader, ChunkWriter, Codec, Format, FrameSpec, Survey
 from imgstore.hookspecs import hookimpl
+from imgstore_codecs.video.pixels.convert import spec_of
 from imgstore_codecs.video.reading.video_reader import VideoReader
 from imgstore_codecs.video.recovery import recover_video
+from imgstore_codecs.video.survey import survey_video
 from imgstore_codecs.video.writing.encoders import ENCODERS, check_encoder, option_help, settings_for
 from imgstore_codecs.video.writing.video_writer import VideoWriter
 
@@ -78,15 +80,28 @@ class PyAVCodec(ChunkCodec):
         return VideoWriter(path, spec, settings_for(fmt, spec, options))
 
     def open_reader(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkReader:
+        survey = options.get("survey")
+        if survey is not None and isinstance(survey.reader, VideoReader):
+            survey.reader.become(spec)
+            return survey.reader
         return VideoReader(path, spec, options)
 
     def frame_spec(self, path: str, fmt: Format) -> FrameSpec:
         """Tell by the first picture."""
         reader = VideoReader(path, FrameSpec((2, 2), np.dtype(np.uint8)), {"threads": 1})
         try:
-            return reader.first_spec()
+            return spec_of(reader.picture(0))
         finally:
             reader.close()
+
+    @property
+    def survey_version(self) -> str:
+        import av
+
+        return f"1, {av.__version__}, {sorted(av.library_versions.items())}"
+
+    def survey(self, path: str, options: Mapping[str, Any]) -> Survey | None:
+        return survey_video(path, options) if self.missing_for_reading(_FORMATS[0]) is None else None
 
     def recover(self, damaged: str, target: str, fmt: Format, spec: FrameSpec, limit: int | None = None) -> int:
         return recover_video(damaged, target, spec, limit)

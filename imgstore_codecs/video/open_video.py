@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-__all__ = ["NO_DECODING", "address", "open_to_decode", "open_video", "video_stream"]
+__all__ = ["BEST", "NO_DECODING", "address", "open_to_decode", "open_video", "video_stream"]
 
 # Options of FFmpeg, which goes by a file's content: a text in place of a video may be a list of other files, or of addresses.
 # So these are all the kinds that it may be, by the names of FFmpeg's demuxers, and none of them leads anywhere else.
@@ -29,6 +29,9 @@ _OWN_FILE_ALONE = {
 # Options of FFmpeg, which else decodes frames of H.264 when it opens a file, to learn how many of them a decoder holds
 # back: that takes up to 50 ms. (Its log, which PyAV keeps off, says then that a codec is not on a whitelist.)
 NO_DECODING = {"codec_whitelist": "none"}
+
+# In the place of the number of a stream
+BEST = -1
 
 # Containers that have a decoder's configuration where they begin
 _CONFIGURED = (".mp4", ".mkv", ".mov", ".m4v")
@@ -93,11 +96,14 @@ def address(path: str) -> str:
     return f"file:{os.path.abspath(path)}"
 
 
-def video_stream(container: InputContainer) -> VideoStream | None:
-    """Return the video that FFmpeg calls the best one of a file, if there is any; a cover is none."""
+def video_stream(container: InputContainer, number: int | None = None) -> VideoStream | None:
+    """Return the video that FFmpeg calls the best one of a file, or the stream with a number; a cover is none."""
     from av.stream import Disposition
     from av.video.stream import VideoStream
 
-    best = container.streams.best("video")
+    if number is None:
+        best = container.streams.best("video")
+    else:
+        best = container.streams[number] if 0 <= number < len(container.streams) else None
     is_cover = best is not None and bool(best.disposition.value & Disposition.attached_pic.value)
     return best if isinstance(best, VideoStream) and not is_cover else None

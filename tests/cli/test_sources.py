@@ -18,7 +18,8 @@ from av.video.frame import PictureType
 from mp4_boxes import box, inside, replaced
 from video_samples import encode, number_of, picture
 
-from imgstore.cli._sources import Source, open_source
+from imgstore.cli._source import Source
+from imgstore.cli._sources import open_source
 from imgstore.errors import ArgumentError, ImgStoreWarning
 
 

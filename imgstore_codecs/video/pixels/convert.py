@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from imgstore.codec import FrameSpec
 from imgstore.errors import FrameDecodeError
 from imgstore_codecs.video.forked import leave_to_parent
 from imgstore_codecs.video.pixels._yuv import limited_luma_to_gray, yuv_to_bgr
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.plane import VideoPlane
 
-    from imgstore.codec import FrameSpec
     from imgstore_codecs.video.pixels._yuv import Helper
     from imgstore_codecs.video.pixels.row_helpers import RowHelpers
 
-__all__ = ["PictureConverter"]
+__all__ = ["PictureConverter", "spec_of"]
 
 Frame = npt.NDArray[Any]
 
@@ -249,6 +249,14 @@ class PictureConverter:
             self._merge(converted, out)
         else:
             out[:] = _plane(converted.planes[0], out.dtype, channels=3 if name == "bgr24" else 1)
+
+
+def spec_of(picture: VideoFrame) -> FrameSpec:
+    """Return what a picture is by itself: grayscale where it has luma alone, 16 bits where it has more than 8."""
+    depth = max(component.bits for component in picture.format.components)
+    size = picture.height, picture.width
+    gray = len(picture.format.components) == 1 and not picture.format.has_palette
+    return FrameSpec(size if gray else (*size, 3), np.dtype(np.uint16 if depth > 8 else np.uint8))
 
 
 def _plane(plane: VideoPlane, dtype: npt.DTypeLike, channels: int = 1) -> Frame:

@@ -31,7 +31,11 @@ _AS_STORED = frozenset(["h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "ffv1",
 
 
 def find_frames(
-    path: str, threads: int, checksums: npt.NDArray[np.uint64] | None = None, frame_count: int | None = None
+    path: str,
+    threads: int,
+    checksums: npt.NDArray[np.uint64] | None = None,
+    frame_count: int | None = None,
+    number: int | None = None,
 ) -> tuple[Stretch, PacketTable, dict[int, str]]:
     """Open a video and find its frames, reading and decoding no more of it than that takes.
 
@@ -45,6 +49,8 @@ def find_frames(
         XXH3-64 of the packet of each frame as they were, in the order of presentation.
     frame_count : int, optional
         How many frames the file should hold.
+    number : int, optional
+        Of the stream, as `Stretch` takes it.
 
     Returns
     -------
@@ -60,7 +66,7 @@ def find_frames(
     ChunkError
         The file cannot be opened as a video.
     """
-    stretch = Stretch(path, threads, checked=checksums is not None)
+    stretch = Stretch(path, threads, checked=checksums is not None, number=number)
     faults: dict[int, str] = {}
     try:
         table = table_from_index(path, stretch.container, stretch.stream)
@@ -70,14 +76,14 @@ def find_frames(
         elif len(table):
             table.point[0] = stretch.first_packet_point()
         if table.order is None:
-            stretch = _reopen(stretch, path, threads)
+            stretch = _reopen(stretch, path, threads, number)
             table.order, faults = _order_by_decoding(stretch, table)
             stretch.ended = True
         elif len(table.order):
             leading = int(table.order[0]) != 0
             name = stretch.codec
             if leading or (table.point.get(0, SeekPoint.NONE) is SeekPoint.NONE and name in ("h264", "hevc")):
-                stretch = _reopen(stretch, path, threads)
+                stretch = _reopen(stretch, path, threads, number)
                 lost = _lost_at_start(stretch, table)
                 stretch.ended = True
                 table.order = np.array([p for p in table.order.tolist() if p not in lost], np.int64)
@@ -101,6 +107,7 @@ def find_frames(
                     faults[place] = "the file ends early, so that nobody knows which frame this is"
             if not table.from_index and frame_count is not None and 0 < len(order) < frame_count:
                 faults |= _make_up_for_holes(table, frame_count)
+        table.stream = None if number is None else stretch.stream.index
         stretch.use(table)
     except BaseException:
         stretch.close()
@@ -155,9 +162,9 @@ def frame_checksums(path: str, threads: int, table: PacketTable, container: str,
     return [read.hashes[place] for place in table.order.tolist()]
 
 
-def _reopen(stretch: Stretch, path: str, threads: int) -> Stretch:
+def _reopen(stretch: Stretch, path: str, threads: int, number: int | None) -> Stretch:
     stretch.close()
-    return Stretch(path, threads)
+    return Stretch(path, threads, number=number)
 
 
 def _decode_plainly(stretch: Stretch, enough: Callable[[int, list[int]], bool]) -> tuple[int, list[int], bool]:

@@ -89,6 +89,8 @@ class PacketTable:
         here.
     gaps : set of int
         Packets before which others are missing.
+    stream : int or None
+        Which stream of the file it is; None: the one that `Stretch` takes for the frames of a store.
     """
 
     pts: Ints
@@ -106,6 +108,7 @@ class PacketTable:
     hashes: list[int] | None = None
     expected: list[int | None] | None = None
     gaps: set[int] = field(default_factory=set)
+    stream: int | None = None
 
     def __len__(self) -> int:
         return len(self.size)

@@ -41,6 +41,14 @@ class ParameterChanges:
         self._brought: dict[int, set[tuple[int, int]]] = {}  # by packets, which are given by their place
         self._lost_track = False
         self._seen = 0  # how many key frames `look_at_heads` has looked at
+        self._never: frozenset[int] = frozenset()  # key frames of which it was known before
+
+    @classmethod
+    def known(cls, codec: str, extradata: bytes | None, never: Iterable[int]) -> ParameterChanges:
+        """Take over from which key frames decoding cannot begin."""
+        changes = cls(codec, extradata)
+        changes._never = frozenset(never)
+        return changes
 
     def add(self, place: int, data: memoryview) -> None:
         """Look at a packet; they come in decoding order."""
@@ -83,6 +91,6 @@ class ParameterChanges:
 
     def begins(self, place: int) -> bool:
         """Whether a decoder that has met any packets, or none, may begin at a key frame, as far as is known."""
-        if self._lost_track:
+        if self._lost_track or place in self._never:
             return False
         return not self._changed or self._changed <= self._brought.get(place, set())

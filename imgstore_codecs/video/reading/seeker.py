@@ -109,7 +109,8 @@ class Seeker:
 
     def _reopen(self) -> Stretch:
         self.close()
-        self.stretch = Stretch(self._path, self._threads, self._ahead, checked=self.table.expected is not None)
+        checked = self.table.expected is not None
+        self.stretch = Stretch(self._path, self._threads, self._ahead, checked, self.table.stream)
         self.stretch.use(self.table)
         return self.stretch
 

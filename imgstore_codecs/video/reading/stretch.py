@@ -27,7 +27,7 @@ from imgstore_codecs.video.bitstream.key_frames import (
     seek_point,
 )
 from imgstore_codecs.video.forked import leave_to_parent
-from imgstore_codecs.video.open_video import open_to_decode, video_stream
+from imgstore_codecs.video.open_video import BEST, open_to_decode, video_stream
 from imgstore_codecs.video.reading.field_pairs import fields_of
 from imgstore_codecs.video.reading.packets import NO_TIME, UNCHECKED, PacketTable, packets_from
 from imgstore_codecs.video.stream_description import describe
@@ -49,7 +49,21 @@ _MOST_AHEAD = 64 << 20
 
 # Codecs whose palettes are the container's. (PyAV 17 crashes where others are asked for their pixel format unopened.)
 _CONTAINERS_PALETTE = frozenset(
-    ["rawvideo", "msrle", "msvideo1", "qtrle", "cinepak", "smc", "8bps", "qdraw", "tscc", "zmbv", "idcin", "kmvc", "aasc"]
+    [
+        "rawvideo",
+        "msrle",
+        "msvideo1",
+        "qtrle",
+        "cinepak",
+        "smc",
+        "8bps",
+        "qdraw",
+        "tscc",
+        "zmbv",
+        "idcin",
+        "kmvc",
+        "aasc",
+    ]
 )
 
 _NOT_WRITTEN = (
@@ -71,6 +85,9 @@ class Stretch:
         Decode several packets at a time. Else the threads share each picture, which then comes out at once.
     checked : bool
         Packets have checksums, so that the decoder need not notice damage.
+    number : int, optional
+        Of the stream in the file; `BEST` for the video that FFmpeg calls the best. Default: that of a store's chunk, which
+        is the best one too, in a container that its name tells of.
 
     Raises
     ------
@@ -78,7 +95,9 @@ class Stretch:
         It is no video, or FFmpeg has no decoder for it.
     """
 
-    def __init__(self, path: str, threads: int, ahead: bool = False, checked: bool = False) -> None:
+    def __init__(
+        self, path: str, threads: int, ahead: bool = False, checked: bool = False, number: int | None = None
+    ) -> None:
         import av
 
         try:
@@ -89,15 +108,21 @@ class Stretch:
                 reason = "what it holds is nothing that a store may hold"
             raise ChunkError(f"{path}: cannot be opened as a video: {reason}") from error
         extension = os.path.splitext(path)[1].lstrip(".").lower()
-        if extension in ("avi", "mkv", "mov", "mp4") and extension not in self.container.format.extensions:
+        known = number is None and extension in ("avi", "mkv", "mov", "mp4")
+        if known and extension not in self.container.format.extensions:
             # FFmpeg goes by content, and would show a photograph that was put in place of a recording
             self.container.close()
             raise ChunkError(f"{path}: is no {extension} file, it holds {self.container.format.long_name}")
-        video = video_stream(self.container)
+        video = video_stream(self.container, None if number in (None, BEST) else number)
         context = video.codec_context if video is not None else None
         if video is None or context is None:
             self.container.close()
-            lack = "the file holds no video stream" if video is None else "FFmpeg has no decoder for its video stream"
+            which = "" if number in (None, BEST) else f" {number}"
+            lack = (
+                f"the file holds no video stream{which}"
+                if video is None
+                else "FFmpeg has no decoder for its video stream"
+            )
             raise ChunkError(f"{path}: {lack}")
         self.stream: VideoStream = video
         self.context = context

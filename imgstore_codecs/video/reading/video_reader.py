@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from imgstore.codec import ChunkReader, FrameSpec
@@ -19,11 +18,14 @@ from imgstore_codecs.video.pixels.row_helpers import RowHelpers
 from imgstore_codecs.video.reading.ahead import Ahead
 from imgstore_codecs.video.reading.frame_order import find_frames, frame_checksums
 from imgstore_codecs.video.reading.in_order import InOrderDecoder
+from imgstore_codecs.video.reading.kept_table import frames_as_kept
 from imgstore_codecs.video.reading.packets import PacketTable
 from imgstore_codecs.video.reading.seeker import Seeker
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+
+    from imgstore_codecs.video.reading.stretch import Stretch
 
 __all__ = ["DEFAULT_CACHE_SIZE", "VideoReader"]
 
@@ -67,7 +69,8 @@ class VideoReader(ChunkReader):
     spec : FrameSpec
         What its frames shall be: uint8 or uint16, grayscale or BGR.
     options : mapping
-        ``seek``, ``threads``, ``cache_size``, ``checksums`` and ``frame_count`` as `imgstore.codec.ChunkCodec.open_reader` says.
+        ``seek``, ``threads``, ``cache_size``, ``checksums``, ``frame_count`` and ``survey`` as
+        `imgstore.codec.ChunkCodec.open_reader` says; ``stream``, the number of the one that is read, as `Stretch` has it.
 
     Raises
     ------
@@ -92,9 +95,13 @@ class VideoReader(ChunkReader):
         self._beside = SideBySide("imgstore-video")
         self._row_helpers = RowHelpers(spec)
         self._pid = os.getpid()
-        stretch, self._table, self._faults = find_frames(
-            path, self._threads, options.get("checksums"), options.get("frame_count")
-        )
+        survey = options.get("survey")
+        if survey is not None:
+            stretch, self._table, self._faults = frames_as_kept(path, self._threads, survey.arrays)
+        else:
+            stretch, self._table, self._faults = find_frames(
+                path, self._threads, options.get("checksums"), options.get("frame_count"), options.get("stream")
+            )
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
         self._helpers: list[tuple[Seeker, PictureConverter]] = []
@@ -110,24 +117,34 @@ class VideoReader(ChunkReader):
         return self._table
 
     @property
+    def faults(self) -> Mapping[int, str]:
+        """Packets whose frames cannot be decoded, as far as is known, and why."""
+        return self._faults
+
+    @property
+    def stretch(self) -> Stretch | None:
+        """The open file, where it is open."""
+        return self._main.stretch
+
+    @property
     def frame_count(self) -> int:
         return self._table.frame_count
 
     @property
     def description(self) -> bytes | None:
-        stretch = self._main.stretch
-        return stretch.description if stretch is not None else None
+        return self.stretch.description if self.stretch is not None else None
 
-    def first_spec(self) -> FrameSpec:
-        """Return what the first frame is by itself, whatever `spec` says."""
-        picture = self._decode(self._place(0), 0)
-        depth = max(component.bits for component in picture.format.components)
-        size = picture.height, picture.width
-        gray = len(picture.format.components) == 1 and not picture.format.has_palette
-        return FrameSpec(size if gray else (*size, 3), np.dtype(np.uint16 if depth > 8 else np.uint8))
+    def picture(self, position: int) -> VideoFrame:
+        """Decode the frame at a position and leave it as it is."""
+        return self._decode(self._place(position), position)
+
+    def become(self, spec: FrameSpec) -> None:
+        """Give frames of another kind from now on."""
+        self._row_helpers.close()
+        self._spec, self._convert, self._row_helpers = spec, PictureConverter(spec), RowHelpers(spec)
 
     def frame_checksums(self) -> list[int]:
-        stretch = self._main.stretch
+        stretch = self.stretch
         if stretch is None or self._faults:
             return []
         names = stretch.container.format.name, stretch.codec

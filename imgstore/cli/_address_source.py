@@ -1,4 +1,4 @@
-"""Where `imgstore save` takes the frames of a video from: in which order, when, and how they are turned."""
+"""Where `imgstore save` takes frames from that a server sends: in which order, when, and how they are turned."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 import heapq
 import itertools
 import math
-import os
+import re
 import time
 import warnings
 from collections import deque
@@ -19,7 +19,10 @@ import numpy.typing as npt
 from imgstore.cli._source import LeftOut, Source, SourceFrame
 from imgstore.errors import ArgumentError, ImgStoreWarning
 
-__all__ = ["Converter", "base_name", "open_stream", "open_video", "shown_frames", "source_of_video"]
+__all__ = ["open_address"]
+
+# Seconds that a server may take to answer
+_PATIENCE = 10.0
 
 _YEAR = 365 * 86400
 
@@ -27,58 +30,43 @@ _YEAR = 365 * 86400
 _MOST_REORDERED = 16
 
 
-def open_video(path: str, deep: bool) -> Source:
-    # else what comes before a colon in a name is taken for a protocol
-    container, stream = open_stream(path, f"file:{os.path.abspath(path)}")
-    return source_of_video(path, container, stream, deep)
+def open_address(name: str, deep: bool) -> Source:
+    """Open what a server has: a camera, whose frames get the time at which they come, or a video.
 
-
-def open_stream(name: str, address: str, **how: Any) -> tuple[Any, Any]:
-    """Open what FFmpeg reads; return it and the video in it that FFmpeg calls the best, which is no cover."""
+    Raises
+    ------
+    ArgumentError
+        It has nothing of the kind.
+    """
     import av
     from av.stream import Disposition
 
+    transport = {"rtsp_transport": "tcp"} if name.lower().startswith("rtsp") else {}
     try:
-        container = av.open(address, **how)
+        container: Any = av.open(name, container_options=transport, timeout=_PATIENCE)
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ArgumentError(f"could not open source: {name}: {reason}") from error
-    stream = container.streams.best("video")
+    stream: Any = container.streams.best("video")
     if stream is None or stream.disposition & Disposition.attached_pic:
         container.close()
         raise ArgumentError(f"could not open source: {name}: it holds no video")
     stream.thread_type = "AUTO"
-    return container, stream
-
-
-def source_of_video(path: str, container: Any, stream: Any, deep: bool, live: bool = False) -> Source:
+    live = container.duration is None
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     count = stream.frames
     if not count and rate and container.duration:
         count = round(container.duration / 1_000_000 * rate)
-    offset = 0.0 if live else _creation_time(container, stream)
     left_out = LeftOut()
-    timed = shown_frames(path, container, stream, left_out, live)
-    first = list(itertools.islice(timed, 1))
-    if first and first[0][0].interlaced_frame:  # its rate may be that of fields, in whichever way they are stored
-        first += itertools.islice(timed, _MOST_REORDERED)
-        times = [moment for _, moment in first if moment is not None]
-        if len(times) > 1 and times[-1] > times[0]:
-            measured = (len(times) - 1) / (times[-1] - times[0])
-            rate = rate if abs(measured - rate) < 0.02 * rate else measured
+    timed = _shown_frames(name, container, stream, left_out, live)
     return Source(
-        _video_frames(container, itertools.chain(first, timed), rate, offset, deep),
+        _video_frames(container, timed, rate, 0.0 if live else _creation_time(container, stream), deep),
         count=None if live else count or None,
         fps=rate or None,
         endless=live,
-        metadata={"source": base_name(path)},
+        metadata={"source": re.sub(r"//[^/@]*@", "//", name)},  # without a password
         left_out=left_out,
     )
-
-
-def base_name(path: str) -> str:
-    """Return a file's name as text, also where it is none."""
-    return os.fsencode(os.path.basename(path)).decode("utf-8", "replace")
 
 
 def _creation_time(container: Any, stream: Any) -> float:
@@ -102,7 +90,7 @@ def _video_frames(
 ) -> Generator[SourceFrame, None, None]:
     with container:
         previous = None
-        convert = Converter(deep)
+        convert = _Converter(deep)
         for number, (frame, moment) in enumerate(timed):
             if moment is None:  # raw streams have no times: the nominal rate is all that is known
                 moment = 0.0 if previous is None else previous + (1 / rate if rate else 0.0)
@@ -110,8 +98,8 @@ def _video_frames(
             yield SourceFrame(convert(frame), number, offset + moment, [])
 
 
-def shown_frames(
-    path: str, container: Any, stream: Any, left_out: LeftOut, live: bool = False
+def _shown_frames(
+    path: str, container: Any, stream: Any, left_out: LeftOut, live: bool
 ) -> Iterator[tuple[Any, float | None]]:
     """Give every frame that can be decoded and its time; what cannot is noted, and no reason to lose the rest.
 
@@ -168,7 +156,7 @@ def _decoded(path: str, container: Any, stream: Any, left_out: LeftOut) -> Itera
                 return
 
 
-class Converter:
+class _Converter:
     """From decoded frames to arrays: grayscale where the video is, else BGR, turned as a player turns them."""
 
     # swscale at full accuracy: SWS_BILINEAR | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_ACCURATE_RND of swscale.h,

@@ -1,0 +1,1 @@
+"""Videos and images that are in no store, read as if they were."""

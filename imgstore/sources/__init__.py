@@ -1,0 +1,1 @@
+"""Where bytes come from, and which files a person means by a path."""
