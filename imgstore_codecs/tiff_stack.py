@@ -90,8 +90,10 @@ def _page(path: str, number: int) -> Frame:
     page: Frame = pages[0]
     if page.ndim == 3 and page.shape[2] == 4:  # without what is transparent
         page = np.ascontiguousarray(page[..., :3])
-    if page.dtype not in (np.uint8, np.uint16) or (page.ndim == 3 and page.shape[2] != 3):
-        raise FrameDecodeError(f"{path}: page {number + 1} is {page.dtype} {page.shape}: no image of 8 or 16 bits")
+    if page.ndim == 3 and page.shape[2] != 3:
+        raise FrameDecodeError(
+            f"{path}: page {number + 1} has {page.shape[2]} channels: it is neither gray nor in colour"
+        )
     return page
 
 

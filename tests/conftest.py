@@ -21,6 +21,7 @@ import pytest
 from environments import Environment, copy
 from hypothesis import settings
 from sharing_out import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
+from video_samples import Sample
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # how long something takes is for benchmarks; `make test-all` takes the other one
@@ -115,6 +116,31 @@ def environment(wheel: Path, repository: Path, tmp_path_factory: pytest.TempPath
     packages = (copy(repository / "examples" / name, tmp_path_factory.mktemp(name)) for name in EXAMPLES)
     made.install(wheel, *packages)
     return made
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Make each sample once: ``videos(sample)`` gives its path and the numbers that it shows."""
+    directory = tmp_path_factory.mktemp("videos")
+    made: dict[str, tuple[Path, list[int]]] = {}
+
+    def get(sample: Sample) -> tuple[Path, list[int]]:
+        if sample.name not in made:
+            path = directory / sample.name
+            made[sample.name] = path, sample.make(path)
+        return made[sample.name]
+
+    return get
+
+
+@pytest.fixture(scope="session", autouse=True)
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path, None, None]:
+    """A cache directory in place of that of whoever runs the tests, for programs that are started too."""
+    directory = tmp_path_factory.mktemp("user-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+            patch.setenv(name, str(directory))
+        yield directory
 
 
 @pytest.fixture(scope="session")

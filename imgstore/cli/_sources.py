@@ -13,7 +13,7 @@ from typing import Any
 from imgstore.cli._address_source import open_address
 from imgstore.cli._source import Source, SourceFrame
 from imgstore.cli._store_source import open_frames
-from imgstore.errors import ArgumentError, ImgStoreError
+from imgstore.errors import ArgumentError, ChunkError, ImgStoreError
 
 __all__ = ["open_source"]
 
@@ -32,7 +32,9 @@ def open_source(name: str, *, deep: bool) -> Source:
     Raises
     ------
     ArgumentError
-        There is nothing of the kind, or it holds no video.
+        There is nothing of the kind.
+    ChunkError
+        It holds no video.
     """
     if not os.path.lexists(name):
         if name.isdecimal():
@@ -41,6 +43,8 @@ def open_source(name: str, *, deep: bool) -> Source:
             return open_address(name, deep)
     try:
         return open_frames(name)
+    except ChunkError:  # which says by itself what is wrong with a file that is there
+        raise
     except ImgStoreError as error:
         raise ArgumentError(f"could not open source: {name}: {error}") from error
 

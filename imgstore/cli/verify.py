@@ -28,11 +28,11 @@ def command(context: click.Context, path: Path, deep: bool, as_json: bool) -> No
 
     Prints a line for each fault; frames in a row that have the same fault are one line. The exit status is 0 where
     there is none, 1 where there are some, 2 where there is no store.
-    """
-    from imgstore.verify import check_store
 
-    with chunk_progress() as progress:
-        report = check_store(path, deep=deep, progress=progress)
+    PATH may be a video, images or a pattern ('frames/*.png') as well. Nothing was noted of these: one frame of each file
+    is decoded, of images the first, and with --deep every frame.
+    """
+    report = _check(path, deep)
     if as_json:
         print_json(
             {

@@ -24,6 +24,7 @@ from imgstore.plain.surveys import KeptSurveys, survey_key
 from imgstore.plain.times import IMAGES_PER_SECOND, given_times, times_at_rate, times_of_videos
 from imgstore.plugins import RegisteredCodec
 from imgstore.reading.chunks import Chunks
+from imgstore.sources.directory import Files
 from imgstore.sources.named import Named, named_files
 from imgstore.sources.source import Source, Stamp
 
@@ -99,10 +100,10 @@ def open_plain(
         What is asked for does not go with these files.
     """
     formats = _image_formats()
-    named = named_files(what, formats.keys())
+    named = _without_tables(named_files(what, formats.keys()), formats)
     names = named.source.names()
     wanted = Shown(color=color, dtype=dtype)
-    found = {_ending(name) for name in names}
+    found = _endings(names)
     if len(names) == 1 and found & {".tif"}:  # it may have several pages
         pages = _survey(named.source, names[0], options, reading, backend, only_if_several=True)
         if pages is not None:
@@ -179,7 +180,7 @@ def _survey(
             if source.stamp(name) != stamp:
                 raise ChunkError(f"{path}: was changed while it was looked at; open it again when it is finished")
             return _Surveyed(survey, codec, package, stamp)
-    if refused is not None and not only_if_several:
+    if refused is not None:
         raise refused
     return None
 
@@ -260,14 +261,27 @@ def _image_formats() -> dict[str, RegisteredCodec]:
     return formats | {other: formats[usual] for other, usual in _OTHER_ENDINGS.items() if usual in formats}
 
 
-def _ending(name: str) -> str:
-    ending = os.path.splitext(name)[1].lower()
-    return _OTHER_ENDINGS.get(ending, ending)
+def _without_tables(named: Named, formats: Mapping[str, RegisteredCodec]) -> Named:
+    """Leave out arrays that lie in a folder beside images: they may be times, or anything."""
+    names = named.source.names()
+    endings = _endings(names)
+    images = {ending for ending in endings if ending in formats and not formats[ending].format.any_shape}
+    if named.chosen or not images or images == endings:
+        return named
+    kept = [name for name in names if _endings([name]) <= images]
+    return replace(named, source=Files(named.what, kept))
+
+
+def _endings(names: Sequence[str]) -> set[str]:
+    """Return what names end in, by the usual name of each."""
+    found = {name[name.rfind(".") :] for name in names}  # there may be many thousands: nothing slow for each
+    endings = {os.path.splitext(f"x{one}")[1].lower() for one in found}
+    return {_OTHER_ENDINGS.get(one, one) for one in endings}
 
 
 def _images(named: Named, formats: dict[str, RegisteredCodec], options: PlainOptions, wanted: Shown) -> PlainFiles:
     source, names = named.source, named.source.names()
-    endings = {_ending(name) for name in names}
+    endings = _endings(names)
     if len(endings) > 1:
         raise ArgumentError(
             f"{named.what}: holds images of several kinds ({', '.join(sorted(endings))}); name those of one by a pattern, "
@@ -285,6 +299,7 @@ def _images(named: Named, formats: dict[str, RegisteredCodec], options: PlainOpt
     if lack is not None:
         raise ChunkError(f"{first}: cannot be read on this machine: {lack}")
     try:
+        source.read(names[0], 0, 1)  # it may be no file
         spec = codec.plain_spec(source.local_path(names[0]), fmt, orient=options.orient)
         stamp = source.stamp(names[0])
     except Exception as error:

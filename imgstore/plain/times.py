@@ -139,18 +139,25 @@ def _table(path: str, column: Any) -> Any:
 
 
 def _csv(data: bytes, column: Any) -> Any:
-    import io
+    import csv
 
-    import pandas as pd
+    text = data.decode("utf-8-sig")
+    first = text.partition("\n")[0]
+    separator = next((c for c in ",;\t" if c in first), ",")
+    rows = [row for row in csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True) if row]
+    if not rows:
+        raise ValueError("it is empty")
+    names: list[Any] = [name.strip() for name in rows[0]]
+    if all(map(_is_number, names)):
+        names = list(range(len(names)))
+    else:
+        rows = rows[1:]
+    if isinstance(column, int) and column not in names:
+        return [row[column] for row in rows]
+    return _column({name: [row[k] for row in rows] for k, name in enumerate(names)}, column)
 
-    # one column of numbers may have no heading
-    table = pd.read_csv(io.BytesIO(data), sep=None, engine="python", skipinitialspace=True)
-    if column is None and len(table.columns) == 1 and _is_number(table.columns[0]):
-        return [float(table.columns[0]), *table.iloc[:, 0]]
-    return _column({str(name): table[name] for name in table.columns}, column)
 
-
-def _is_number(text: Any) -> bool:
+def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,6 +16,11 @@ __all__ = ["Directory", "Files"]
 
 _PIECE = 1 << 20  # bytes that are read and, while the processor's cache has them, shown
 _HUGE = 4 << 20  # numpy asks for large pages from here on, which take the system less time
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; what is none may be a pipe, of which opening it would wait for a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class Directory(Source):
@@ -38,8 +45,11 @@ class Directory(Source):
     def read(
         self, name: str, start: int = 0, size: int | None = None, seen: Callable[[memoryview], object] | None = None
     ) -> npt.NDArray[np.uint8]:
-        with open(self._before + name, "rb", buffering=0) as file:
-            there = os.fstat(file.fileno()).st_size - start
+        with open(self._before + name, "rb", buffering=0, opener=_without_waiting) as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file", self._before + name)
+            there = facts.st_size - start
             size = max(0, there if size is None else min(size, there))
             if start:
                 file.seek(start)

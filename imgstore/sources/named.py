@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import re
@@ -18,6 +19,7 @@ __all__ = ["Named", "absolute_path", "natural_order", "named_files"]
 _NUMBERED = re.compile(r"([^%]*)%(0\d+)?d([^%]*)")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _DIGITS = re.compile(r"(\d+)")
+_TAIL_OF_DIGITS = re.compile(r"\d+\Z")
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,8 @@ def named_files(what: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         return _several(what)
     path = absolute_path(what)
     if os.path.isdir(path):
-        names = [
-            name
-            for name in os.listdir(path)
-            if os.path.splitext(name)[1].lower() in extensions and not name.startswith(".")
-        ]
+        endings = tuple({case for ending in extensions for case in (ending, ending.upper(), ending.title())})
+        names = [name for name in os.listdir(path) if name.endswith(endings) and name[0] != "."]
         if not names:
             raise NotAStoreError(
                 f"{path}: is no store, and holds no images ({', '.join(sorted(extensions))}); name videos one by one or by "
@@ -77,11 +76,34 @@ def named_files(what: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     if _NUMBERED.fullmatch(os.path.basename(path)):
         return _numbered(path)
     if glob.has_magic(path):
-        found = [name for name in glob.glob(path, recursive=True) if not os.path.isdir(name)]
-        if not found:
-            raise NotAStoreError(f"{path}: no file has such a name")
-        return _in_common_folder(path, natural_order(found))
-    raise NotAStoreError(f"{path}: there is no such file or directory")
+        return _matching(path)
+    reason = "there is no such file or directory"
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        reason = f"cannot be opened: {error.strerror or error}"
+    raise NotAStoreError(f"{path}: {reason}")
+
+
+def _matching(pattern: str) -> Named:
+    """Find files by a pattern of the shell; those of one folder with one listing."""
+    directory, base = os.path.split(pattern)
+    if glob.has_magic(directory) or "**" in base or not os.path.isdir(directory):
+        found = [name for name in glob.glob(pattern, recursive=True) if not os.path.isdir(name)]
+    else:
+        fits = re.compile(fnmatch.translate(os.path.normcase(base))).match
+        with os.scandir(directory) as entries:
+            hidden = base.startswith(".")
+            found = [
+                entry.path
+                for entry in entries
+                if fits(os.path.normcase(entry.name)) and (hidden or entry.name[0] != ".") and not entry.is_dir()
+            ]
+    if not found:
+        raise NotAStoreError(f"{pattern}: no file has such a name")
+    return _in_common_folder(pattern, natural_order(found))
 
 
 def _several(paths: Iterable[str | os.PathLike[str]]) -> Named:
@@ -98,7 +120,9 @@ def _in_common_folder(what: str, names: Sequence[str]) -> Named:
     folders = {os.path.dirname(name) for name in names}
     if len(folders) > 1:
         return Named(what, Files("", names))
-    return Named(what, Files(folders.pop(), [os.path.basename(name) for name in names]))
+    folder = folders.pop()
+    before = len(os.path.join(folder, ""))
+    return Named(what, Files(folder, [name[before:] for name in names]))
 
 
 def _numbered(path: str) -> Named:
@@ -142,6 +166,10 @@ def absolute_path(path: str | os.PathLike[str]) -> str:
 
 def natural_order(names: Iterable[str]) -> list[str]:
     """Sort names as people do: numbers in them count as numbers, so that ``2`` comes before ``10``."""
+    names = list(names)
+    numbers = _numbers_alone(names)
+    if numbers is not None:
+        return [name for _, _, name in sorted(zip(numbers, map(len, names), names, strict=True))]
 
     def key(name: str) -> tuple[list[str | int], str]:
         parts: list[str | int] = list(_DIGITS.split(name))
@@ -149,3 +177,17 @@ def natural_order(names: Iterable[str]) -> list[str]:
         return parts, name
 
     return sorted(names, key=key)
+
+
+def _numbers_alone(names: Sequence[str]) -> list[int] | None:
+    """Return the numbers in which names differ, where they differ in nothing else; None where they do. This is fast."""
+    first, last = min(names, default=""), max(names, default="")
+    before = len(_TAIL_OF_DIGITS.sub("", os.path.commonprefix([first, last])))
+    ending = os.path.splitext(first)[1]
+    behind = -len(ending) or None
+    middles = [name[before:behind] for name in names]
+    together = "".join(middles)
+    same = all(name.endswith(ending) for name in names)
+    if not same or not (together.isdecimal() and together.isascii()) or not all(middles):
+        return None
+    return list(map(int, middles))

@@ -71,13 +71,14 @@ def survey_video(path: str, options: Mapping[str, Any]) -> Survey:
 
 
 def _first_picture(path: str, reader: VideoReader) -> VideoFrame:
+    """Return the first frame that can be decoded."""
+    reason: object = "it holds none"
     for position in range(min(_MOST_DAMAGED, reader.frame_count)):
         try:
             return reader.picture(position)
-        except ChunkError:
-            if position + 1 == min(_MOST_DAMAGED, reader.frame_count):
-                raise
-    raise ChunkError(f"{path}: cannot be opened as a video: it holds no frame")
+        except ChunkError as error:
+            reason = error
+    raise ChunkError(f"{path}: cannot be opened as a video: there is no frame that can be decoded: {reason}")
 
 
 def _format(container: InputContainer, codec: str) -> Format:

@@ -12,7 +12,7 @@ import xxhash
 
 from imgstore.errors import ChunkError
 from imgstore_codecs.video.bitstream.key_frames import SeekPoint
-from imgstore_codecs.video.reading.packets import PacketTable
+from imgstore_codecs.video.reading.packets import PacketTable, all_differ
 from imgstore_codecs.video.reading.parameter_changes import ParameterChanges
 from imgstore_codecs.video.reading.stretch import Stretch
 
@@ -77,7 +77,7 @@ def _table(arrays: Mapping[str, Array]) -> tuple[PacketTable, dict[int, str]]:
     if any(column.shape != (count,) for column in (*columns, packet, point)) or order.ndim != 1:
         raise ValueError("its columns differ in length")
     there = order[order >= 0]
-    if len(order) and (bool((order < -1).any()) or order.max() >= count or len(np.unique(there)) != len(there)):
+    if len(order) and (bool((order < -1).any()) or order.max() >= count or not all_differ(there)):
         raise ValueError("it names packets that are not there")
     places = np.flatnonzero(point < len(_POINTS))
     points = {place: _POINTS[value] for place, value in zip(places.tolist(), point[places].tolist(), strict=True)}

@@ -31,21 +31,6 @@ GRAY = FrameSpec((HEIGHT, WIDTH), np.dtype(np.uint8))
 COLOR = FrameSpec((HEIGHT, WIDTH, 3), np.dtype(np.uint8))
 
 
-@pytest.fixture(scope="session")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Make each sample once: ``videos(sample)`` gives its path and the numbers that it shows."""
-    directory = tmp_path_factory.mktemp("videos")
-    made: dict[str, tuple[Path, list[int]]] = {}
-
-    def get(sample: Sample) -> tuple[Path, list[int]]:
-        if sample.name not in made:
-            path = directory / sample.name
-            made[sample.name] = path, sample.make(path)
-        return made[sample.name]
-
-    return get
-
-
 def open_video(path: Path, spec: FrameSpec = GRAY, **options: Any) -> VideoReader:
     codec = PyAVCodec()
     fmt = next(f for f in codec.formats if f.extension == path.suffix)
