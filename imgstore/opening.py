@@ -262,6 +262,8 @@ def new_for_format(
     seek: bool = True,
     cache_size: int | None = None,
     checksums: bool = True,
+    color: Color | None = None,
+    dtype: npt.DTypeLike | None = None,
     format: object = None,
     gpu_id: object = None,
     videosize: object = None,
@@ -304,7 +306,7 @@ def new_for_format(
         Name of the implementation that writes (``'pyav'``, ``'opencv'``).
     threads : int, optional
         For encoding, where the codec has this option.
-    index, seek, cache_size, checksums
+    index, seek, cache_size, checksums, color, dtype
         Of reading, see `new_for_filename`.
     format, gpu_id, videosize : optional
         Accepted for 0.x and ignored.
@@ -344,6 +346,8 @@ def new_for_format(
         cache_size=cache_size,
         checksums=checksums,
         backend=backend,
+        color=color,
+        dtype=dtype,
         **codec_options,
     )
 

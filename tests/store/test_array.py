@@ -16,6 +16,7 @@ from scenes import write_store
 
 import imgstore
 import imgstore.array
+from imgstore.codec import FrameSpec
 from imgstore.errors import ArgumentError, FrameIndexError
 
 COUNT = 23
@@ -159,6 +160,8 @@ def test_threads_share_one(gray: Any) -> None:
     assert wrong == []
 
 
-def test_more_than_fits_into_memory_is_an_error_of_ours(gray: Any) -> None:
+def test_more_than_fits_into_memory_is_an_error_of_ours(gray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = FrameSpec((1 << 40, 1 << 20), np.dtype(np.uint8))
+    monkeypatch.setattr(gray[0]._readable._frames, "spec", spec)
     with pytest.raises(ArgumentError, match="no memory"):
-        gray[0]._readable.read_many(lambda: [0], None, (1 << 40, 1 << 20), np.dtype(np.uint8))
+        gray[0].get_images(frame_indices=[0])
