@@ -20,6 +20,7 @@ from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.plugins import RegisteredCodec
 from imgstore.reading.chunks import Chunks
 from imgstore.reading.store_chunks import NUMBER_NAME
+from imgstore.reading.unfinished import Unfinished
 from imgstore.sources.source import Source, Stamp
 from imgstore.threads.side_by_side import SideBySide
 
@@ -124,7 +125,6 @@ class ChunkFrames:
         self._options = options
         self._checksums = checksums
         self._open: OrderedDict[int, ChunkReader] = OrderedDict()  # the one in use comes last
-        self._compared: dict[int, tuple[int, int]] = {}  # of unfinished chunks, see `readable`
         self._stamps: dict[int, Stamp] = {}  # of the files of each chunk when it was opened
         self._unchecked: set[int] = set()  # chunks whose frames are not compared with checksums
         self._beside = SideBySide("imgstore-batch")
@@ -132,6 +132,7 @@ class ChunkFrames:
         self._decode = decode
         if decode is None and isinstance(entry.codec, FrameCodec):
             self._decode = entry.codec.decoder(entry.format, spec)
+        self._unfinished = Unfinished(chunks, file_per_frame=self._decode is not None)
 
     def take(self, chunk: int, reader: ChunkReader) -> None:
         """Read a chunk through a reader that is open, and has no checksums to compare."""
@@ -270,10 +271,7 @@ class ChunkFrames:
         )
 
     def readable(self, chunk: int, noted: npt.NDArray[Any]) -> int:
-        """Count the frames of an unfinished chunk that are whole, from the first on.
-
-        After a power cut a file may have its length and not its content. So the bytes of each frame are compared with
-        their checksum, once.
+        """Count the frames of an unfinished chunk that can be read, from the first on.
 
         Parameters
         ----------
@@ -282,14 +280,7 @@ class ChunkFrames:
         noted : numpy.ndarray
             Its journal, as `imgstore.disk.journal.read_journal` returns it.
         """
-        whole, last = self._compared.get(chunk, (0, 0))
-        if whole > len(noted) or (whole and int(noted["hash"][whole - 1]) != last):
-            whole = 0  # the chunk was begun anew
-        for k in range(whole, len(noted)):
-            if not self._is_whole(chunk, k, *(int(noted[name][k]) for name in ("offset", "size", "content_hash"))):
-                break
-            whole = k + 1
-        self._compared[chunk] = whole, int(noted["hash"][whole - 1]) if whole else 0
+        whole = self._unfinished.whole(chunk, noted)
         if self._decode is not None:
             return whole
         index, self.index = self.index, None  # which tells of what was there before
@@ -302,19 +293,6 @@ class ChunkFrames:
         # What stands in the file behind damage may be taken for frames that it has swallowed.
         known = np.count_nonzero(noted["size"][:whole]) if whole < len(noted) else whole
         return min(held, int(known))
-
-    def _is_whole(self, chunk: int, position: int, offset: int, size: int, content_hash: int) -> bool:
-        source = self._chunks.source
-        try:
-            if self._decode is not None:
-                data = source.read(self._chunks.frame_name(chunk, position))
-            elif size:
-                data = source.read(self._chunks.name(chunk), offset, size)
-            else:
-                return True  # nobody knows which bytes are this frame's
-        except OSError:
-            return False
-        return len(data) == size and checksum([data]) == content_hash
 
     def forget(self, chunks: Sequence[int]) -> None:
         """Close chunks whose files have grown."""

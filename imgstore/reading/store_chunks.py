@@ -17,7 +17,7 @@ from imgstore.errors import ChunkError, ChunkIndexError, StaleIndexError
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.index.store_index import StoreIndex, UnfinishedChunks
 from imgstore.reading.chunks import Chunks
-from imgstore.reading.recording import Recording
+from imgstore.reading.same_recording import Recording
 from imgstore.sources.directory import Directory
 from imgstore.sources.source import Stamp
 

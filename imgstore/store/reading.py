@@ -24,7 +24,7 @@ from imgstore.reading.chunk_frames import ChunkFrames
 from imgstore.reading.chunks import Chunks
 from imgstore.reading.left_out import LeftOut, OnError
 from imgstore.reading.reader import Reader
-from imgstore.reading.recording import Recording, metadata_stamp
+from imgstore.reading.same_recording import Recording, metadata_stamp
 from imgstore.reading.store_chunks import StoreChunks
 from imgstore.store.contents import Contents
 from imgstore.store.shared import Frame, FrameAndMetadata

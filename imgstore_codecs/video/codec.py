@@ -11,9 +11,9 @@ import numpy as np
 
 from imgstore.codec import ChunkCodec, ChunkReader, ChunkWriter, Codec, Format, FrameSpec, Survey
 from imgstore.hookspecs import hookimpl
+from imgstore_codecs.video.mend_torn import recover_video
 from imgstore_codecs.video.pixels.convert import spec_of
 from imgstore_codecs.video.reading.video_reader import VideoReader
-from imgstore_codecs.video.recovery import recover_video
 from imgstore_codecs.video.survey import survey_video
 from imgstore_codecs.video.writing.encoders import ENCODERS, check_encoder, option_help, settings_for
 from imgstore_codecs.video.writing.video_writer import VideoWriter

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from imgstore_codecs.video.bitstream.h264_parameters import pictures_held_back
-from imgstore_codecs.video.torn import whole_fragments
+from imgstore_codecs.video.whole_part import whole_fragments
 
 if TYPE_CHECKING:
     from av.container import InputContainer
