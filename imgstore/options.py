@@ -94,14 +94,20 @@ class WriteOptions:
     break_lock: bool
     backend: str | None
     codec: Mapping[str, Any]  # whatever else was given
+    first_chunk: int = 0
+    framerate: float | None = None  # `fps` in the words of the fork, which looks for it in the metadata
 
     def __post_init__(self) -> None:
         if self.metadata is not None and not isinstance(self.metadata, Mapping):
             raise ArgumentError(f"metadata must be a mapping, not {type(self.metadata).__name__}")
         if self.chunksize is not None:
             self.chunksize = _whole_number("chunksize", self.chunksize, 1)
+        if self.framerate is not None:
+            self.framerate = _positive("framerate", self.framerate)
+            self.fps = self.framerate if self.fps is None else self.fps
         if self.fps is not None:
             self.fps = _positive("fps", self.fps)
+        self.first_chunk = _whole_number("first_chunk", self.first_chunk, 0)
         self.flush_interval = _positive("flush_interval", self.flush_interval)
         self.encoding = self.encoding or None
 

@@ -23,6 +23,7 @@ __all__ = [
     "JsonCustomEncoder",
     "ensure_color",
     "ensure_grayscale",
+    "load_config",
     "motif_extra_data_h5_attrs",
     "motif_extra_data_h5_to_df",
     "motif_extra_data_json_to_df",
@@ -45,6 +46,24 @@ def FourCC(c1: str, c2: str, c3: str, c4: str) -> int:
             raise ArgumentError(f"{character!r} is no character of a four-character code")
         code |= ord(character) << shift
     return code
+
+
+def load_config(*args: object) -> dict[str, dict[str, bool]]:
+    """Return which formats work on this machine, which imgstore-shaliulab keeps in a file of the user's: here there is none.
+
+    Parameters
+    ----------
+    *args
+        Taken, and not used.
+
+    Returns
+    -------
+    dict
+        ``{"codecs": {format: bool}}``
+    """
+    from imgstore.plugins import registered_codecs
+
+    return {"codecs": {e.format.name: e.codec.missing(e.format) is None for e in registered_codecs()}}
 
 
 def motif_extra_data_h5_to_df(store: Any, path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -28,6 +28,7 @@ METADATA_FILENAME = "metadata.yaml"
 METADATA_KEY = "__store"
 LOCK_FILENAME = ".lock"
 SQLITE_INDEX_FILENAME = ".index.sqlite"
+FORK_INDEX_FILENAME = "index.db"  # the same, where imgstore-shaliulab has it
 
 _INDEX_NAME = "index"  # of a chunk that is a directory; the index of a video file has the chunk's own name
 _INDEX_EXTENSIONS = (".npz", ".yaml")

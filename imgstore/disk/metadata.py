@@ -209,9 +209,10 @@ def _parse(path: str, values: dict[str, Any], user: dict[str, Any]) -> StoreMeta
         identity = f"{identity:032d}"
     if identity is not None and not isinstance(identity, str):
         raise MetadataError(f"{path}: uuid {shown(identity)} is none, which would be 32 hex digits")
-    fps = values.get("fps")
-    if fps is not None and not (isinstance(fps, (int, float)) and abs(fps) <= _MAX_RATE):
-        raise MetadataError(f"{path}: fps {shown(fps)} is no number of frames per second")
+    for key in ("fps", "framerate"):
+        fps = values.get(key)
+        if fps is not None and not (isinstance(fps, (int, float)) and abs(fps) <= _MAX_RATE):
+            raise MetadataError(f"{path}: {key} {shown(fps)} is no number of frames per second")
     created, timezone = _created(path, values, user)
     return StoreMetadata(
         values, user, name, extension, tuple(shape), dtype, chunksize, encoding, identity, created, timezone
@@ -284,6 +285,7 @@ def new_metadata(
     encoding: str | None,
     fps: float | None,
     user: Mapping[str, Any] | None,
+    framerate: float | None = None,
 ) -> StoreMetadata:
     """Describe a store that is about to be written.
 
@@ -308,6 +310,8 @@ def new_metadata(
     }
     if fps is not None:
         values["fps"] = fps
+    if framerate is not None:
+        values["framerate"] = framerate
     if extension is not None:
         values["extension"] = extension
     return _parse(os.path.join(directory, METADATA_FILENAME), values, plain_metadata(user or {}))

@@ -12,7 +12,7 @@ from imgstore.disk.metadata import is_imgstore, read_metadata, store_directory
 from imgstore.errors import ArgumentError, ImgStoreError, NotAStoreError
 from imgstore.opening import new_for_filename
 
-__all__ = ["camera_names", "find_cameras", "open_store"]
+__all__ = ["camera_names", "extra_cameras", "find_cameras", "open_store"]
 
 Path = str | os.PathLike[str]
 
@@ -88,20 +88,34 @@ def _below_what_they_share(directories: list[str]) -> list[str]:
 
 
 def _of_the_same_recording(root: str) -> list[str]:
-    extra = read_metadata(root).values.get("extra_cameras")
-    if isinstance(extra, (list, tuple)) and extra:
-        return [root, *(_extra_camera(root, str(name)) for name in extra)]
+    extra = extra_cameras(root)
+    if extra:
+        return [root, *extra.values()]
     recording = _recording_of(root)
     if recording is None:
         return [root]
     return [store for store in _stores_in(os.path.dirname(root)) if _recording_of(store) == recording]
 
 
-def _extra_camera(root: str, name: str) -> str:
-    store = os.path.join(root, os.path.basename(name))
-    if not is_imgstore(store):
-        raise NotAStoreError(f"{root}: names the extra camera {name!r}, but {store} is no store")
-    return store
+def extra_cameras(root: str) -> dict[str, str]:
+    """Return the stores that a store lists as ``extra_cameras``, by their names: folders within it.
+
+    Raises
+    ------
+    NotAStoreError
+        One is not there.
+    """
+    listed = read_metadata(root).values.get("extra_cameras")
+    names = listed if isinstance(listed, (list, tuple)) else []
+    folders = listed if isinstance(listed, dict) else {name: name for name in names}
+    found = {}
+    for name, folder in folders.items():
+        folder = os.path.normpath(str(folder)).replace("\\", "/").removesuffix("/" + METADATA_FILENAME)
+        store = os.path.join(root, os.path.basename(folder))  # nothing outside of it
+        if not is_imgstore(store):
+            raise NotAStoreError(f"{root}: names the extra camera {name!r}, but {store} is no store")
+        found[str(name)] = store
+    return found
 
 
 def _recording_of(store: str) -> str | None:

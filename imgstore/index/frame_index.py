@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,15 @@ from imgstore.index.agreement import Agreement, ChunkPaths, unknown_stamps, warn
 from imgstore.index.cache import CACHE_FILENAME, IndexBuilder, OldCacheError, chunk_names, read_cache
 from imgstore.index.look_ups import LookUps
 from imgstore.index.stamps import Stamps, read_stamps
+from imgstore.v04.index_names import IndexNames
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["ImgStoreIndex"]
 
 
-class ImgStoreIndex(LookUps):
+class ImgStoreIndex(IndexNames, LookUps):
     """Frame numbers and times of all frames of a store, and look-ups among them. It does not change.
 
     What is in it, and how frames are found, is in `imgstore.index.look_ups.LookUps`.
@@ -243,6 +247,15 @@ class ImgStoreIndex(LookUps):
         """
         from imgstore.index.sqlite import write_sqlite
 
+        write_sqlite(path, *self._tables())
+
+    def to_memory(self) -> sqlite3.Connection:
+        """Return the same database in memory, of as many bytes as the file has."""
+        from imgstore.index.sqlite import in_memory
+
+        return in_memory(*self._tables())
+
+    def _tables(self) -> tuple[Iterator[tuple[int, str, Any, Any]], dict[str, float]]:
         names = dict(self._agreement.paths)
         summary = {
             "frame_time_min": self.frame_time_min,
@@ -251,7 +264,7 @@ class ImgStoreIndex(LookUps):
             "frame_max": self.frame_max,
         }
         chunks = ((chunk, names.get(chunk, ""), *self._arrays(chunk)) for chunk in self._chunks)
-        write_sqlite(path, chunks, {name: float(value) for name, value in summary.items()})
+        return chunks, {name: float(value) for name, value in summary.items()}
 
     def write_cache(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
         """Write the cache file, all at once or not at all.

@@ -177,7 +177,7 @@ class LookUps:
             return self._frames.find_position(value)
         raise _unknown(what)
 
-    def find_nearest(self, what: str, value: Any) -> int:
+    def find_nearest(self, what: str, value: Any, *, past: bool | None = None, future: bool | None = None) -> int:
         """Find the frame nearest to a value.
 
         Parameters
@@ -186,24 +186,49 @@ class LookUps:
             What `value` is; ``index`` is the position.
         value : int or float
             Any kind of number but NaN.
+        past, future : bool, optional
+            Whether frames at or below `value`, and those at or above it, will do. Default both; where one is True, that one.
 
         Returns
         -------
         int
-            Position of the first of the nearest frames; -1 when there are no frames, or no times but NaN.
+            Position of the first of the nearest frames; -1 when there are no frames, no times but NaN, or none on that side.
 
         Raises
         ------
         ArgumentError
             `value` is no number, or `what` none of the above.
         """
-        if what == "frame_number":
-            return self._frames.nearest_number(value)
-        if what == "frame_time":
-            return self._frames.nearest_time(value)
+        nearest = {
+            "frame_number": self._frames.nearest_number,
+            "frame_time": self._frames.nearest_time,
+            "index": self._frames.nearest_position,
+        }.get(what)
+        if nearest is None:
+            raise _unknown(what)
+        position = nearest(value)
+        past, future = _sides(past, future)
+        if position < 0 or (past and future):
+            return position
+        return self._nearest_on_a_side(what, value, position, past)
+
+    def _nearest_on_a_side(self, what: str, value: Any, nearest: int, past: bool) -> int:
+        """Find the nearest frame at or below a value (`past`), or at or above it, given the nearest of all."""
+        found: Any = nearest if what == "index" else self.frame(nearest)[what == "frame_time"]
+        if found <= value if past else found >= value:
+            return nearest
         if what == "index":
-            return self._frames.nearest_position(value)
-        raise _unknown(what)
+            position = nearest - 1 if past else nearest + 1
+            return position if 0 <= position < self.frame_count else -1
+        # no value lies between the nearest and the one wanted, so that the next one beyond the nearest is looked for
+        values: npt.NDArray[Any] = self.frame_numbers if what == "frame_number" else self.frame_times
+        if self._ascending[what]:
+            k = int(values.searchsorted(found)) - 1 if past else int(values.searchsorted(found, "right"))
+            return int(values.searchsorted(values[k])) if 0 <= k < len(values) else -1
+        there = values < found if past else values > found
+        if not there.any():
+            return -1
+        return int(np.argmax(values == (values[there].max() if past else values[there].min())))
 
     def find_chunk(self, what: str, value: Any) -> tuple[int, int]:
         """Find a frame, as `find` does, and say in which chunk it is.
@@ -219,7 +244,9 @@ class LookUps:
         row, index = self._frames.locate(position)
         return self._chunks[row], index
 
-    def find_chunk_nearest(self, what: str, value: Any) -> tuple[int, int]:
+    def find_chunk_nearest(
+        self, what: str, value: Any, past: bool | None = None, future: bool | None = None
+    ) -> tuple[int, int]:
         """Find the frame nearest to a value, as `find_nearest` does, and say in which chunk it is.
 
         Returns
@@ -227,7 +254,7 @@ class LookUps:
         (int, int)
             Number of the chunk and index of the frame within it; (-1, -1) when there is none.
         """
-        position = self.find_nearest(what, value)
+        position = self.find_nearest(what, value, past=past, future=future)
         if position < 0:
             return -1, -1
         row, index = self._frames.locate(position)
@@ -262,6 +289,13 @@ class LookUps:
     # ---- helpers
 
     @cached_property
+    def _ascending(self) -> dict[str, bool]:
+        return {
+            "frame_number": bool((self.frame_numbers[1:] >= self.frame_numbers[:-1]).all()),
+            "frame_time": bool((self.frame_times[1:] >= self.frame_times[:-1]).all()),
+        }
+
+    @cached_property
     def _row_of(self) -> dict[int, int]:
         return {chunk: row for row, chunk in enumerate(self._chunks)}
 
@@ -277,6 +311,14 @@ class LookUps:
         start = self.chunk_start(chunk_n)
         stop = start + self.chunk_count(chunk_n)
         return self._frames.numbers(start, stop), self._frames.times(start, stop)
+
+
+def _sides(past: bool | None, future: bool | None) -> tuple[bool, bool]:
+    """Say on which sides of a value a frame may be."""
+    sides = (not future if past is None else bool(past)), (not past if future is None else bool(future))
+    if not any(sides):
+        raise ArgumentError("a frame is before or behind: past and future cannot both be False")
+    return sides
 
 
 def _unknown(what: object) -> ArgumentError:

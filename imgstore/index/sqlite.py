@@ -21,7 +21,7 @@ from imgstore.disk.atomic import sync_directory, temporary_name
 from imgstore.disk.chunk_index import as_frame_numbers, as_frame_times
 from imgstore.errors import ChunkIndexError, StoreWriteError
 
-__all__ = ["read_sqlite_chunks", "read_sqlite_paths", "write_sqlite"]
+__all__ = ["in_memory", "read_sqlite_chunks", "read_sqlite_paths", "write_sqlite"]
 
 VERSION = "1"
 
@@ -59,19 +59,7 @@ def write_sqlite(path: str | os.PathLike[str], chunks: Iterable[Chunk], summary:
             # durability is by renaming a whole file, not by SQLite's journal
             db.execute("PRAGMA journal_mode = OFF")
             db.execute("PRAGMA synchronous = OFF")
-            db.execute("CREATE TABLE index_information (name TEXT, value TEXT)")
-            db.execute("CREATE TABLE chunks (chunk INTEGER, chunk_path TEXT)")
-            db.execute("CREATE TABLE summary (name TEXT, value REAL)")
-            columns = "chunk INTEGER, frame_idx INTEGER, frame_number INTEGER, frame_time REAL"
-            db.execute(f"CREATE TABLE frames ({columns})")
-            db.execute("INSERT INTO index_information VALUES ('version', ?)", (VERSION,))
-            for chunk, chunk_path, numbers, times in chunks:
-                db.execute("INSERT INTO chunks VALUES (?, ?)", (chunk, chunk_path))
-                frames = zip(numbers.tolist(), times.tolist(), strict=True)
-                rows = ((chunk, position, *frame) for position, frame in enumerate(frames))
-                db.executemany("INSERT INTO frames VALUES (?, ?, ?, ?)", rows)
-            db.executemany("INSERT INTO summary VALUES (?, ?)", summary.items())
-            db.execute("CREATE INDEX chunk_index ON frames (chunk, frame_idx)")
+            _fill(db, chunks, summary)
         with open(temporary, "r+b") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -82,6 +70,30 @@ def write_sqlite(path: str | os.PathLike[str], chunks: Iterable[Chunk], summary:
         number = error.errno if isinstance(error, OSError) else None
         why = "the path is no text in UTF-8, and SQLite holds no other" if isinstance(error, UnicodeError) else error
         raise StoreWriteError(number, f"cannot write the index: {why}", str(path)) from error
+
+
+def in_memory(chunks: Iterable[Chunk], summary: dict[str, float]) -> sqlite3.Connection:
+    """Make the same database in memory; several threads may ask it, one at a time."""
+    db = sqlite3.connect(":memory:", check_same_thread=False)
+    with db:
+        _fill(db, chunks, summary)
+    return db
+
+
+def _fill(db: sqlite3.Connection, chunks: Iterable[Chunk], summary: dict[str, float]) -> None:
+    db.execute("CREATE TABLE index_information (name TEXT, value TEXT)")
+    db.execute("CREATE TABLE chunks (chunk INTEGER, chunk_path TEXT)")
+    db.execute("CREATE TABLE summary (name TEXT, value REAL)")
+    columns = "chunk INTEGER, frame_idx INTEGER, frame_number INTEGER, frame_time REAL"
+    db.execute(f"CREATE TABLE frames ({columns})")
+    db.execute("INSERT INTO index_information VALUES ('version', ?)", (VERSION,))
+    for chunk, chunk_path, numbers, times in chunks:
+        db.execute("INSERT INTO chunks VALUES (?, ?)", (chunk, chunk_path))
+        frames = zip(numbers.tolist(), times.tolist(), strict=True)
+        rows = ((chunk, position, *frame) for position, frame in enumerate(frames))
+        db.executemany("INSERT INTO frames VALUES (?, ?, ?, ?)", rows)
+    db.executemany("INSERT INTO summary VALUES (?, ?)", summary.items())
+    db.execute("CREATE INDEX chunk_index ON frames (chunk, frame_idx)")
 
 
 def read_sqlite_paths(path: str | os.PathLike[str]) -> list[tuple[int, str]]:

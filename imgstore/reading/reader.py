@@ -208,7 +208,7 @@ class Reader:
             raise FrameNotFoundError(f"{self._root}: no frame has the number {frame_number!r}")
         return position
 
-    def position_nearest_time(self, frame_time: Any, tolerance: float | None = None) -> int:
+    def position_nearest_time(self, frame_time: Any, tolerance: float | None = None, **sides: bool | None) -> int:
         """Return the position of the frame nearest to a time.
 
         Raises
@@ -216,15 +216,16 @@ class Reader:
         FrameNotFoundError
             There is none, or none whose time differs by at most `tolerance` seconds.
         """
-        position = self._find("frame_time", frame_time, False)
+        position = self._find("frame_time", frame_time, False, **sides)
         if position < 0:
-            raise FrameNotFoundError(f"{self._root}: no frame is near the time {frame_time!r}, the store is empty")
+            why = "there is none on that side" if self.index.frame_count else "the store is empty"
+            raise FrameNotFoundError(f"{self._root}: no frame is near the time {frame_time!r}, {why}")
         if tolerance is not None and not abs(self.index.frame(position)[1] - frame_time) <= tolerance:
             raise FrameNotFoundError(f"{self._root}: no frame is within {tolerance} s of the time {frame_time!r}")
         return position
 
-    def _find(self, what: str, value: Any, exact_only: bool) -> int:
-        position = self.index.find(what, value) if exact_only else self.index.find_nearest(what, value)
+    def _find(self, what: str, value: Any, exact_only: bool, **sides: bool | None) -> int:
+        position = self.index.find(what, value) if exact_only else self.index.find_nearest(what, value, **sides)
         if position < 0:
             self.index.verify_all()  # before it is said that there is none
         return position
@@ -250,9 +251,11 @@ class Reader:
         """Read the first frame with a number, or the one nearest to it; see `position_of`."""
         return self._read_found(lambda: self.position_of(frame_number, exact_only))
 
-    def read_nearest_time(self, frame_time: Any, tolerance: float | None = None) -> FrameAndMetadata:
+    def read_nearest_time(
+        self, frame_time: Any, tolerance: float | None = None, **sides: bool | None
+    ) -> FrameAndMetadata:
         """Read the frame nearest to a time; see `position_nearest_time`."""
-        return self._read_found(lambda: self.position_nearest_time(frame_time, tolerance))
+        return self._read_found(lambda: self.position_nearest_time(frame_time, tolerance, **sides))
 
     def _read_found(self, find: Callable[[], int]) -> FrameAndMetadata:
         """Find a position and read its frame, both in the same index."""

@@ -97,7 +97,7 @@ class Contents(Shared):
         """Frames per second: from the metadata, the store's or Motif's, else from the times; NaN where unknown."""
         from imgstore.beside.motif import get_parse_true_fps
 
-        stored = self._meta.values.get("fps")
+        stored = self._meta.values.get("fps", self._meta.values.get("framerate"))  # the latter by the fork
         if not isinstance(stored, (int, float)):
             try:
                 stored = get_parse_true_fps(self, math.nan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from imgstore.disk.journal import read_records
@@ -24,7 +24,9 @@ class ExtraData(Shared):
         bases, unfinished = self._extra_sources()
         return bool(unfinished) or next(iter_extra_data_files(self._root, bases), None) is not None
 
-    def _extra_sources(self) -> tuple[list[tuple[int, str]], list[tuple[int, list[dict[str, Any]]]]]:
+    def _extra_sources(
+        self, chunks: Container[int] | None = None
+    ) -> tuple[list[tuple[int, str]], list[tuple[int, list[dict[str, Any]]]]]:
         """Return the chunks whose extra data is complete, which it is when they have an index, and others' records."""
         if self._plain is not None:
             return [], []
@@ -41,6 +43,9 @@ class ExtraData(Shared):
                 complete.add(n)  # since the names were read, and its records may have gone before they were
             elif records:
                 unfinished.append((n, records))
+        if chunks is not None:
+            complete = {n for n in complete if n in chunks}
+            unfinished = [(n, records) for n, records in unfinished if n in chunks]
         return chunk_bases(root, sorted(complete), extension), unfinished
 
     def find_extra_data_files(self, extensions: Sequence[str] | None = None) -> list[str]:
@@ -56,13 +61,15 @@ class ExtraData(Shared):
         bases, _ = self._extra_sources()
         return find_extra_data_files(self._root, bases, EXTENSIONS if extensions is None else extensions)
 
-    def get_extra_data(self, ignore_corrupt_chunks: bool = False) -> Any:
+    def get_extra_data(self, ignore_corrupt_chunks: bool = False, *, chunks: Iterable[int] | None = None) -> Any:
         """Return the data recorded beside the video.
 
         Parameters
         ----------
         ignore_corrupt_chunks : bool
             Leave out files that cannot be read, with a warning.
+        chunks : iterable of int, optional
+            Numbers of the chunks whose data is wanted; default all.
 
         Returns
         -------
@@ -76,7 +83,8 @@ class ExtraData(Shared):
         """
         from imgstore.beside.extra_data import read_extra_data
 
-        return read_extra_data(self._extra_data_in_order(), ignore_corrupt_chunks)
+        wanted = None if chunks is None else {int(n) for n in chunks}
+        return read_extra_data(self._extra_data_in_order(wanted), ignore_corrupt_chunks)
 
     def get_extra_records(self, ignore_corrupt_chunks: bool = False) -> list[dict[str, Any]]:
         """Return the data recorded beside the video as the records that were added.
@@ -104,12 +112,12 @@ class ExtraData(Shared):
 
         return read_extra_records(self._extra_data_in_order(), ignore_corrupt_chunks)
 
-    def _extra_data_in_order(self) -> list[Any]:
+    def _extra_data_in_order(self, chunks: Container[int] | None = None) -> list[Any]:
         """Return the files with extra data, and the records of chunks that have none yet, in order of chunks."""
         from imgstore.beside.extra_data import find_extra_data_files
 
         sources: list[Any] = []
-        bases, unfinished = self._extra_sources()
+        bases, unfinished = self._extra_sources(chunks)
         for chunk, records in unfinished:  # finished ones may come before and behind
             before = [(n, base) for n, base in bases if n < chunk]
             bases = bases[len(before) :]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from imgstore.disk.layout import SQLITE_INDEX_FILENAME, chunk_bases, list_store
+from imgstore.disk.metadata import read_metadata
+from imgstore.errors import ArgumentError
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.index.store_index import finished_chunks
 from imgstore.store.shared import Path, Shared
 
-__all__ = ["Indexes"]
+__all__ = ["Indexes", "index_of_chunks"]
 
 
 class Indexes(Shared):
@@ -55,6 +58,23 @@ class Indexes(Shared):
         reader.check_recording()
         reindex(self._root, chunk_bases(self._root, chunks, self._meta.extension))
         reader.reopen()
+
+
+def index_of_chunks(root: str, numbers: Iterable[int]) -> ImgStoreIndex:
+    """Return an index of some chunks of a store, in the order of their numbers, as if the others were not there.
+
+    Raises
+    ------
+    ArgumentError
+        One is not there.
+    """
+    extension = read_metadata(root).extension
+    wanted = {int(n) for n in numbers}
+    listing = list_store(root, extension)
+    missing = wanted.difference(listing.chunks)
+    if missing:
+        raise ArgumentError(f"{root}: there is no chunk {min(missing)}; the chunks are {sorted(listing.chunks)}")
+    return ImgStoreIndex.new_from_chunks(chunk_bases(root, sorted(wanted), extension))
 
 
 def _write_cache(root: str, extension: str | None) -> str:

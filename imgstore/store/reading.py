@@ -126,7 +126,9 @@ class Reading(Contents):
             )
         return reader.read(position)
 
-    def get_nearest_image(self, frame_time: float, *, tolerance: float | None = None) -> FrameAndMetadata:
+    def get_nearest_image(
+        self, frame_time: float, *, tolerance: float | None = None, past: bool | None = None, future: bool | None = None
+    ) -> FrameAndMetadata:
         """Read the frame whose time is nearest, and go on from there.
 
         Parameters
@@ -135,6 +137,9 @@ class Reading(Contents):
             Seconds.
         tolerance : float, optional
             Seconds by which the frame's time may be another; default any.
+        past, future : bool, optional
+            Whether frames that are not later, and those that are not earlier, will do. Default both; where one is True,
+            that one.
 
         Returns
         -------
@@ -149,7 +154,7 @@ class Reading(Contents):
             The frame is damaged.
         """
         reader = self._readable
-        return reader.read_nearest_time(frame_time, tolerance)
+        return reader.read_nearest_time(frame_time, tolerance, past=past, future=future)
 
     def get_next_framenumber(self) -> int:
         """Return the number of the frame that `get_next_image` will read; EndOfStoreError after the last."""

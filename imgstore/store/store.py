@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from imgstore import plugins
 from imgstore.codec import ChunkCodec, Codec, FrameCodec
-from imgstore.disk.layout import SQLITE_INDEX_FILENAME, chunk_bases
+from imgstore.disk.layout import FORK_INDEX_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases
 from imgstore.disk.metadata import store_directory
 from imgstore.errors import ArgumentError, FormatError, StoreClosedError
 from imgstore.index.frame_index import ImgStoreIndex
@@ -19,10 +19,12 @@ from imgstore.legacy import LegacyNames
 from imgstore.options import ReadOptions, WriteOptions
 from imgstore.pixels.shown import Color
 from imgstore.store.extra_data import ExtraData
-from imgstore.store.indexes import Indexes
+from imgstore.store.indexes import Indexes, index_of_chunks
 from imgstore.store.shared import Mode, Path
 from imgstore.store.views import Views
 from imgstore.store.writing import Writing
+from imgstore.v04.keywords import take_keywords
+from imgstore.v04.store_names import StoreNames
 from imgstore.writing.listeners import Listeners
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
 
 
-class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
+class ImgStore(StoreNames, Views, Writing, ExtraData, Indexes, LegacyNames):
     """A store of frames, opened for reading or for writing.
 
     Use `imgstore.new_for_filename` to read one and `imgstore.new_for_format` to write one.
@@ -98,11 +100,14 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
     ):
         if mode not in ("r", "w", "a"):
             raise ArgumentError(f"mode must be 'r', 'w' or 'a', not {mode!r}")
+        of_the_fork = take_keywords(codec_options)
         self._mode = mode
         self._root = store_directory(path, basedir)
         self._reader = self._writer = None
         self._listeners = Listeners(self)
         if mode == "r":
+            if of_the_fork.chunk_numbers is not None and index is None:
+                index = index_of_chunks(self._root, of_the_fork.chunk_numbers)
             # 0.x took one set of keywords for both directions; what it did not know is refused in the wrong one
             for_writing = {"sync": sync, "break_lock": break_lock, "flush_interval": flush_interval != 1.0}
             self._open_for_reading(
@@ -135,6 +140,8 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
                 break_lock=break_lock,
                 backend=backend,
                 codec={**codec_options, **{name: given for name, given in for_both.items() if given is not None}},
+                first_chunk=of_the_fork.first_chunk,
+                framerate=of_the_fork.framerate,
             )
             self._open_for_writing(options) if mode == "w" else self._open_for_appending(options)
         if mode == "r":
@@ -176,10 +183,13 @@ class ImgStore(Views, Writing, ExtraData, Indexes, LegacyNames):
             self._finalizer()
             if os.getpid() == self._pid:
                 self._writer.close()  # another thread may have come between: returns when that has done it
-            if first and save_index:
+            # programs that were written for the fork ask its file with SQL
+            files = [SQLITE_INDEX_FILENAME] * save_index + [FORK_INDEX_FILENAME] * ("framerate" in self._meta.values)
+            if first and files:
                 bases = chunk_bases(self._root, self._writer.chunks, self._meta.extension)
                 index = ImgStoreIndex.new_from_chunks(bases)
-                index.to_file(os.path.join(self._root, SQLITE_INDEX_FILENAME))
+                for file in files:
+                    index.to_file(os.path.join(self._root, file))
         elif (reader := self._reader) is not None:
             try:
                 if save_index:

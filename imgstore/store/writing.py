@@ -54,13 +54,14 @@ class Writing(Shared):
             chunksize=options.chunksize or _DEFAULT_CHUNKSIZE[extension is not None],
             encoding=conformer.encoding,
             fps=options.fps,
+            framerate=options.framerate,
             user=options.metadata,
         )
         for loss in conformer.losses:
             warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=5)
         with new_directory(self._root, _chunk_extensions(), overwrite=options.overwrite, break_lock=options.break_lock):
             write_metadata(self._root, meta)
-            self._start_writer(conformer, options, codec_options, [], 0)
+            self._start_writer(conformer, options, codec_options, [], options.first_chunk)
 
     def _open_for_appending(self, options: WriteOptions) -> None:
         meta = self._meta = self._read_metadata()

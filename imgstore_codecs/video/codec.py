@@ -27,7 +27,9 @@ _FORMATS = (
     Format("hevc/mp4", ".mp4", lossless=False, even_size=True),
     Format("av1/mp4", ".mp4", lossless=False, even_size=True),
     Format("ffv1/mkv", ".mkv", lossless=True, dtypes=("uint8", "uint16")),
-    Format("h264-nvenc/mp4", ".mp4", lossless=False, even_size=True),
+    Format("divx/avi", ".avi", lossless=False, even_size=True),
+    Format("mp4v/mp4", ".mp4", lossless=False, even_size=True),
+    Format("h264-nvenc/mp4", ".mp4", lossless=False, even_size=True, aliases=("h264_nvenc/mp4",)),
     Format("hevc-nvenc/mp4", ".mp4", lossless=False, even_size=True),
 )
 

@@ -31,8 +31,14 @@ def describe_file(path: str) -> bytes:
     OSError
         It cannot be opened, or there is none in it.
     """
-    with open_video(path, NO_DECODING) as container:
+    found = _describe_file(path, NO_DECODING)
+    return found if found is not None else _describe_file(path, None) or b""
+
+
+def _describe_file(path: str, options: dict[str, str] | None) -> bytes | None:
+    """Describe it; None where no decoder was asked and it alone knows the size, as of MPEG-4 part 2 in MP4."""
+    with open_video(path, options) as container:
         stream = video_stream(container)
         if stream is None:
             raise OSError(f"{path}: the file holds no video stream")
-        return describe(stream)
+        return describe(stream) if stream.codec_context.width or options is None else None

@@ -14,7 +14,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("imgstore", "imgstore_codecs")
 
 # Names of imgstore 0.x: they look inward, and nothing inside looks at them. `imgstore/__init__.py` hands them out.
-DOORS = {"imgstore.apps", "imgstore.constants", "imgstore.legacy", "imgstore.stores", "imgstore.util"}
+# Those that the fork has besides are the same, and may know each other.
+DOORS = {
+    "imgstore.apps", "imgstore.constants", "imgstore.interface", "imgstore.legacy", "imgstore.multistores", "imgstore.stores",
+    "imgstore.stores.multi", "imgstore.stores.utils", "imgstore.stores.utils.formats", "imgstore.stores.utils.mixins",
+    "imgstore.stores.utils.mixins.extract", "imgstore.util",
+}  # fmt: skip
 DOOR_EXCEPTIONS = {("imgstore.store.store", "imgstore.legacy")}  # the private names have to be on the class itself
 # The tools in `threads/` know nothing of stores.
 FOR_CODECS = {"imgstore.codec", "imgstore.errors", "imgstore.hookspecs", "imgstore.npy_header", "imgstore.threads"}
@@ -23,7 +28,8 @@ MAY_KNOW = {
     "disk": {"codec", "errors", "npy_header"},
     "threads": set[str](),
     "pixels": {"errors"},
-    "index": {"disk", "errors"},
+    "index": {"disk", "errors", "v04"},
+    "v04": {"errors"},
     "beside": {"disk", "errors"},
     "sources": {"errors"},
     "reading": {"codec", "disk", "errors", "index", "pixels", "plugins", "sources", "threads"},
@@ -32,7 +38,8 @@ MAY_KNOW = {
     "care": {"beside", "codec", "disk", "errors", "index", "npy_header", "pixels", "plugins", "reading"},
     "group": {"disk", "errors", "opening", "reading", "store"},
     "store": {"array", "beside", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins", "reading",
-              "writing"},
+              "v04", "writing"},
+    "stores": {"codec", "constants", "disk", "errors", "group", "index", "opening", "pixels", "plugins", "store", "util", "v04"},
 }
 # The same for the one codec that is a house of its own.
 VIDEO_MAY_KNOW = {

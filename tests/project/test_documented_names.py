@@ -33,7 +33,7 @@ NAMES = {
         """,
     "imgstore.util": """
         FourCC ensure_color ensure_grayscale JsonCustomEncoder ImageCodecProcessor motif_get_parse_true_fps
-        motif_get_recording_timezone motif_extra_data_h5_attrs motif_extra_data_h5_to_df motif_extra_data_json_to_df
+        load_config motif_get_recording_timezone motif_extra_data_h5_attrs motif_extra_data_h5_to_df motif_extra_data_json_to_df
         """,
     "imgstore.util.ImageCodecProcessor": """
         check_code set_default_code encoding autoconvert convert_to_bgr cv2_enum_to_code from_pylon_format from_cv2_enum
@@ -44,6 +44,13 @@ NAMES = {
         """,
     "imgstore.group": "StoreGroup open_group Clock Step Steps Table find_cameras camera_names",
     "imgstore.group.StoreGroup": "fps iter_images get_images estimate_offsets close",
+    "imgstore.interface": "VideoCapture load_config",
+    "imgstore.interface.VideoCapture": "get set read grab isOpened release",
+    "imgstore.multistores": "MultiStore new_for_filename",
+    "imgstore.stores.multi": "MultiStore VideoImgStore new_for_filename load_extra_cameras _extract_store_metadata",
+    "imgstore.stores.multi.MultiStore": "new_for_filename select_store get_nearest_image get_image get_next_image get_chunk",
+    "imgstore.stores.utils.formats": "get_formats",
+    "imgstore.stores.utils.mixins.extract": "_extract_store_metadata",
     "imgstore.apps": "main_viewer main_saver main_test main_generate_timecodes generate_timecodes",
     "imgstore.timecodes": "generate_timecodes",
     "imgstore.verify": "check_store verify_store Fault Report",

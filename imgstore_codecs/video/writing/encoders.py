@@ -101,6 +101,8 @@ _H264 = {
     "batch_threads": True,
 }
 
+_MPEG4 = {"name": "mpeg4", "gop_size": 25, "crf": (2, 31, 3), "crf_option": _QSCALE, "options": {"bf": "0"}}
+
 ENCODERS: dict[str, Encoder] = {
     "mjpeg/avi": Encoder(
         name="mjpeg", muxer="avi", gop_size=1, crf=(2, 31, 3), crf_option=_QSCALE,
@@ -108,6 +110,8 @@ ENCODERS: dict[str, Encoder] = {
     ),
     "h264/mkv": Encoder(muxer="matroska", **_H264),  # type: ignore[arg-type]
     "avc1/mp4": Encoder(muxer="mp4", **_H264),  # type: ignore[arg-type]
+    "divx/avi": Encoder(muxer="avi", **_MPEG4),  # type: ignore[arg-type]
+    "mp4v/mp4": Encoder(muxer="mp4", **_MPEG4),  # type: ignore[arg-type]
     "hevc/mp4": Encoder(
         name="libx265", muxer="mp4", gop_size=25, crf=(0, 51, 20), presets=_X26X_PRESETS, preset="ultrafast",
         options={"tune": "zerolatency", "x265-params": "log-level=error:chromaloc=1"},

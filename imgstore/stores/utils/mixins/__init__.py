@@ -1,0 +1,1 @@
+"""Modules of imgstore-shaliulab from which programs import."""
