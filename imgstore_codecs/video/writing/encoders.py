@@ -67,6 +67,8 @@ class Encoder:
         Height and width that frames need which are longer than 64 pixels.
     batch_threads : bool
         Whether it is faster where Linux takes its threads for batch jobs.
+    left_chroma : bool
+        Whether chroma lies in the columns of luma, as in MPEG-2, and not between them; that cannot be said in the file.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Encoder:
     color16: str = ""
     least_side: int = 1
     batch_threads: bool = False
+    left_chroma: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -101,7 +104,7 @@ _H264 = {
     "batch_threads": True,
 }
 
-_MPEG4 = {"name": "mpeg4", "gop_size": 25, "crf": (2, 31, 3), "crf_option": _QSCALE, "options": {"bf": "0"}}
+_MPEG4 = {"name": "mpeg4", "gop_size": 25, "crf": (2, 31, 3), "crf_option": _QSCALE, "left_chroma": True, "options": {"bf": "0"}}
 
 ENCODERS: dict[str, Encoder] = {
     "mjpeg/avi": Encoder(

@@ -105,7 +105,7 @@ class VideoWriter(ChunkWriter):
         if not spec.color and name in _EIGHT_BIT_LUMA:
             return self._fill_first_plane
         if spec.color and name in ("yuv420p", "yuvj420p"):
-            return self._fill_yuv420p
+            return self._fill_left_chroma if self._settings.encoder.left_chroma else self._fill_yuv420p
         if spec.color and name == "bgr0":
             return self._fill_bgr0
         return self._fill_by_swscale
@@ -119,6 +119,19 @@ class VideoWriter(ChunkWriter):
         luma = self._plane(0)[:, :width]
         cb, cr = (self._plane(index)[:, : width // 2] for index in (1, 2))
         bgr_to_yuv(np.ascontiguousarray(img), luma, cb, cr, *_BT601, limited=not self._settings.full_range)
+        return self._picture
+
+    def _fill_left_chroma(self, img: Frame) -> VideoFrame:
+        """Put chroma into the columns of luma: half of what lies half a column to the right, half of what lies to the left."""
+        height, width = img.shape[:2]
+        self._fill_yuv420p(img)
+        luma = np.empty((height, width), np.uint8)
+        cb, cr = (np.empty((height // 2, width // 2), np.uint8) for _ in range(2))
+        aside = np.concatenate([img[:, :1], img[:, :-1]], axis=1)
+        bgr_to_yuv(aside, luma, cb, cr, *_BT601, limited=not self._settings.full_range)
+        for index, left in ((1, cb), (2, cr)):
+            plane = self._plane(index)[:, : width // 2]
+            plane[...] = (plane.astype(np.uint16) + left + 1) >> 1
         return self._picture
 
     def _fill_bgr0(self, img: Frame) -> VideoFrame:

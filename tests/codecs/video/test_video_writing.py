@@ -72,11 +72,11 @@ def test_round_trip(tmp_path: Path, fmt: Format, color: bool) -> None:
 
 @pytest.mark.parametrize("fmt", USABLE, ids=lambda f: f.name)
 def test_colours_stay_in_their_place(tmp_path: Path, fmt: Format) -> None:
-    """Half a column aside, they would be 1.9 levels off."""
+    """Half a column aside, they would be 1.9 levels off, and those that are quantised most coarsely at that quality 2.1."""
     x = np.arange(256)
     row = np.stack([128 + 60 * np.sin(x / 6), np.full(256, 120), 128 + 60 * np.cos(x / 7)], axis=-1)
     images = [np.tile(row.astype(np.uint8), (96, 1, 1))]
-    options = {} if CODEC.lossless(fmt, {}) else {"quality": 95}
+    options = {} if CODEC.lossless(fmt, {}) else {"quality": 100 if fmt.name in ("divx/avi", "mp4v/mp4") else 95}
     assert error(read(write(tmp_path, fmt, images, **options), fmt, images[0]), images) < 1.2
 
 
