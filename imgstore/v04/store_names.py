@@ -20,6 +20,11 @@ class StoreNames(_Base):
     def get_chunk(self, chunk: int) -> Any:
         """Read the first frame of a chunk, and go on from there.
 
+        Parameters
+        ----------
+        chunk : int
+            Its number.
+
         Returns
         -------
         tuple
