@@ -26,7 +26,7 @@ __all__ = ["OpenCVVideoCodec"]
 Frame = npt.NDArray[Any]
 
 # As 0.x writes them. The other formats of the default backend are read, not written.
-_FOURCC = {"mjpeg/avi": "MJPG", "avc1/mp4": "avc1", "h264/mkv": "H264"}
+_FOURCC = {"mjpeg/avi": "MJPG", "avc1/mp4": "avc1", "h264/mkv": "H264", "divx/avi": "DIVX", "mp4v/mp4": "mp4v"}
 # How AVI, Matroska and MP4 begin (RIFF; RFC 8794, 11.2.1; ISO/IEC 14496-12, 4.3 and 8.1)
 _RIFF, _EBML = b"RIFF", b"\x1aE\xdf\xa3"
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
@@ -44,7 +44,9 @@ class OpenCVVideoCodec(ChunkCodec):
         Format("hevc/mp4", ".mp4", lossless=False, even_size=True),
         Format("av1/mp4", ".mp4", lossless=False, even_size=True),
         Format("ffv1/mkv", ".mkv", lossless=True),
-        Format("h264-nvenc/mp4", ".mp4", lossless=False, even_size=True),
+        Format("divx/avi", ".avi", lossless=False, even_size=True),
+        Format("mp4v/mp4", ".mp4", lossless=False, even_size=True),
+        Format("h264-nvenc/mp4", ".mp4", lossless=False, even_size=True, aliases=("h264_nvenc/mp4",)),
         Format("hevc-nvenc/mp4", ".mp4", lossless=False, even_size=True),
     )
 

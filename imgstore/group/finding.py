@@ -10,7 +10,7 @@ from typing import Any
 from imgstore.disk.layout import METADATA_FILENAME
 from imgstore.disk.metadata import is_imgstore, read_metadata, store_directory
 from imgstore.errors import ArgumentError, ImgStoreError, NotAStoreError
-from imgstore.opening import new_for_filename
+from imgstore.opening import open as open_frames
 
 __all__ = ["camera_names", "extra_cameras", "find_cameras", "open_store"]
 
@@ -24,8 +24,8 @@ _MOTIF = re.compile(r"(?P<recording>.*\d{8}_\d{6})\.(?P<serial>[^.]+)")
 
 
 def open_store(path: Path) -> Any:
-    """Open a store of a group for reading."""
-    return new_for_filename(path)
+    """Open a store of a group for reading, or what else `imgstore.open` takes for one."""
+    return open_frames(path)
 
 
 def find_cameras(directory: Path) -> list[str]:

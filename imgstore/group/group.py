@@ -36,7 +36,8 @@ class StoreGroup:
     Parameters
     ----------
     stores : iterable of (ImgStore or path-like)
-        Open for reading, or their directories. Those that are given as paths are closed with the group.
+        Open for reading, or their directories, or videos and whatever else `imgstore.open` takes. Those that are given as
+        paths are closed with the group.
     reference : int or None
         Whose frames are the steps: the place of a store among `stores`. None: the steps are all frame numbers that any store
         has, ascending; of several frames with the same number the first counts, whatever its time. (With

@@ -326,6 +326,14 @@ def test_stores_that_are_open_stay_open(paths: list[str]) -> None:
             mine.get_next_image()
 
 
+def test_videos_that_are_in_no_store(tmp_path: Path) -> None:
+    left = record(tmp_path / "left", dropping(6), "avc1/mp4")
+    right = record(tmp_path / "right", [1, 2, 5])
+    with StoreGroup([str(Path(left, "000000.mp4")), right]) as group:
+        assert [shown(step.images) for step in group] == [[0, None], [1, 1], [2, 2], [3, None], [4, None], [5, 5]]
+        assert group.names == ("000000.mp4", "right")
+
+
 def test_batches_do_not_move_the_stores(paths: list[str]) -> None:
     with StoreGroup(paths[:2], align="time") as group:
         group.stores[0].get_next_image()

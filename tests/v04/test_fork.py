@@ -17,7 +17,14 @@ import numpy as np
 import pytest
 
 import imgstore
-from imgstore.errors import ArgumentError, FrameIndexError, ImgStoreWarning, MetadataError, NotAStoreError, UnknownOptionError
+from imgstore.errors import (
+    ArgumentError,
+    FrameIndexError,
+    ImgStoreWarning,
+    MetadataError,
+    NotAStoreError,
+    UnknownOptionError,
+)
 from imgstore.v04 import newer
 
 
@@ -131,7 +138,12 @@ def test_extra_data_of_some_chunks(single: Path) -> None:
     with imgstore.new_for_filename(single) as store:
         assert store.get_extra_data()["temperature"].tolist() == [20, 25, 30, 35, 40]
         assert store.get_extra_data(chunks=[1])["temperature"].tolist() == [30, 35]
-        assert store.get_extra_data(ignore_corrupt_chunks=True, chunks=range(2))["frame_number"].tolist() == [0, 5, 10, 15]
+        assert store.get_extra_data(ignore_corrupt_chunks=True, chunks=range(2))["frame_number"].tolist() == [
+            0,
+            5,
+            10,
+            15,
+        ]
         assert store.get_extra_data(chunks=[]) is None
 
 
@@ -156,7 +168,12 @@ def test_what_programs_ask_of_the_index(single: Path) -> None:
         assert index.get_start_of_chunks() == [(0, 0), (1, 10), (2, 20)]
         assert index.get_timestamps([0, 2])[8:12] == [(320.0,), (360.0,), (800.0,), (840.0,)]
         assert index.get_chunk_metadata(1)["frame_number"] == list(range(10, 20))
-        assert [index._summary(w) for w in ("frame_time_min", "frame_time_max", "frame_min", "frame_max")] == [0, 960, 0, 24]
+        assert [index._summary(w) for w in ("frame_time_min", "frame_time_max", "frame_min", "frame_max")] == [
+            0,
+            960,
+            0,
+            24,
+        ]
         with pytest.raises(ArgumentError, match="no summary of 'x'"):
             index._summary("x")
 
@@ -235,7 +252,10 @@ def test_nvenc_by_its_name(tmp_path: Path, samples: Path) -> None:
     content = yaml.safe_load((tmp_path / "a" / "metadata.yaml").read_text())
     content["__store"]["format"] = "h264_nvenc/mp4"
     (tmp_path / "a" / "metadata.yaml").write_text(yaml.safe_dump(content))
-    with imgstore.new_for_filename(tmp_path / "a") as store, imgstore.new_for_filename(samples / "video-avc1-mp4") as same:
+    with (
+        imgstore.new_for_filename(tmp_path / "a") as store,
+        imgstore.new_for_filename(samples / "video-avc1-mp4") as same,
+    ):
         assert np.array_equal(store.get_image(frame_index=5)[0], same.get_image(frame_index=5)[0])
 
 
