@@ -181,7 +181,7 @@ def _codecs() -> tuple[tuple[Codec, str], ...]:
             for codec in codecs:
                 if not isinstance(codec, (FrameCodec, ChunkCodec)):
                     raise TypeError(f"imgstore_codecs() gave {codec!r}, which is no FrameCodec or ChunkCodec instance")
-                [RegisteredCodec(codec, fmt, "") for fmt in codec.formats]
+                tuple(codec.formats)  # or an error, which is this plugin's
                 found.append((codec, registry.packages[name]))
         except Exception as error:
             _report(registry, name, error)

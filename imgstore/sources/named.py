@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from imgstore.errors import ArgumentError, ImgStoreWarning, NotAStoreError
 from imgstore.sources.directory import Files
+from imgstore.sources.source import Source
 
 __all__ = ["Named", "absolute_path", "natural_order", "named_files"]
 
@@ -30,14 +31,14 @@ class Named:
     ----------
     what : str
         What they were called, as messages name them; an absolute path or pattern.
-    source : Files
+    source : Source
         Where they are.
     chosen : bool
         Whether each was chosen, by its name or by a pattern; else they are all of a folder.
     """
 
     what: str
-    source: Files
+    source: Source
     chosen: bool = True
 
 

@@ -58,6 +58,50 @@ def test_every_video(videos: Any, sample: Sample) -> None:
             np.testing.assert_array_equal(moments, store.frame_times[where])
 
 
+X265 = {"x265-params": "log-level=none"}
+CONTAINERS: list[tuple[str, str, dict[str, Any]]] = [
+    ("h264.ts", "libx264", {"options": B_FRAMES}),
+    ("mpeg2.mpg", "mpeg2video", {"options": {"bf": "2"}}),
+    ("raw.h264", "libx264", {"options": B_FRAMES}),
+    ("vp8.ivf", "libvpx", {}),
+    ("apng.apng", "apng", {"pix_fmt": "gray"}),
+    ("h264.m2ts", "libx264", {"options": B_FRAMES}),
+    ("h264.flv", "libx264", {"options": B_FRAMES}),
+    ("h264.mov", "libx264", {"options": B_FRAMES}),
+    ("vp9.webm", "libvpx-vp9", {"options": {"cpu-used": "8", "crf": "20", "b": "0"}}),
+    ("raw.hevc", "libx265", {"options": X265}),
+    ("hevc.ts", "libx265", {"options": X265}),
+    ("wmv2.wmv", "wmv2", {}),
+    ("ffv1.nut", "ffv1", {"pix_fmt": "gray"}),
+    ("mpeg2.mxf", "mpeg2video", {}),
+    ("mpeg4.3gp", "mpeg4", {}),
+    ("raw.mjpeg", "mjpeg", {"pix_fmt": "yuvj420p"}),
+    ("raw.y4m", "wrapped_avframe", {}),
+    ("dv.dv", "dvvideo", {"size": (576, 720)}),
+]
+
+
+@pytest.mark.parametrize(
+    "name, codec, how",
+    [pytest.param(*c, id=c[0], marks=[] if k < 5 else pytest.mark.long) for k, c in enumerate(CONTAINERS)],
+)
+def test_other_containers(tmp_path: Path, name: str, codec: str, how: dict[str, Any]) -> None:
+    path = tmp_path / name
+    encode(path, range(100, 130), codec, **how)
+    with av.open(str(path)) as container:
+        expected = [(number_of(f.to_ndarray(format="gray")), f.pts, f.time_base) for f in container.decode(video=0)]
+    numbers = [number for number, _, _ in expected]
+    times = [k / 25 for k in range(30)]  # raw streams have none
+    if expected[0][1] is not None:
+        times = [float((pts - expected[0][1]) * unit) for _, pts, unit in expected]
+    for _ in ("first", "kept"):
+        with imgstore.open(path, cache=tmp_path / "cache") as store:
+            where = random.Random(name).sample(range(len(numbers)), 9)
+            assert [number_of(store.get_image(frame_index=k)[0]) for k in where] == [numbers[k] for k in where]
+            assert [number_of(img) for img, _ in store] == numbers
+            np.testing.assert_allclose(store.frame_times, times, atol=1e-12)
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
