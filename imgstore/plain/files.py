@@ -160,7 +160,7 @@ def _survey(
     kept = KeptSurveys(None if options.cache is True else os.fspath(options.cache)) if options.cache else None
     refused: ImgStoreError | None = None
     for codec, package in plugins.surveying_codecs(backend):
-        if only_if_several and codec.formats:
+        if only_if_several and codec.formats:  # a codec of videos, which would take an image for one of a single frame
             continue
         how = {"stream": options.stream}
         try:

@@ -35,7 +35,7 @@ def by_players(path: Path) -> tuple[list[int], list[Fraction]]:
 
 
 @pytest.mark.parametrize(
-    "sample", [pytest.param(s, id=str(s), marks=[] if k % 5 == 0 else pytest.mark.long) for k, s in enumerate(SAMPLES)]
+    "sample", [pytest.param(s, id=str(s), marks=[] if k % 10 == 0 else pytest.mark.long) for k, s in enumerate(SAMPLES)]
 )
 def test_every_video(videos: Any, sample: Sample) -> None:
     """The second time by what was kept of the first, which reads the file in another way."""
@@ -83,7 +83,7 @@ CONTAINERS: list[tuple[str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(
     "name, codec, how",
-    [pytest.param(*c, id=c[0], marks=[] if k < 5 else pytest.mark.long) for k, c in enumerate(CONTAINERS)],
+    [pytest.param(*c, id=c[0], marks=[] if k < 3 else pytest.mark.long) for k, c in enumerate(CONTAINERS)],
 )
 def test_other_containers(tmp_path: Path, name: str, codec: str, how: dict[str, Any]) -> None:
     path = tmp_path / name
