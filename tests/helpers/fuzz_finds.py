@@ -71,8 +71,30 @@ def _rate(value: object) -> Callable[[Path], None]:
     return damage
 
 
+def _replace(file: Path, words: dict[bytes, bytes]) -> None:
+    data = before = file.read_bytes()
+    for word, other in words.items():
+        data = data.replace(word, other)
+    assert data != before
+    file.write_bytes(data)
+
+
+def _codec_that_nobody_knows(video: Path) -> None:
+    """A raw AttributeError of `save`: there is no codec of which to ask anything."""
+    _replace(video, {b"avc1": b"qqqq", b"hvc1": b"qqqq", b"hev1": b"qqqq", b"V_MPEG4/ISO/AVC": b"V_MPEG4/ISO/AVQ"})
+
+
+def _name_in_another_encoding(video: Path) -> None:
+    """A raw UnicodeDecodeError of `save`, and a video that was refused elsewhere: what the file says of itself is not UTF-8."""
+    _replace(video, {b"VideoHandler": b"Video\xe9\xe8ndler", b"Lavf": b"L\xe9vf"})
+
+
 FINDS: tuple[tuple[str, str, Callable[[Path], None]], ...] = (
     ("ffv1", "000000.mkv", _damage_configuration),
+    ("mp4", "000000.mp4", _codec_that_nobody_knows),
+    ("mkv", "000000.mkv", _codec_that_nobody_knows),
+    ("mp4", "000000.mp4", _name_in_another_encoding),
+    ("mkv", "000000.mkv", _name_in_another_encoding),
     ("sqlite", ".index.sqlite", _no_chunk_number),
     ("sqlite", ".index.sqlite", _endless_view),
     ("pgm", "000000/000001.pgm", _blanks_in_header),
