@@ -30,8 +30,7 @@ help:
 	@sed -n -e '/^#/!q' -e 's/^# \{0,1\}//p' Makefile
 
 test: install
-	@echo 'The tests take about 4 minutes on two cores; `make test-all` adds those that take long.'
-	@$(SAY_DOWNLOAD)
+	@echo 'The tests take about 4 minutes on two cores; `make test-all` adds those that take long, or build and install packages.'
 	$(BIN)/pytest $(BRIEF) -m 'not long' $(PYTEST_ARGS)
 
 test-all: install

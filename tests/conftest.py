@@ -41,6 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
     brief.install(config)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as ``long`` what builds packages, or installs some: beside imgstore 0.4.0, and as users have plugins."""
+    for item in items:
+        if "sdist" in getattr(item, "fixturenames", ()) or item.path.parent.name == "interop":
+            item.add_marker(pytest.mark.long)
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes ``-n auto`` begins: one more than there are cores, as some tests wait for what takes its time."""
     return (os.cpu_count() or 1) + 1

@@ -280,7 +280,7 @@ class _Numbered:
             several = np.flatnonzero(there & (self._numbers[np.minimum(at + 1, run.stop - 1)] == numbers))
         away = self._times[at] - moments
         if direction != "nearest":
-            there &= away >= 0 if direction == "forward" else away <= 0
+            there &= (away >= 0 if direction == "forward" else away <= 0) & np.isfinite(away)
         distance = np.where(there & ~np.isnan(away), np.abs(away), np.inf)  # NaN: it has the number, at whatever time
         found = np.where(there, at if self._order is None else self._order[at], -1)
         if len(several):
@@ -302,11 +302,12 @@ class _Numbered:
         later = np.where(has_after, self._times[after], np.inf)
         before = np.where(has_before, _search_within(self._times, low, high, earlier), low)
         found, distance = _choose(before, after, earlier, later, moments, direction, self._order)
-        if self._timed or direction != "nearest":
-            first: Any = -1
-        else:  # no frame has a time, or the step has none: the first will do
-            first = low if self._order is None else self._order[low]
-        return np.where(distance < np.inf, found, first), distance
+        without = np.flatnonzero(~(distance < np.inf))
+        found[without] = -1
+        if not self._timed and direction == "nearest":  # no frame has a time, or the step has none: the first will do
+            for k in without.tolist():
+                found[k] = low[k] if self._order is None else self._order[low[k] : high[k]].min()
+        return found, distance
 
 
 def _choose(

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from imgstore.errors import ArgumentError
@@ -100,6 +100,8 @@ NUMBERS = st.integers(0, 4) | st.sampled_from([2**63 - 1, -(2**63)])
     st.sampled_from([0, 64]),
     BLOCKS,
 )
+@example([(0, 1 / 8), (0, 0.0)], [(0, NAN)], "nearest", INF, False, 0, 1)
+@example([(0, NAN)], [(0, 0.0)], "forward", INF, False, 0, 1)
 def test_same_number(
     frames: list[tuple[int, float]],
     steps: list[tuple[int, float]],

@@ -18,6 +18,8 @@ import imgstore
 from imgstore import plugins
 from imgstore.selftest import test_formats as suite
 
+pytestmark = pytest.mark.long  # a process of pytest within pytest for each; `.ci/run` calls the command itself too
+
 FAULTY_PLUGIN = '''
 import imgstore
 from imgstore.codec import Format, FrameCodec
@@ -70,7 +72,6 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Comp
     return check(cwd=place), place
 
 
-@pytest.mark.long  # `.ci/run` calls the command itself
 def test_passes_here(whole_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     """It ends in pytest's own summary line, exit status 0, and leaves nothing behind."""
     result, place = whole_run
@@ -80,7 +81,6 @@ def test_passes_here(whole_run: tuple[subprocess.CompletedProcess[str], Path]) -
     assert list(place.iterdir()) == []
 
 
-@pytest.mark.long
 def test_every_usable_format_is_checked(whole_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     result, _ = whole_run
     (usable,) = (line for line in result.stdout.splitlines() if line.startswith("usable: "))
@@ -91,7 +91,6 @@ def test_every_usable_format_is_checked(whole_run: tuple[subprocess.CompletedPro
             assert any(name.startswith(f"{entry.format.name}-{entry.codec.name}-gray") for name in names)
 
 
-@pytest.mark.long
 def test_what_is_not_usable_is_said_and_why(whole_run: tuple[subprocess.CompletedProcess[str], Path]) -> None:
     result, _ = whole_run
     for entry in plugins.registered_codecs():

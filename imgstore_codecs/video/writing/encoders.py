@@ -69,6 +69,8 @@ class Encoder:
         Whether it is faster where Linux takes its threads for batch jobs.
     left_chroma : bool
         Whether chroma lies in the columns of luma, as in MPEG-2, and not between them; that cannot be said in the file.
+    says_range : bool
+        Whether the file says of which range its samples are; where not, every player takes them for the limited one.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Encoder:
     least_side: int = 1
     batch_threads: bool = False
     left_chroma: bool = False
+    says_range: bool = True
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -104,7 +107,15 @@ _H264 = {
     "batch_threads": True,
 }
 
-_MPEG4 = {"name": "mpeg4", "gop_size": 25, "crf": (2, 31, 3), "crf_option": _QSCALE, "left_chroma": True, "options": {"bf": "0"}}
+_MPEG4 = {
+    "name": "mpeg4",
+    "gop_size": 25,
+    "crf": (2, 31, 3),
+    "crf_option": _QSCALE,
+    "left_chroma": True,
+    "says_range": False,
+    "options": {"bf": "0"},
+}
 
 ENCODERS: dict[str, Encoder] = {
     "mjpeg/avi": Encoder(
@@ -240,7 +251,8 @@ def settings_for(fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> Se
         rate=_rate(options.get("fps"), encoder.muxer),
         gop_size=_whole(options, "gop_size", encoder.gop_size, 1, encoder.largest_gop),
         threads=_whole(options, "threads", 0, 0, 1024) or min(os.cpu_count() or 1, 8),
-        full_range=not spec.color or pix_fmt.startswith(("yuvj", "bgr", "rgb", "gbr", "gray")),
+        full_range=encoder.says_range
+        and (not spec.color or pix_fmt.startswith(("yuvj", "bgr", "rgb", "gbr", "gray"))),
         options=gathered,
     )
 

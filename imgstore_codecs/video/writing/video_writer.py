@@ -102,7 +102,7 @@ class VideoWriter(ChunkWriter):
             if name == "gbrp16le" and spec.color:
                 return self._fill_gbr
             return self._fill_by_swscale
-        if not spec.color and name in _EIGHT_BIT_LUMA:
+        if not spec.color and name in _EIGHT_BIT_LUMA and self._settings.full_range:
             return self._fill_first_plane
         if spec.color and name in ("yuv420p", "yuvj420p"):
             return self._fill_left_chroma if self._settings.encoder.left_chroma else self._fill_yuv420p
