@@ -92,6 +92,14 @@ def in_type(img: Frame, dtype: np.dtype[Any]) -> Frame | None:
         return None
     if img.dtype.kind == "c" and dtype.kind != "c":
         return None if img.imag.any() else in_type(img.real, dtype)
+    if img.dtype.kind == "c" and dtype.kind == "c":
+        part = np.zeros(0, dtype).real.dtype
+        real, imag = in_type(img.real, part), in_type(img.imag, part)
+        if real is None or imag is None:
+            return None
+        both = np.empty(img.shape, dtype)
+        both.real, both.imag = real, imag
+        return both
     if img.dtype.kind != "c" and dtype.kind == "c":
         real = in_type(img, np.zeros(0, dtype).real.dtype)
         return None if real is None else real.astype(dtype)

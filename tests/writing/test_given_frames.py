@@ -56,6 +56,7 @@ def holds(dtype: np.dtype[Any], value: Any) -> bool:
 @example(np.array([np.nan]), np.dtype("u1"), "<")
 @example(np.array([65536], "u4"), np.dtype("f2"), "<")
 @example(np.array([-(2**63)]), np.dtype("f2"), "<")
+@example(np.array([complex(2**24 + 1, np.nan)]), np.dtype("c8"), "<")
 @example(np.array([], "f8"), np.dtype("u1"), "<")
 def test_another_type_has_the_same_values_or_is_none(values: np.ndarray, dtype: np.dtype[Any], order: str) -> None:
     values = values.astype(values.dtype.newbyteorder(order))
