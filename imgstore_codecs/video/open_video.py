@@ -79,7 +79,8 @@ def open_video(path: str, options: dict[str, str] | None = None) -> InputContain
         told["metadata_errors"] = "surrogateescape"
 
     def opened(name: str) -> InputContainer:
-        return av.open(name, options=options, container_options=_OWN_FILE_ALONE, **told)
+        container: InputContainer = av.open(name, options=options, container_options=_OWN_FILE_ALONE, **told)
+        return container
 
     try:
         container = opened(address(path))
