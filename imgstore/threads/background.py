@@ -6,14 +6,29 @@ import _thread
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["Beside", "InOrder", "Repeater"]
+__all__ = ["Beside", "InOrder", "Repeater", "let_go"]
 
 T = TypeVar("T")
+
+
+def let_go(lock: Any) -> None:
+    """Let go of a lock that Ctrl-C has left taken: from Python 3.14 on it may come between taking it and what it is for.
+
+    Parameters
+    ----------
+    lock : threading.RLock
+        That this thread may have, but not on purpose.
+    """
+    try:
+        while True:
+            lock.release()
+    except RuntimeError:  # it has not
+        pass
 
 
 class InOrder:
@@ -40,6 +55,7 @@ class InOrder:
 
     def submit(self, call: Callable[[], object]) -> None:
         """Have `call` called after all that was submitted before. It must see to its own errors."""
+        let_go(self._lock)
         with self._lock:
             while self._limit is not None and len(self._waiting) >= self._limit:
                 self._changed.wait()
@@ -71,6 +87,7 @@ class InOrder:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until all is done; return whether it is, after `timeout` seconds at the latest."""
+        let_go(self._lock)
         with self._lock:
             done = self._changed.wait_for(lambda: not self._running, timeout)
         if timeout is None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from imgstore.disk.lock import check_process
 from imgstore.errors import ArgumentError, RecorderFullError, StoreClosedError
+from imgstore.threads.background import let_go
 from imgstore.writing.checks import checked_frame_number, checked_frame_time
 from imgstore.writing.writer import Writer
 
@@ -132,6 +133,7 @@ class _Worker:
 
     def finish(self) -> None:
         """Write all that waits and close the store."""
+        let_go(self.lock)
         with self.lock:
             self.stopping = True
             self.changed.notify_all()
@@ -255,6 +257,7 @@ class Recorder:
         if not self._finalizer.alive:
             raise self._closed()
         check_process(self._root, self._pid)
+        let_go(self._worker.lock)
         return self._worker
 
     def _closed(self) -> StoreClosedError:
