@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import heapq
 import itertools
 import math
@@ -18,13 +17,13 @@ import numpy.typing as npt
 
 from imgstore.cli._source import LeftOut, Source, SourceFrame
 from imgstore.errors import ArgumentError, ImgStoreWarning
+from imgstore.pixels.shown import turned
+from imgstore.video_facts import creation_time, in_any_encoding, turn_of
 
 __all__ = ["open_address"]
 
 # Seconds that a server may take to answer
 _PATIENCE = 10.0
-
-_YEAR = 365 * 86400
 
 # How far from its place in the order of decoding a frame may be shown, in any codec
 _MOST_REORDERED = 16
@@ -43,7 +42,7 @@ def open_address(name: str, deep: bool) -> Source:
 
     transport = {"rtsp_transport": "tcp"} if name.lower().startswith("rtsp") else {}
     try:
-        container: Any = av.open(name, container_options=transport, timeout=_PATIENCE)
+        container: Any = av.open(name, container_options=transport, timeout=_PATIENCE, **in_any_encoding())
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ArgumentError(f"could not open source: {name}: {reason}") from error
@@ -51,6 +50,9 @@ def open_address(name: str, deep: bool) -> Source:
     if stream is None or stream.disposition & Disposition.attached_pic:
         container.close()
         raise ArgumentError(f"could not open source: {name}: it holds no video")
+    if stream.codec_context is None:
+        container.close()
+        raise ArgumentError(f"could not open source: {name}: its video is of a codec that FFmpeg does not know")
     stream.thread_type = "AUTO"
     live = container.duration is None
     rate = float(stream.average_rate or stream.guessed_rate or 0)
@@ -60,29 +62,13 @@ def open_address(name: str, deep: bool) -> Source:
     left_out = LeftOut()
     timed = _shown_frames(name, container, stream, left_out, live)
     return Source(
-        _video_frames(container, timed, rate, 0.0 if live else _creation_time(container, stream), deep),
+        _video_frames(container, timed, rate, 0.0 if live else creation_time(container, stream) or 0.0, deep),
         count=None if live else count or None,
         fps=rate or None,
         endless=live,
         metadata={"source": re.sub(r"//[^/@]*@", "//", name)},  # without a password
         left_out=left_out,
     )
-
-
-def _creation_time(container: Any, stream: Any) -> float:
-    """Return when a video says that it was made, in seconds since the epoch; 0 where it does not say.
-
-    Many programs write 1904 or 1970, the zeros of their clocks, where they do not know.
-    """
-    text = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
-    try:
-        moment = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-    except ValueError:
-        return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.timezone.utc)
-    seconds = moment.timestamp()
-    return seconds if seconds > _YEAR else 0.0
 
 
 def _video_frames(
@@ -170,7 +156,7 @@ class _Converter:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: Any) -> npt.NDArray[Any]:
-        matrix = _display_matrix(frame)  # before it is converted: that does not keep it
+        turn = turn_of(frame)  # before it is converted: that does not keep it
         bits = max(component.bits for component in frame.format.components)
         if len(frame.format.components) == 1 and not frame.format.has_palette:
             wanted = "gray" if bits <= 8 else "gray16le"
@@ -180,26 +166,4 @@ class _Converter:
             frame = self._reformatter.reformat(frame, format=wanted, interpolation=self._HOW)
         img = frame.to_ndarray()
         img = img.astype(img.dtype.newbyteorder("="), copy=False)
-        return np.ascontiguousarray(_as_displayed(img, *matrix)) if matrix else img
-
-
-def _display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
-    """Return how a player turns and mirrors a frame: it shows what is at (x, y) at (a x + c y, b x + d y)."""
-    from av.sidedata.sidedata import Type
-
-    try:
-        found = frame.side_data.get(Type.DISPLAYMATRIX)
-    except ValueError:  # PyAV does not know all that images may have with them; of the matrix it tells the angle then
-        turns = round(frame.rotation / 90) % 4
-        return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[turns]
-    if found is None:
-        return None
-    a, b, _, c, d = np.frombuffer(found, np.int32, 9)[:5].tolist()
-    return a, b, c, d
-
-
-def _as_displayed(img: npt.NDArray[Any], a: int, b: int, c: int, d: int) -> npt.NDArray[Any]:
-    """Turn and mirror an image as a matrix has it, to the nearest quarter of a turn."""
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        img, a, d = img.swapaxes(0, 1), c, b
-    return img[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+        return turned(img, *turn) if turn else np.ascontiguousarray(img)

@@ -13,7 +13,7 @@ from imgstore.errors import ArgumentError
 from imgstore.pixels.color import ensure_color, ensure_grayscale
 from imgstore.pixels.encodings import decode_to_bgr
 
-__all__ = ["Color", "Shown", "Turn"]
+__all__ = ["Color", "Shown", "Turn", "turned"]
 
 Frame = npt.NDArray[Any]
 Color = Literal["bgr", "rgb", "gray"]
@@ -96,7 +96,7 @@ class Shown:
         if self.encoding is not None:
             img = decode_to_bgr(img, self.encoding)
         if self.turn is not None:
-            img = _turned(img, *self.turn)
+            img = turned(img, *self.turn)
         if self.dtype is not None and self.dtype != img.dtype:
             img = _scaled(img, self.dtype)
         if self.color == "gray":
@@ -117,7 +117,8 @@ def _is_upright(turn: Turn) -> bool:
     return not _is_on_its_side(turn) and turn[0] >= 0 and turn[3] >= 0
 
 
-def _turned(img: Frame, a: int, b: int, c: int, d: int) -> Frame:
+def turned(img: Frame, a: int, b: int, c: int, d: int) -> Frame:
+    """Turn and mirror an image as a matrix has it, to the nearest quarter of a turn; see `imgstore.codec.Survey`."""
     if _is_on_its_side((a, b, c, d)):
         img, a, d = img.swapaxes(0, 1), c, b
     return np.ascontiguousarray(img[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

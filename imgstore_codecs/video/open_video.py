@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from imgstore.video_facts import in_any_encoding
 from imgstore_codecs.video.bitstream.h264_parameters import pictures_held_back
 from imgstore_codecs.video.whole_part import whole_fragments
 
@@ -72,14 +73,9 @@ def open_video(path: str, options: dict[str, str] | None = None) -> InputContain
     """
     import av
 
-    # What a file says of itself (a title, say) may be in any encoding, and is no reason not to read its video. Before
-    # version 19 PyAV has to be told so.
-    told: dict[str, Any] = {}
-    if int(av.__version__.partition(".")[0]) < 19:
-        told["metadata_errors"] = "surrogateescape"
-
     def opened(name: str) -> InputContainer:
-        container: InputContainer = av.open(name, options=options, container_options=_OWN_FILE_ALONE, **told)
+        how = in_any_encoding()
+        container: InputContainer = av.open(name, options=options, container_options=_OWN_FILE_ALONE, **how)
         return container
 
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from imgstore.codec import Format, FrameSpec, Survey
 from imgstore.errors import ChunkError
+from imgstore.video_facts import creation_time, turn_of
 from imgstore_codecs.video.bitstream.showing_order import may_reorder
 from imgstore_codecs.video.open_video import BEST
 from imgstore_codecs.video.pixels.convert import spec_of
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["survey_video"]
 
 _MOST_DAMAGED = 64  # frames at the start of a file that may be damaged
-_YEAR = 365 * 86400
 _NEAR = 0.02  # by how much the rate that a file notes may differ from that of its frames
 
 
@@ -57,8 +56,8 @@ def survey_video(path: str, options: Mapping[str, Any]) -> Survey:
             ticks=ticks,
             tick=(tick.numerator, tick.denominator),
             fps=_rate(stream, ticks, tick),
-            created=_creation_time(container, stream),
-            turn=_turn(picture),
+            created=creation_time(container, stream),
+            turn=turn_of(picture),
             converts=True,
             arrays=kept_arrays(stretch, table, reader.faults),
             reader=reader if options.get("keep_open") else None,
@@ -115,34 +114,3 @@ def _rate(stream: VideoStream, ticks: npt.NDArray[np.int64] | None, tick: Fracti
         return noted or None
     measured = (len(ticks) - 1) / float((int(ticks[-1]) - int(ticks[0])) * tick)
     return noted if abs(measured - noted) < _NEAR * noted else measured
-
-
-def _creation_time(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return when a video says that it was made, in seconds since the epoch.
-
-    Many programs write 1904 or 1970, the zeros of their clocks, where they do not know.
-    """
-    text = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
-    try:
-        moment = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.timezone.utc)
-    seconds = moment.timestamp()
-    return seconds if seconds > _YEAR else None
-
-
-def _turn(picture: VideoFrame) -> tuple[int, int, int, int] | None:
-    """Return how a player turns and mirrors a picture, as `imgstore.codec.Survey` has it."""
-    from av.sidedata.sidedata import Type
-
-    try:
-        found: Any = picture.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
-    except ValueError:  # PyAV does not know all that images may have with them; of the matrix it tells the angle then
-        turns = round(picture.rotation / 90) % 4
-        return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[turns]
-    if found is None:
-        return None
-    a, b, _, c, d = np.frombuffer(found, np.int32, 9)[:5].tolist()
-    return a, b, c, d

@@ -1,0 +1,61 @@
+"""What FFmpeg tells of a video besides its frames: in any encoding, when it was made, how it is turned.
+
+For codecs, and for `imgstore save`, which asks the same of what a server sends.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+__all__ = ["creation_time", "in_any_encoding", "turn_of"]
+
+_YEAR = 365 * 86400
+
+
+def in_any_encoding() -> dict[str, Any]:
+    """Return keywords for ``av.open``: a title in another encoding than UTF-8 is no reason not to read a video.
+
+    Before version 19 PyAV has to be told so.
+    """
+    import av
+
+    return {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
+def creation_time(container: InputContainer, stream: VideoStream) -> float | None:
+    """Return when a video says that it was made, in seconds since the epoch.
+
+    Many programs write 1904 or 1970, the zeros of their clocks, where they do not know.
+    """
+    text = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
+    try:
+        moment = datetime.datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    seconds = moment.timestamp()
+    return seconds if seconds > _YEAR else None
+
+
+def turn_of(picture: VideoFrame) -> tuple[int, int, int, int] | None:
+    """Return how a player turns and mirrors a picture, as `imgstore.codec.Survey` has it."""
+    from av.sidedata.sidedata import Type
+
+    try:
+        found: Any = picture.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
+    except ValueError:  # PyAV does not know all that images may have with them; of the matrix it tells the angle then
+        turns = round(picture.rotation / 90) % 4
+        return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[turns]
+    if found is None:
+        return None
+    a, b, _, c, d = np.frombuffer(found, np.int32, 9)[:5].tolist()
+    return a, b, c, d
