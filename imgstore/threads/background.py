@@ -6,6 +6,7 @@ import _thread
 import threading
 from collections import deque
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -142,16 +143,19 @@ class Repeater:
     """
 
     def __init__(self, name: str, call: Callable[[], object], interval: float):
-        self._stop = threading.Event()
+        self._stop: SimpleQueue[None] = SimpleQueue()  # no `Event`, whose lock Ctrl-C may leave taken
         self._thread = threading.Thread(target=self._run, args=(self._stop, call, interval), name=name, daemon=True)
         self._thread.start()
 
     @staticmethod
-    def _run(stop: threading.Event, call: Callable[[], object], interval: float) -> None:
-        while not stop.wait(interval):
-            call()
+    def _run(stop: SimpleQueue[None], call: Callable[[], object], interval: float) -> None:
+        while True:
+            try:
+                return stop.get(timeout=interval)
+            except Empty:
+                call()
 
     def stop(self) -> None:
         """Call no more; returns when the call that is being made has ended."""
-        self._stop.set()
+        self._stop.put(None)
         self._thread.join()
