@@ -1,14 +1,19 @@
 # imgstore: video frames and their metadata, with exact random access.
 #
-#   make demo                  record a small scene in several formats, read it back, draw a contact sheet (a minute)
-#   make demo VIDEO=clip.mp4   the same with a video of yours
-#   make test                  run the tests (4 minutes on two cores); PYTEST_ARGS='...' is handed to pytest
-#   make test-all              run all of them, with all rounds of those that take long (12 minutes)
-#   make install               only install into .venv, as each of these does when it is called first
-#   make clean                 remove .venv and whatever else was made here
+#   make demo                 record a small scene in several formats, read it
+#                             back, draw a contact sheet (a minute)
+#   make demo VIDEO=clip.mp4  the same with a video of yours
+#   make test                 run the tests (5 to 6 minutes on two cores);
+#                             PYTEST_ARGS='...' is handed to pytest
+#   make test-all             run all of them, also those that take long or
+#                             install packages (13 minutes)
+#   make install              only install into .venv, as each of these does
+#                             when it is called first
+#   make clean                remove .venv and whatever else was made here
 #
-# To install, Python 3.10 or newer, a C compiler and a network are needed (make PYTHON=/path/to/python ... names the
-# interpreter); later calls install nothing unless the package's own files have changed. How to use it: README.md.
+# To install, Python 3.10 or newer, a C compiler and a network are needed (make
+# PYTHON=/path/to/python ... names the interpreter); later calls install nothing
+# unless the package's own files have changed. How to use it: README.md.
 
 SHELL := /bin/sh
 VENV := .venv
@@ -20,7 +25,7 @@ VIDEO ?=
 
 # A line every few seconds and what was skipped, in place of 4000 dots.
 BRIEF := --brief -n auto
-SAY_DOWNLOAD := [ -d .interop ] || echo 'For tests beside imgstore 0.4.0 this and its packages (110 MB) are put into .interop once; without a network these are skipped.'
+SAY_DOWNLOAD := [ -d .interop ] || printf '%s\n' 'imgstore 0.4.0 and its packages (110 MB) are put into .interop once, for tests' 'beside it; without a network these are skipped.'
 
 # Exit status 0 for an interpreter that will do; pyenv's and Windows' stand-ins for absent interpreters fail it too.
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))
@@ -30,11 +35,11 @@ help:
 	@sed -n -e '/^#/!q' -e 's/^# \{0,1\}//p' Makefile
 
 test: install
-	@echo 'The tests take about 4 minutes on two cores; `make test-all` adds those that take long, or build and install packages.'
+	@echo 'The tests take 5 to 6 minutes on two cores. `make test-all` has more of them.'
 	$(BIN)/pytest $(BRIEF) -m 'not long' $(PYTEST_ARGS)
 
 test-all: install
-	@echo 'All tests take about 12 minutes on two cores.'
+	@echo 'All tests take about 13 minutes on two cores.'
 	@$(SAY_DOWNLOAD)
 	$(BIN)/pytest $(BRIEF) --hypothesis-profile=imgstore-all $(PYTEST_ARGS)
 
@@ -65,7 +70,7 @@ $(VENV)/installed: $(VENV)/made pyproject.toml setup.py $(wildcard src_ext/*) im
 	  exit 1; \
 	fi
 	@rm -f $@
-	@echo 'installing imgstore and what it needs into $(VENV) (200 MB to download, one or two minutes):'
+	@echo 'installing imgstore and what it needs into $(VENV) (200 MB, a minute or two):'
 	@{ $(PIP) 'setuptools>=77' 'Cython>=3.0' && $(PIP) --no-build-isolation --editable '.[test,bloscpack]' && touch $@; } 2>&1 \
 	| tee $(VENV)/install.log | while read -r word name _; do case "$$word $$name" in \
 	  'Collecting '*) printf ' %s' "$${name%%[]<>=!~;[]*}" ;; \
