@@ -199,14 +199,16 @@ class LookUps:
         ArgumentError
             `value` is no number, or `what` none of the above.
         """
-        nearest = {
-            "frame_number": self._frames.nearest_number,
-            "frame_time": self._frames.nearest_time,
-            "index": self._frames.nearest_position,
-        }.get(what)
-        if nearest is None:
+        if what == "frame_number":
+            position = self._frames.nearest_number(value)
+        elif what == "frame_time":
+            position = self._frames.nearest_time(value)
+        elif what == "index":
+            position = self._frames.nearest_position(value)
+        else:
             raise _unknown(what)
-        position = nearest(value)
+        if past is None and future is None:  # almost always, and this is asked a million times
+            return position
         past, future = _sides(past, future)
         if position < 0 or (past and future):
             return position
