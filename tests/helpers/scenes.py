@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-HELPERS = Path(__file__).resolve().parent  # for processes that tests start: what is here can be imported there
+HELPERS = Path(__file__).resolve().parent
+# For processes that tests start: what is here can be imported there, also under PYTHONSAFEPATH, as tox has it.
+WITH_HELPERS = {**os.environ, "PYTHONPATH": str(HELPERS)}
 SHAPE = (48, 64)
 _GRID = 4  # 4 x 4 cells: 16 bits
 

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rounds import long_but
-from scenes import HELPERS, SHAPE, coded_frame, shown_number, write_store
+from scenes import HELPERS, SHAPE, WITH_HELPERS, coded_frame, shown_number, write_store
 
 import imgstore
 from imgstore.errors import (
@@ -951,7 +951,7 @@ def test_directory_without_permission() -> None:
             [sys.executable, "-c", program, directory],
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(HELPERS)},
+            env=WITH_HELPERS,
         )
         for name in ("s", "closed", ""):
             os.chmod(os.path.join(directory, name), 0o755)
@@ -1038,10 +1038,8 @@ def test_a_store_goes_through_a_fork(tmp_path: Path, fmt: str) -> None:
 @pytest.mark.parametrize("end", ["collect", "close", "exit"])
 def test_a_forked_child_does_nothing_to_a_recording(tmp_path: Path, fmt: str, writer: str, end: str) -> None:
     """An encoder's threads stay in the parent, and there is one file: the child neither waits for it nor writes to it."""
-    here = str(HELPERS)
-    path, program = str(tmp_path / "s"), os.path.join(here, "forked_recording.py")
-    environment = {**os.environ, "PYTHONPATH": here}  # which it is not on by itself under PYTHONSAFEPATH, as tox has it
-    done = subprocess.run([sys.executable, program, path, fmt, writer, end], timeout=120, env=environment)
+    path, program = str(tmp_path / "s"), str(HELPERS / "forked_recording.py")
+    done = subprocess.run([sys.executable, program, path, fmt, writer, end], timeout=120, env=WITH_HELPERS)
     assert done.returncode == 0
     with imgstore.new_for_filename(path) as store:
         assert [shown_number(img) for img, _ in store] == list(range(45))

@@ -17,11 +17,10 @@ import killed
 import pytest
 from commands import typed
 from rounds import long_but
-from scenes import HELPERS
+from scenes import HELPERS, WITH_HELPERS
 
 import imgstore
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HELPERS)}
 FORMATS = ("npy", "png", "bpk", "mjpeg/avi", "h264/mkv", "avc1/mp4", "ffv1/mkv")
 CHUNKSIZE = 40
 FLUSH_INTERVAL = 1.0
@@ -37,7 +36,7 @@ class Recording:
         self.path, self.log = directory / "store", directory / "log"
         options = {"fps": 100, "chunksize": CHUNKSIZE, "flush_interval": FLUSH_INTERVAL, **options}
         command = [sys.executable, killed.__file__, "record", self.path, fmt, self.log, json.dumps(options)]
-        self.process = subprocess.Popen(command, cwd=HELPERS, env=ENVIRONMENT, stderr=subprocess.PIPE)
+        self.process = subprocess.Popen(command, cwd=HELPERS, env=WITH_HELPERS, stderr=subprocess.PIPE)
 
     def wait_for_frames(self, count: int) -> None:
         """Wait until so many frames have been accepted."""
@@ -58,7 +57,7 @@ class Recording:
 
 def check_in_a_fresh_process(recordings: Sequence[Recording]) -> list[dict[str, Any]]:
     command = [sys.executable, killed.__file__, "check", *(str(recording.path) for recording in recordings)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=WITH_HELPERS, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from rounds import long_but
-from scenes import HELPERS, write_store
+from scenes import HELPERS, WITH_HELPERS, write_store
 
 SECONDS = 1.5  # at least: it goes on until there were enough interruptions
 OPTIONS: dict[str, dict[str, Any]] = {"default": {}, "b-frames": {"gop_size": 50, "encoder_options": {"bf": "2"}}}
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no tim
 def run(script: str, *arguments: str) -> list[int]:
     """Run a script beside this file; return the numbers that it prints."""
     command = [sys.executable, str(HELPERS / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=WITH_HELPERS)
     assert done.returncode == 0, done.stderr
     return [int(word) for word in done.stdout.split()]
 

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from power_cut import Disk, Operation, trace
 from rounds import long_but
-from scenes import HELPERS, coded_frame, shown_number
+from scenes import HELPERS, WITH_HELPERS, coded_frame, shown_number
 
 import imgstore
 
@@ -132,8 +132,7 @@ def test_power_cut(fmt: str, sync: bool, cuts_in_all: int, tmp_path: Path, need_
     recorded = tmp_path / "recorded"
     recorded.mkdir()
     command = [sys.executable, "-c", RECORD, str(recorded), fmt, "sync" if sync else "default"]
-    environment = {**os.environ, "PYTHONPATH": str(HELPERS)}
-    operations = trace(command, recorded, tmp_path / "trace", env=environment)
+    operations = trace(command, recorded, tmp_path / "trace", env=WITH_HELPERS)
 
     rng = random.Random(f"{SEED} {fmt} {sync}")
     cuts = Counter(rng.choices(range(len(operations)), k=cuts_in_all))

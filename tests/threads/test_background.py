@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from scenes import HELPERS
+from scenes import HELPERS, WITH_HELPERS
 
 from imgstore.threads.background import InOrder
 
@@ -70,6 +70,6 @@ def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ctrl_c_at_any_moment(seconds: int) -> None:
     """None is lost, and no lock stays taken: thousands of them, in a process of its own, which would hang."""
     command = [sys.executable, str(HELPERS / "interrupted_submitting.py"), str(seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, env=WITH_HELPERS)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert int(done.stdout) > 100 * seconds
