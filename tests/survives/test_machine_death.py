@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from power_cut import Disk, Operation, trace
 from rounds import long_but
-from scenes import HELPERS, WITH_HELPERS, coded_frame, shown_number
+from scenes import WITH_HELPERS, coded_frame, shown_number
 
 import imgstore
 
