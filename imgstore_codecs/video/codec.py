@@ -11,12 +11,7 @@ import numpy as np
 
 from imgstore.codec import ChunkCodec, ChunkReader, ChunkWriter, Codec, Format, FrameSpec, Survey
 from imgstore.hookspecs import hookimpl
-from imgstore_codecs.video.mend_torn import recover_video
-from imgstore_codecs.video.pixels.convert import spec_of
-from imgstore_codecs.video.reading.video_reader import VideoReader
-from imgstore_codecs.video.survey import survey_video
 from imgstore_codecs.video.writing.encoders import ENCODERS, check_encoder, option_help, settings_for
-from imgstore_codecs.video.writing.video_writer import VideoWriter
 
 __all__ = ["PyAVCodec", "imgstore_codecs"]
 
@@ -58,7 +53,10 @@ def _missing(name: str) -> str | None:
 
 
 class PyAVCodec(ChunkCodec):
-    """All formats that FFmpeg writes for us; reads whatever it decodes."""
+    """All formats that FFmpeg writes for us; reads whatever it decodes.
+
+    What reads and writes is imported when it is used: every program that opens a store asks each codec what it is.
+    """
 
     name = "pyav"
     formats: Sequence[Format] = _FORMATS
@@ -79,9 +77,13 @@ class PyAVCodec(ChunkCodec):
         return fmt.lossless and options.get("pix_fmt") is None
 
     def open_writer(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkWriter:
+        from imgstore_codecs.video.writing.video_writer import VideoWriter
+
         return VideoWriter(path, spec, settings_for(fmt, spec, options))
 
     def open_reader(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkReader:
+        from imgstore_codecs.video.reading.video_reader import VideoReader
+
         survey = options.get("survey")
         if survey is not None and isinstance(survey.reader, VideoReader):
             survey.reader.become(spec)
@@ -90,6 +92,9 @@ class PyAVCodec(ChunkCodec):
 
     def frame_spec(self, path: str, fmt: Format) -> FrameSpec:
         """Tell by the first picture."""
+        from imgstore_codecs.video.pixels.convert import spec_of
+        from imgstore_codecs.video.reading.video_reader import VideoReader
+
         reader = VideoReader(path, FrameSpec((2, 2), np.dtype(np.uint8)), {"threads": 1})
         try:
             return spec_of(reader.picture(0))
@@ -103,9 +108,13 @@ class PyAVCodec(ChunkCodec):
         return f"1, {av.__version__}, {sorted(av.library_versions.items())}"
 
     def survey(self, path: str, options: Mapping[str, Any]) -> Survey | None:
+        from imgstore_codecs.video.survey import survey_video
+
         return survey_video(path, options) if self.missing_for_reading(_FORMATS[0]) is None else None
 
     def recover(self, damaged: str, target: str, fmt: Format, spec: FrameSpec, limit: int | None = None) -> int:
+        from imgstore_codecs.video.mend_torn import recover_video
+
         return recover_video(damaged, target, spec, limit)
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import fuzz_finds
 import fuzz_targets
 import pytest
+from scenes import WITH_HELPERS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="bounds memory with setrlimit")
 
 
 def test_what_was_found_stays_mended() -> None:
     command = [sys.executable, "-X", "faulthandler", fuzz_finds.__file__]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=WITH_HELPERS)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     assert f"{len(fuzz_finds.FINDS)} done" in done.stdout
 
