@@ -23,6 +23,9 @@ PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-che
 PYTEST_ARGS ?=
 VIDEO ?=
 
+# The programs that tests start compile the package once, whatever a container sets for its own use.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A line every few seconds and what was skipped, in place of 4000 dots.
 BRIEF := --brief -n auto
 SAY_DOWNLOAD := [ -d .interop ] || printf '%s\n' 'imgstore 0.4.0 and its packages (110 MB) are put into .interop once, for tests' 'beside it; without a network these are skipped.'

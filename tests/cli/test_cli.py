@@ -308,7 +308,7 @@ class TestNames:
             ("main_generate_timecodes", ["{missing}"], 2),
             ("main_generate_timecodes", ["{store}"], 0),
             ("main_saver", ["--source", "{store}", "--format", "npy", "{dest}"], 0),
-            ("main_test", ["-q", "-k", "test_list_of_formats"], 0),
+            pytest.param("main_test", ["-q", "-k", "test_list_of_formats"], 0, marks=pytest.mark.long),
         ],
     )
     def test_functions_of_0_x(

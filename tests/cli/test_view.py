@@ -21,6 +21,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from rounds import long_but
 
 import imgstore
 from imgstore.cli._picture import Levels, to_picture, with_status_bar
@@ -244,7 +245,7 @@ class TestPlaying:
         assert shown == list(range(FIRST, FIRST + COUNT))
         assert f"frame {FIRST + 2} (3/{COUNT})" in errors
 
-    @pytest.mark.parametrize("arguments, seconds", [(["--fps", "60"], 1.0), ([], COUNT / 25)])
+    @pytest.mark.parametrize("arguments, seconds", [(["--fps", "60"], 1.0), pytest.param([], COUNT / 25, marks=pytest.mark.long)])
     def test_real_time(self, view: Callable[..., Viewer], store: Path, arguments: list[str], seconds: float) -> None:
         """It takes as long as it took, by --fps or by the store's own rate."""
         viewer = view(store, "--verbose", *arguments)
@@ -318,7 +319,7 @@ def _green_rows(picture: np.ndarray) -> int:
 class TestWithoutDisplay:
     @pytest.mark.parametrize("variables", [{}, {"WAYLAND_DISPLAY": "wayland-77"}, {"DISPLAY": ":9977"}])
     @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="displays as on Linux")
-    @pytest.mark.parametrize("command", ["view", "save"])
+    @pytest.mark.parametrize("command", long_but({"view"}, ["view", "save"]))
     def test_message(self, store: Path, tmp_path: Path, variables: dict[str, str], command: str) -> None:
         """A line that says so, and an exit status: Qt would end the process with a signal."""
         if "DISPLAY" in variables and ctypes.util.find_library("X11") is None:

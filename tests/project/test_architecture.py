@@ -100,12 +100,15 @@ def sources() -> dict[str, Path]:
 
 
 SOURCES = sources()
-every_module = pytest.mark.parametrize("module", SOURCES)
 
 
-def imports(path: Path) -> list[Import]:
+TEXTS = {module: path.read_text(encoding="utf-8") for module, path in SOURCES.items()}
+TREES = {module: ast.parse(text, str(SOURCES[module])) for module, text in TEXTS.items()}
+
+
+def imports(tree: ast.Module) -> list[Import]:
     """Find all imports of a file, wherever they stand."""
-    return list(_walk(ast.parse(path.read_text(encoding="utf-8"), str(path)), False, False))
+    return list(_walk(tree, False, False))
 
 
 def _walk(node: ast.AST, in_function: bool, typing_only: bool) -> Iterator[Import]:
@@ -128,7 +131,7 @@ def _walk(node: ast.AST, in_function: bool, typing_only: bool) -> Iterator[Impor
         yield from _walk(child, function, typing)
 
 
-IMPORTS = {module: imports(path) for module, path in SOURCES.items()}
+IMPORTS = {module: imports(tree) for module, tree in TREES.items()}
 
 
 def faults(module: str, allowed: set[str]) -> list[str]:
@@ -145,12 +148,12 @@ def test_everything_is_looked_at() -> None:
     assert sum(map(len, IMPORTS.values())) > 300
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore_codecs")])
-def test_codecs_know_the_contract_alone(module: str) -> None:
+def test_codecs_know_the_contract_alone() -> None:
     """The codecs that ship have nothing that a stranger's have not."""
-    siblings = {m for m in SOURCES if m.startswith("imgstore_codecs")} | {"imgstore_codecs.video.pixels._yuv"}  # compiled
+    codecs = {m for m in SOURCES if m.startswith("imgstore_codecs")}
+    siblings = codecs | {"imgstore_codecs.video.pixels._yuv"}  # compiled
     tools = {m for m in SOURCES if m.startswith("imgstore.threads.")}
-    assert faults(module, FOR_CODECS | tools | siblings) == []
+    assert {m: found for m in codecs if (found := faults(m, FOR_CODECS | tools | siblings))} == {}
 
 
 def door(module: str) -> str:
@@ -191,20 +194,21 @@ def test_wings_of_the_video_codec(wing: str) -> None:
 
 def test_example_codec_knows_the_contract_alone() -> None:
     (path,) = (REPOSITORY / "examples" / "third_party_codec").glob("imgstore_*/__init__.py")
-    known = {i.module for i in imports(path) if i.module.startswith("imgstore")}
+    known = {i.module for i in imports(ast.parse(path.read_text(encoding="utf-8"))) if i.module.startswith("imgstore")}
     assert known <= FOR_CODECS
     assert "imgstore.codec" in known
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore.") or m == "imgstore"])
-def test_core_knows_codecs_through_plugins_alone(module: str) -> None:
-    assert [i for i in IMPORTS[module] if i.module.startswith("imgstore_codecs")] == []
-    named = [
-        node.value
-        for node in ast.walk(ast.parse(SOURCES[module].read_text(encoding="utf-8")))
+def test_core_knows_codecs_through_plugins_alone() -> None:
+    core = {m for m in SOURCES if m.partition(".")[0] == "imgstore"}
+    assert [(m, i) for m in core for i in IMPORTS[m] if i.module.startswith("imgstore_codecs")] == []
+    naming = {
+        m
+        for m in core
+        for node in ast.walk(TREES[m])
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("imgstore_codecs.")
-    ]
-    assert (named != []) == (module == "imgstore.plugins")
+    }
+    assert naming == {"imgstore.plugins"}
 
 
 def test_reader_and_writer_do_not_know_each_other() -> None:
@@ -224,84 +228,76 @@ def reachable(module: str) -> set[str]:
     return found
 
 
-@every_module
-def test_nothing_inside_looks_at_the_doors(module: str) -> None:
-    if module in DOORS or module == "imgstore":
-        return
-    seen = {i.module for i in IMPORTS[module] if i.module in DOORS}
-    assert {(module, door) for door in seen} <= DOOR_EXCEPTIONS
+def test_nothing_inside_looks_at_the_doors() -> None:
+    inside = SOURCES.keys() - DOORS - {"imgstore"}
+    assert {(m, i.module) for m in inside for i in IMPORTS[m] if i.module in DOORS} == DOOR_EXCEPTIONS
 
 
-def test_door_exceptions_are_needed() -> None:
-    there = {(module, i.module) for module, found in IMPORTS.items() for i in found}
-    assert there >= DOOR_EXCEPTIONS
-
-
-@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore.cli") or m == "imgstore.__main__"])
-def test_commands_use_the_public_interface(module: str) -> None:
+def test_commands_use_the_public_interface() -> None:
     siblings = {m for m in SOURCES if m.startswith("imgstore.cli")}
-    assert faults(module, PUBLIC | siblings | {known for m, known in COMMAND_EXCEPTIONS if m == module}) == []
+    for module in siblings | {"imgstore.__main__"}:
+        allowed = PUBLIC | siblings | {known for m, known in COMMAND_EXCEPTIONS if m == module}
+        assert faults(module, allowed) == [], module
 
 
 def test_exceptions_of_commands_are_needed() -> None:
     assert {(module, i.module) for module, found in IMPORTS.items() for i in found} >= COMMAND_EXCEPTIONS
 
 
-@pytest.mark.parametrize("module", [m for m in SOURCES if m.startswith("imgstore.bridges.")])
-def test_bridges_use_the_public_interface_and_are_known_to_nobody(module: str) -> None:
-    assert faults(module, PUBLIC) == []
-    assert [m for m, found in IMPORTS.items() if any(i.module == module for i in found)] == []
+def test_bridges_use_the_public_interface_and_are_known_to_nobody() -> None:
+    bridges = {m for m in SOURCES if m.startswith("imgstore.bridges.")}
+    assert bridges
+    assert {m: found for m in bridges if (found := faults(m, PUBLIC))} == {}
+    assert [m for m, found in IMPORTS.items() if any(i.module in bridges for i in found)] == []
 
 
-@every_module
-def test_nothing_imports_in_a_circle(module: str) -> None:
-    """A module can be imported first, whichever it is; what circles there are go through functions."""
-    graph = {
-        name: {i.module for i in found if i.at_import and i.module in SOURCES and i.module != name}
-        for name, found in IMPORTS.items()
-        if name == module or name in reachable(module)
-    }
+def test_nothing_imports_in_a_circle() -> None:
+    """Each module can be imported first; what circles there are go through functions."""
     # `from imgstore import x` of a module needs no more than that the package's own import has begun
+    graph = {
+        module: {i.module for i in found if i.at_import and i.module in SOURCES} - {module, "imgstore"}
+        for module, found in IMPORTS.items()
+    }
     try:
-        TopologicalSorter({n: {d for d in deps if d != "imgstore"} for n, deps in graph.items()}).prepare()
+        TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(f"imports in a circle: {' -> '.join(error.args[1])}")
 
 
-@every_module
-def test_heavy_packages_are_imported_when_they_are_used(module: str) -> None:
-    allowed = {package for m, package in HEAVY_EXCEPTIONS if m == module}
-    found = {i.module.partition(".")[0] for i in IMPORTS[module] if i.at_import} & HEAVY
-    assert found <= allowed
+def test_heavy_packages_are_imported_when_they_are_used() -> None:
+    found = {(m, i.module.partition(".")[0]) for m, found in IMPORTS.items() for i in found if i.at_import}
+    assert {(m, package) for m, package in found if package in HEAVY} <= HEAVY_EXCEPTIONS
 
 
-@every_module
-def test_library_does_not_print(module: str) -> None:
+def calls() -> Iterator[tuple[str, str, ast.Call]]:
+    """All calls: where, of what, and the node."""
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                yield f"{module}, line {node.lineno}", ast.unparse(node.func), node
+
+
+def test_library_does_not_print() -> None:
     """It warns and logs; commands tell what they have to tell through click."""
-    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-    assert [call.lineno for call in calls if call.func.id == "print"] == []  # type: ignore[attr-defined]
+    assert [place for place, name, _ in calls() if name == "print"] == []
 
 
-@every_module
-def test_nothing_executes_what_it_reads(module: str) -> None:
+def test_nothing_executes_what_it_reads() -> None:
     """No pickles, no YAML objects, no eval: recordings come from anywhere."""
-    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
-    assert [i for i in IMPORTS[module] if i.module in ("pickle", "marshal", "shelve", "dill")] == []
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name = ast.unparse(call.func)
+    executing = {"pickle", "marshal", "shelve", "dill"}
+    assert [m for m, found in IMPORTS.items() for i in found if i.module in executing] == []
+    for place, name, call in calls():
         keywords = {k.arg: ast.unparse(k.value) for k in call.keywords}
-        assert name not in EXECUTING, f"line {call.lineno}: {name}"
-        assert keywords.get("allow_pickle", "False") == "False", f"line {call.lineno}: {name} allows pickles"
+        assert name not in EXECUTING, f"{place}: {name}"
+        assert keywords.get("allow_pickle", "False") == "False", f"{place}: {name} allows pickles"
         if name == "yaml.load":
-            assert "unsafe" not in keywords.get("Loader", "unsafe").lower(), f"line {call.lineno}: {name}"
+            assert "unsafe" not in keywords.get("Loader", "unsafe").lower(), f"{place}: {name}"
 
 
-@every_module
-def test_long_modules_say_why(module: str) -> None:
+def test_long_modules_say_why() -> None:
     """A reader takes a module in one sitting; one that is longer says in a line why it is one."""
-    text = SOURCES[module].read_text(encoding="utf-8")
-    assert text.count("\n") <= MOST_LINES or "One module, because" in text
+    long = {module for module, text in TEXTS.items() if text.count("\n") > MOST_LINES}
+    assert [module for module in long if "One module, because" not in TEXTS[module]] == []
 
 
 def test_every_room_is_on_the_page() -> None:

@@ -93,6 +93,7 @@ def test_part_of_a_video(demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert told in printed and ("goes on" in printed) == (most == 29)
 
 
+@pytest.mark.long
 def test_given_video_twice(demo: Any, repository: Path, tmp_path: Path) -> None:
     """A second run replaces what the first one left."""
     path = tmp_path / "clip.mp4"

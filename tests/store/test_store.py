@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rounds import long_but
 from scenes import HELPERS, SHAPE, WITH_HELPERS, coded_frame, shown_number, write_store
@@ -260,7 +260,6 @@ def test_batches(tmp_path: Path, fmt: str) -> None:
             store.get_images([100, 99])
 
 
-@settings(max_examples=40)
 @given(data=st.data())
 def test_any_pattern_of_access(data: st.DataObject, pattern_store: str) -> None:
     with imgstore.new_for_filename(pattern_store) as store:
@@ -1034,7 +1033,7 @@ def test_a_store_goes_through_a_fork(tmp_path: Path, fmt: str) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.parametrize("fmt", long_but({"npy", "avc1/mp4"}, FORMATS))
-@pytest.mark.parametrize("writer", ["store", "recorder"])
+@pytest.mark.parametrize("writer", long_but({"store"}, ["store", "recorder"]))
 @pytest.mark.parametrize("end", ["collect", "close", "exit"])
 def test_a_forked_child_does_nothing_to_a_recording(tmp_path: Path, fmt: str, writer: str, end: str) -> None:
     """An encoder's threads stay in the parent, and there is one file: the child neither waits for it nor writes to it."""
@@ -1065,7 +1064,9 @@ def test_a_pickled_reader_opens_at_the_same_place_in_another_process(tmp_path: P
 # -- a store that is being written -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fmt", ["npy", "png", "bpk", "mjpeg/avi", "h264/mkv", "avc1/mp4", "ffv1/mkv"])
+@pytest.mark.parametrize(
+    "fmt", ["npy", "mjpeg/avi", "h264/mkv", "avc1/mp4", *(pytest.param(f, marks=pytest.mark.long) for f in ("png", "bpk", "ffv1/mkv"))]
+)
 def test_a_killed_recording_opens_with_what_was_recorded(tmp_path: Path, fmt: str) -> None:
     if fmt not in FORMATS:
         pytest.skip(f"needs the format {fmt}")

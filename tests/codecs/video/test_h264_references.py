@@ -111,7 +111,7 @@ X264 = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=min(40, settings.default.max_examples), suppress_health_check=list(HealthCheck))
 @given(
     parameters=X264,
     preset=st.sampled_from(["ultrafast", "veryfast", "medium"]),
