@@ -41,6 +41,7 @@ from imgstore.errors import (
 )
 
 FORMATS = [f for f in imgstore.get_supported_formats() if not f.endswith("+color")]
+KILLED = ["npy", "png", "bpk", "mjpeg/avi", "h264/mkv", "avc1/mp4", "ffv1/mkv"]
 CHEAP = ["npy", "png", "mjpeg/avi", "avc1/mp4"]
 
 
@@ -1064,9 +1065,7 @@ def test_a_pickled_reader_opens_at_the_same_place_in_another_process(tmp_path: P
 # -- a store that is being written -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "fmt", ["npy", "mjpeg/avi", "h264/mkv", "avc1/mp4", *(pytest.param(f, marks=pytest.mark.long) for f in ("png", "bpk", "ffv1/mkv"))]
-)
+@pytest.mark.parametrize("fmt", long_but({"npy", "mjpeg/avi", "h264/mkv", "avc1/mp4"}, KILLED))
 def test_a_killed_recording_opens_with_what_was_recorded(tmp_path: Path, fmt: str) -> None:
     if fmt not in FORMATS:
         pytest.skip(f"needs the format {fmt}")
