@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,8 +29,20 @@ __all__ = ["DEFAULT_CACHE_SIZE", "ChunkFrames"]
 
 Frame = npt.NDArray[Any]
 DEFAULT_CACHE_SIZE = 256 * 2**20
-_MAX_OPEN_CHUNKS = 8
+_MAX_OPEN_CHUNKS = 256
 _MAX_OPEN_DIRECTORIES = 512  # of which only checksums are kept
+_WORTH_SHARING = 1 << 16  # bytes of a frame, from which on threads gain more than they cost
+
+
+@functools.cache
+def most_open_files() -> int:
+    """Return how many chunks with a file each may be open: as many as are of use, and a quarter of what the system allows."""
+    try:
+        import resource
+    except ImportError:  # Windows, where only C's own files are counted
+        return _MAX_OPEN_CHUNKS
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MAX_OPEN_CHUNKS if allowed < 0 else max(8, min(_MAX_OPEN_CHUNKS, allowed // 4))
 
 
 class _FilesReader(ChunkReader):
@@ -151,8 +164,7 @@ class ChunkFrames:
             It is not the one that the index tells of.
         """
         self._make_ready()
-        if self._open and next(reversed(self._open)) != chunk:
-            self._open[next(reversed(self._open))].idle()
+        self._rest_before([chunk])
         reader = self._open.get(chunk)
         if reader is None:
             reader = self._open_chunk(chunk)
@@ -161,6 +173,11 @@ class ChunkFrames:
         else:
             self._open.move_to_end(chunk)
         return reader
+
+    def _rest_before(self, chunks: Collection[int]) -> None:
+        """Let the chunk in use rest, unless it is one of those that are read next."""
+        if self._open and (last := next(reversed(self._open))) not in chunks:
+            self._open[last].idle()
 
     def _make_ready(self) -> None:
         if os.getpid() != self._pid:
@@ -220,7 +237,7 @@ class ChunkFrames:
 
     def _drop_oldest(self) -> None:
         limit = self._options["cache_size"]
-        most = _MAX_OPEN_CHUNKS if self._decode is None else _MAX_OPEN_DIRECTORIES
+        most = most_open_files() if self._decode is None else _MAX_OPEN_DIRECTORIES
         while len(self._open) > 1 and (len(self._open) > most or sum(r.nbytes for r in self._open.values()) > limit):
             self._open.popitem(last=False)[1].close()
 
@@ -256,6 +273,10 @@ class ChunkFrames:
         except Exception as error:
             path = self._chunks.path(chunk)
             raise FrameDecodeError(f"{path}: frame {position} of chunk {chunk} cannot be decoded: {error}") from error
+        return self._checked(chunk, position, img)
+
+    def _checked(self, chunk: int, position: int, img: Frame) -> Frame:
+        """Return a frame that is what the store says of its frames; FrameDecodeError where it is not."""
         if img.shape != self.spec.shape or img.dtype != self.spec.dtype:
             path = self._chunks.path(chunk)
             raise FrameDecodeError(
@@ -314,37 +335,64 @@ class ChunkFrames:
             self._read_many(wanted)
 
     def _read_many(self, wanted: Mapping[int, tuple[Sequence[int], Sequence[Frame]]]) -> None:
-        if self._decode is not None:
-            for chunk, (positions, out) in wanted.items():
-                self._read_chunk(chunk, self.reader(chunk), positions, out)
-            return
         self._make_ready()
-        # A reader for each thread: an open one may be kept, others are closed when their frames are read.
-        readers = {chunk: self.reader(chunk) if len(wanted) == 1 else self._open.get(chunk) for chunk in wanted}
+        if self._decode is not None:
+            self._read_files(wanted)
+            return
+        self._rest_before(wanted)
+        room = most_open_files()
+        opened: dict[int, ChunkReader] = {}  # in threads; they stay open as far as there is room
 
         def work(chunk: int) -> None:
-            kept = readers[chunk]
-            reader = kept or self._open_chunk(chunk)
+            reader = self._open.get(chunk)
+            if reader is None:
+                reader = opened[chunk] = self._open_chunk(chunk)
             try:
                 self._read_chunk(chunk, reader, *wanted[chunk])
             finally:
-                if kept is None:
-                    reader.close()
+                if len(wanted) > 1:  # one chunk at a time keeps what its codec decodes with
+                    reader.idle()
+                if len(opened) > room:
+                    opened.pop(chunk, reader).close()
 
         # For one chunk too: codecs may have threads, and are not to be interrupted by Ctrl-C while these run.
         try:
-            self._beside.run_elsewhere([partial(work, chunk) for chunk in wanted], os.cpu_count() or 1)
+            self._run_beside([partial(work, chunk) for chunk in wanted])
+        finally:
+            self._open.update(opened)
+            self._drop_oldest()
+
+    def _run_beside(self, calls: Sequence[Callable[[], object]]) -> None:
+        """Call functions in threads, on all cores, none of which goes on when this has ended."""
+        try:
+            self._beside.run_elsewhere(calls, os.cpu_count() or 1)
         finally:
             if self._beside.busy:  # Ctrl-C came between
                 self._beside.close()
-        for reader in list(self._open.values())[:-1]:  # one chunk at a time keeps what its codec decodes with
-            reader.idle()
+
+    def _read_files(self, wanted: Mapping[int, tuple[Sequence[int], Sequence[Frame]]]) -> None:
+        """Read frames that are files, side by side; what goes wrong there is read again here, where it is told."""
+        jobs = [(chunk, *each) for chunk, (positions, out) in wanted.items() for each in zip(positions, out, strict=True)]
+        left = list(range(len(jobs)))
+        if len(jobs) > 1 and jobs[0][2].nbytes >= _WORTH_SHARING:
+            readers = {chunk: self.reader(chunk) for chunk in wanted}
+            left = []
+
+            def work(start: int) -> None:
+                for k in range(start, len(jobs), cores):
+                    chunk, position, target = jobs[k]
+                    try:
+                        target[...] = self._checked(chunk, position, readers[chunk].read(position))
+                    except Exception:
+                        left.append(k)
+
+            cores = os.cpu_count() or 1
+            self._run_beside([partial(work, start) for start in range(min(cores, len(jobs)))])
+        for k in sorted(left):
+            chunk, position, target = jobs[k]
+            target[...] = self.read(chunk, position)
 
     def _read_chunk(self, chunk: int, reader: ChunkReader, positions: Sequence[int], out: Sequence[Frame]) -> None:
-        if self._decode is not None:
-            for position, target in zip(positions, out, strict=True):
-                target[...] = self.read(chunk, position)
-            return
         try:
             reader.read_many(positions, out)
         except FrameDecodeError:

@@ -159,7 +159,7 @@ def frame_checksums(path: str, threads: int, table: PacketTable, container: str,
     read = table if table.hashes is not None else _table_with_hashes(path, threads)
     if read.hashes is None or not np.array_equal(read.size, table.size):
         return []
-    return [read.hashes[place] for place in table.order.tolist()]
+    return [int(checksum) for checksum in read.hashes[table.order]]
 
 
 def _reopen(stretch: Stretch, path: str, threads: int, number: int | None) -> Stretch:

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
 
 NO_TIME = np.iinfo(np.int64).min
 
@@ -53,7 +54,7 @@ _FORMATS_WITHOUT_PTS = frozenset(["avi", "h264", "hevc", "m4v", "mpegvideo", "iv
 MOST_REORDERED = 16
 
 # In the place of the checksum of a packet that none is known of
-UNCHECKED = -1
+UNCHECKED = np.uint64(0)
 
 
 @dataclass
@@ -83,11 +84,12 @@ class PacketTable:
         Each packet has checksums that can be checked.
     from_index : bool
         Taken from the container's index, so that it lists packets that the file may lack.
-    hashes : list of int, optional
+    hashes : numpy.ndarray of uint64, optional
         XXH3-64 of the packets' bytes, where they have been read.
-    expected : list of int or None, optional
-        XXH3-64 that the packets' bytes must have; `UNCHECKED` where that is not known, None for one that does not belong
-        here.
+    expected : numpy.ndarray of uint64, optional
+        XXH3-64 that the packets' bytes must have; `UNCHECKED` where that is not known.
+    strangers : set of int
+        Packets that do not belong here, by their checksums.
     gaps : set of int
         Packets before which others are missing.
     stream : int or None
@@ -106,8 +108,9 @@ class PacketTable:
     in_order_only: bool = False
     has_checksums: bool = False
     from_index: bool = False
-    hashes: list[int] | None = None
-    expected: list[int | None] | None = None
+    hashes: Hashes | None = None
+    expected: Hashes | None = None
+    strangers: set[int] = field(default_factory=set)
     gaps: set[int] = field(default_factory=set)
     stream: int | None = None
 
@@ -130,17 +133,41 @@ class PacketTable:
         return rank
 
     @cached_property
-    def identity(self) -> tuple[str, dict[int, int]] | None:
+    def identity(self) -> str | None:
         """By what a packet met after a seek is recognised: a property of `av.Packet` that differs between all packets.
 
-        Its name, and the place in decoding order by its value. None: no seek can be trusted.
+        None: no seek can be trusted.
         """
         for name in ("pos", "pts", "dts"):
             values = getattr(self, name)
             unknown = -1 if name == "pos" else NO_TIME
             if not bool((values == unknown).any()) and all_differ(values):
-                return name, dict(zip(values.tolist(), range(len(values)), strict=True))
+                return name
         return None
+
+    @cached_property
+    def _by_identity(self) -> tuple[Ints, Ints | None]:
+        """What packets are recognised by, ascending, and the place of each where these are not their places."""
+        assert self.identity is not None
+        values: Ints = getattr(self, self.identity)
+        if bool((np.diff(values) > 0).all()):
+            return values, None
+        places = np.argsort(values)
+        return values[places], places
+
+    def place_of(self, packet: Packet[VideoStream], likely: int) -> int:
+        """Place in decoding order of a packet that was met, -1 for one that is not known; it is looked for at `likely` first."""
+        assert self.identity is not None
+        value = getattr(packet, self.identity)
+        if value is None:
+            return -1
+        if likely < len(self) and getattr(self, self.identity)[likely] == value:
+            return likely
+        values, places = self._by_identity
+        at = int(np.searchsorted(values, value))
+        if at == len(values) or values[at] != value:
+            return -1
+        return at if places is None else int(places[at])
 
     @property
     def can_seek(self) -> bool:
@@ -150,8 +177,8 @@ class PacketTable:
     @property
     def nbytes(self) -> int:
         """Memory that the table takes, in bytes."""
-        # four numbers, two flags, order, rank, checksums, and an entry in the dict of identity
-        return len(self) * (4 * 8 + 2 + 2 * 8 + 2 * 40 + 128)
+        # four numbers, two flags, order, rank, two checksums, what packets are recognised by, sorted; and of key frames objects
+        return len(self) * (4 * 8 + 2 + 2 * 8 + 2 * 8 + 2 * 8) + 300 * int(np.count_nonzero(self.key))
 
     def fits(self, count: int) -> bool:
         """Whether it has so many frames, and a packet of each."""
@@ -163,25 +190,24 @@ class PacketTable:
         Where the file does not hold as many, they tell which frame a packet is, as far as packets are as they were.
         """
         assert self.order is not None
-        wanted: list[int] = checksums.tolist()
-        places: list[int] = self.order[self.order >= 0].tolist()
-        self.expected = [UNCHECKED] * len(self)
-        if self.fits(len(wanted)):
-            for place, wanted_hash in zip(places, wanted, strict=True):
-                self.expected[place] = wanted_hash
+        self.expected = np.full(len(self), UNCHECKED)
+        if self.fits(len(checksums)):
+            self.expected[self.order] = checksums
             return
         assert self.hashes is not None
+        wanted: list[int] = checksums.tolist()
+        places: list[int] = self.order[self.order >= 0].tolist()
         positions: dict[int, list[int]] = {}
         for position, wanted_hash in enumerate(wanted):
             positions.setdefault(wanted_hash, []).append(position)
         self.order = np.full(len(wanted), -1, np.int64)
         cursor = 0
         for place in places:
-            found = self.hashes[place]
+            found = int(self.hashes[place])
             candidates = positions.get(found, [])
             at = bisect.bisect_left(candidates, cursor)
             if at == len(candidates):
-                self.expected[place] = None
+                self.strangers.add(place)
                 continue
             self.order[candidates[at]] = place
             self.expected[place] = found
@@ -272,7 +298,8 @@ def table_by_demuxing(
     reorders = reorders or changed
     order = _order_by_pts(container.format.name, pts, shown, reorders, as_decoded)
     return PacketTable(
-        pts, dts, pos, size, key, shown, order, point, changes, in_order_only, has_checksums, hashes=hashes
+        pts, dts, pos, size, key, shown, order, point, changes, in_order_only, has_checksums,
+        hashes=np.array(hashes, np.uint64),
     )
 
 

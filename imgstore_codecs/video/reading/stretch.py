@@ -210,7 +210,6 @@ class Stretch:
 
         table = self._table
         assert table is not None and table.identity is not None
-        name, places = table.identity
         times = {int(t[place]) for t in (table.dts, table.pts) if t[place] != NO_TIME}
         for time in sorted(times, reverse=True):
             try:
@@ -219,7 +218,7 @@ class Stretch:
                 continue
             packets = packets_from(self.container, self.stream, self._fields)
             for packet in packets:
-                found = places.get(getattr(packet, name), -1)
+                found = table.place_of(packet, place)
                 if found == place and packet.size == table.size[place]:
                     point = self._point(place, packet)
                     self._begin(place, chain((packet,), packets))
@@ -262,11 +261,10 @@ class Stretch:
         assert table is not None
         packet = next(self.packets, None)
         if packet is not None and table.identity is not None:
-            name, places = table.identity
-            found = places.get(getattr(packet, name), -1)
+            found = table.place_of(packet, self.next)
             while packet is not None and found < self.next:  # not what this file held before: damaged in between
                 packet = next(self.packets, None)
-                found = places.get(getattr(packet, name), -1) if packet is not None else -1
+                found = table.place_of(packet, self.next) if packet is not None else -1
             for lost in range(self.next, found):
                 self._note(lost, "its data are missing", None)
             self.next = max(self.next, found)
@@ -337,6 +335,8 @@ class Stretch:
             return "its data are incomplete"
         if table.has_checksums and not checksums_agree(memoryview(packet)):
             return "its checksums do not agree"
+        if place in table.strangers:
+            return _NOT_WRITTEN
         expected = UNCHECKED if table.expected is None else table.expected[place]
         if expected != UNCHECKED and xxhash.xxh3_64_intdigest(memoryview(packet)) != expected:
             return _NOT_WRITTEN
@@ -352,7 +352,6 @@ class Stretch:
         """
         table = self._table
         assert table is not None and table.identity is not None
-        name, places = table.identity
         packets: list[Packet[VideoStream]] = []
         size = 0
         while self.next + len(packets) <= place and size < _MOST_AHEAD:
@@ -365,7 +364,7 @@ class Stretch:
         if before + len(packets) <= place:
             return None
         for k, packet in enumerate(packets, before):
-            if places.get(getattr(packet, name)) != k or k in table.gaps or self._what_is_wrong(k, packet) is not None:
+            if table.place_of(packet, k) != k or k in table.gaps or self._what_is_wrong(k, packet) is not None:
                 return None
         return [memoryview(packet) for packet in packets]
 

@@ -156,10 +156,11 @@ class VideoReader(ChunkReader):
 
     @property
     def nbytes(self) -> int:
-        # a decoder holds some reference pictures
+        # a decoder that is open holds some reference pictures
         height, width = self._spec.shape[:2]
         waiting = self._in_order_decoder.waiting if self._in_order_decoder is not None else 0
-        return self._table.nbytes + self._held() + ((2 + len(self._helpers)) * 8 + waiting * 2) * height * width
+        open_ones = 0 if self.stretch is None else 2 + len(self._helpers)
+        return self._table.nbytes + self._held() + (open_ones * 8 + waiting * 2) * height * width
 
     # ------------------------------------------------------------------ one by one
 

@@ -175,7 +175,7 @@ def test_little_is_kept_of_what_was_met_on_the_way(tmp_path: Path, threads: int)
         assert number_of(reader.read(position)) == position
     assert reader.nbytes - before < 4 * 6 * 2 * HEIGHT * WIDTH
     reader.idle()
-    assert reader.nbytes == before
+    assert reader.nbytes < 100 * 300 < before  # which of its packets is which frame
     for position in (83, 81, 80, 299, 298, 297, 120, 121, 122, 123, 5, 250):  # it goes on being right
         assert number_of(reader.read(position)) == position
         reader.idle()
@@ -184,7 +184,7 @@ def test_little_is_kept_of_what_was_met_on_the_way(tmp_path: Path, threads: int)
     for position in range(300):
         reader.read(position)
     reader.idle()
-    assert reader.nbytes == before  # nor is anything of a chunk that was read to its end
+    assert reader.nbytes < 100 * 300  # nor is anything of a chunk that was read to its end
     reader.close()
 
 
