@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from imgstore.hookspecs import hookimpl
     from imgstore.pixels.color import ensure_color, ensure_grayscale
     from imgstore.selftest import run as test
+    from imgstore.web import serve
     from imgstore.writing.recorder import Recorder
 
 # without `open`: programs that import * go on having Python's
@@ -51,6 +52,7 @@ __all__ = [
     "new_for_filename",
     "new_for_format",
     "open_group",
+    "serve",
     "test",
     "update_metadata",
 ]
@@ -64,6 +66,7 @@ _LATER = {
     "ensure_grayscale": ("imgstore.pixels.color", "ensure_grayscale"),
     "hookimpl": ("imgstore.hookspecs", "hookimpl"),
     "open_group": ("imgstore.group", "open_group"),
+    "serve": ("imgstore.web", "serve"),
     "test": ("imgstore.selftest", "run"),
     "update_metadata": ("imgstore.disk.update_metadata", "update_metadata"),
 }

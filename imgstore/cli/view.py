@@ -1,4 +1,4 @@
-"""``imgstore view``: a store in a window."""
+"""``imgstore view``: a store in a window, or recordings in a browser."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import click
 import numpy as np
 
 import imgstore
-from imgstore.cli._common import HELP, Command, PlainError, frames_argument, local_time
+from imgstore.cli._common import HELP, Command, PlainError, local_time
 from imgstore.cli._display import why_no_window
+from imgstore.cli._page import page_options, serve_page
 from imgstore.cli._picture import Image, Levels, to_picture, with_status_bar
 from imgstore.errors import ChunkError
 
@@ -38,8 +39,8 @@ _KEYS = {
 }
 
 
-@click.command("view", cls=Command, short_help="Show a store in a window.", context_settings=HELP)
-@frames_argument()
+@click.command("view", cls=Command, short_help="Show a store in a window, or in a browser.", context_settings=HELP)
+@click.argument("path", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--fps",
     type=click.FloatRange(min=0),
@@ -47,7 +48,10 @@ _KEYS = {
 )
 @click.option("--hide-statusbar", is_flag=True, help="Do not show the bar with number, position and time.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell each frame that is shown on stderr.")
-def command(path: Path, fps: float | None, hide_statusbar: bool, verbose: bool) -> None:
+@page_options
+def command(
+    path: tuple[Path, ...], fps: float | None, hide_statusbar: bool, verbose: bool, web: bool, **page: Any
+) -> None:
     """Show the store at PATH in a window; it may be a video, images or a pattern ('frames/*.png') as well.
 
     \b
@@ -59,18 +63,26 @@ def command(path: Path, fps: float | None, hide_statusbar: bool, verbose: bool) 
     Frames are shown in real time, and the window closes after the last one unless it is paused. Where the store has
     more frames in a second than this machine can show, some are left out while it plays; with --fps 0 and step by
     step, every one is shown.
+
+    With --web the page of one recording, of several in step, or of folders full of them is served to browsers, and its
+    address printed; Ctrl-C ends it.
     """
+    if web:
+        serve_page(path, **page)
+        return
+    if len(path) != 1:
+        raise click.UsageError("a window shows one store; --web shows several")
     if fps is not None and not math.isfinite(fps):
         raise click.BadParameter("must be a number of frames per second", param_hint="--fps")
     if verbose:
         logging.basicConfig(format="%(name)s: %(message)s")
         _logger.setLevel(logging.INFO)
-    with imgstore.open(path) as store:
+    with imgstore.open(path[0]) as store:
         if not store.frame_count:
             raise PlainError(f"{store.filename}: the store is empty, there is nothing to show")
         problem = why_no_window()
         if problem is not None:
-            raise PlainError(problem)
+            raise PlainError(f"{problem}; or in a browser, of another machine too: imgstore view --web {path[0]}")
         if fps is None:
             fps = store.fps if math.isfinite(store.fps) else _DEFAULT_FPS
         _play(_Screen(store, show_bar=not hide_statusbar), _Player(store.frame_count, fps))

@@ -1,0 +1,137 @@
+// The start page: every recording of the folders, found at once; what is in each is asked for when it comes into sight.
+
+import { address, ask } from "./asking.js";
+
+const AT_ONCE = 3;
+
+export async function showOverview({ title, recordings }) {
+  const $ = (id) => document.getElementById(id);
+  document.title = `${title} – imgstore`;
+  $("title").textContent = title;
+  $("subtitle").textContent = `${recordings.length} recordings`;
+  $("overview").hidden = false;
+  const chosen = new Set();
+  const cards = recordings.map((recording) => makeCard(recording, chosen, () => {
+    $("compare").disabled = chosen.size < 2;
+  }));
+  const waiting = [];
+  let working = 0;
+  const work = () => {
+    while (working < AT_ONCE && waiting.length) {
+      const card = waiting.shift();
+      working++;
+      fill(card).finally(() => {
+        working--;
+        work();
+      });
+    }
+  };
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      seen.unobserve(entry.target);
+      waiting.push(cards.find((card) => card.element === entry.target));
+    }
+    work();
+  }, { rootMargin: "300px" });
+
+  const arrange = () => {
+    const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const key = $("sort").value;
+    const shown = cards.filter((card) => words.every((word) => card.text.includes(word)));
+    if (key === "title") shown.sort((a, b) => a.title.localeCompare(b.title, undefined, { numeric: true }));
+    else shown.sort((a, b) => (b[key] ?? -1) - (a[key] ?? -1));
+    $("cards").replaceChildren(...shown.map((card) => card.element));
+    $("how-many").textContent = shown.length === cards.length ? "" : `${shown.length} of ${cards.length}`;
+  };
+  for (const card of cards) seen.observe(card.element);
+  $("filter").addEventListener("submit", (event) => event.preventDefault());
+  $("search").addEventListener("input", arrange);
+  $("sort").addEventListener("change", () => {
+    if (["duration", "missing"].includes($("sort").value)) {
+      // to be sorted by what is in them all have to be looked into
+      for (const card of cards) if (!card.asked && !waiting.includes(card)) waiting.push(card);
+      work();
+    }
+    arrange();
+  });
+  let soon;
+  document.addEventListener("filled", () => {
+    if (!["duration", "missing"].includes($("sort").value) && !$("search").value) return;
+    clearTimeout(soon);
+    soon = setTimeout(arrange, 200);
+  });
+  $("compare").addEventListener("click", () => location.assign(linkTo([...chosen].join("."))));
+  arrange();
+}
+
+function linkTo(name) {
+  const url = new URL("./", location.href);
+  url.searchParams.set("r", name);
+  return url.href;
+}
+
+function make(tag, properties, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+function makeCard({ name, title, made }, chosen, changed) {
+  const image = make("img", { alt: "", loading: "lazy" });
+  image.hidden = true;
+  const body = make("div", { className: "body" });
+  const link = make("a", { className: "name", href: linkTo(name), textContent: title });
+  const thumb = make("a", { className: "thumb", href: linkTo(name), tabIndex: -1 }, image);
+  thumb.setAttribute("aria-hidden", "true");
+  const box = make("input", { type: "checkbox" });
+  box.addEventListener("change", () => {
+    box.checked ? chosen.add(name) : chosen.delete(name);
+    changed();
+  });
+  const pick = make("label", {}, box, document.createTextNode("side by side"));
+  const facts = make("div", { className: "quiet", textContent: "…" });
+  body.append(link, facts, pick);
+  const element = make("li", { className: "card" }, thumb, body);
+  return { name, title, made, element, image, facts, text: title.toLowerCase(), asked: false };
+}
+
+async function fill(card) {
+  if (card.asked) return;
+  card.asked = true;
+  try {
+    const facts = await ask("facts", { r: card.name });
+    const [camera] = facts.cameras;
+    card.duration = camera.duration;
+    card.text += ` ${camera.format}`.toLowerCase();
+    const summary = await ask("summary", { r: card.name });
+    const of = (kind) => summary.totals[kind];
+    card.missing = of("missing")[1];
+    const size = camera.shape.slice(0, 2).reverse().join(" × ");
+    const rate = summary.fps ? `, ${Number(summary.fps.toPrecision(4))} per second` : "";
+    const faults = [
+      [card.missing, "missing"], [of("pause")[0], "pauses"], [of("clock")[0], "clock steps"], [of("repeat")[0] + of("back")[0], "numbers out of order"],
+    ].filter(([n]) => n).map(([n, what]) => `${n} ${what}`).join(", ");
+    card.facts.replaceChildren(
+      make("div", { textContent: `${camera.format}, ${size}, ${camera.dtype}` }),
+      make("div", { textContent: `${facts.count} frames, ${span(camera.duration)}${rate}` }),
+      make("div", { textContent: camera.from }),
+      make("div", { className: faults ? "bad" : "", textContent: faults || "nothing missing" }),
+    );
+    if (facts.count) {
+      card.image.src = address("frame", { r: card.name, index: 0, kind: "jpeg", most: 480 });
+      card.image.hidden = false;
+      card.image.addEventListener("error", () => (card.image.hidden = true));
+    }
+  } catch (error) {
+    card.facts.replaceChildren(make("div", { className: "bad", textContent: error.message }));
+  }
+  document.dispatchEvent(new Event("filled"));
+}
+
+export function span(seconds) {
+  if (!(seconds >= 0)) return "";
+  if (seconds < 120) return `${Number(seconds.toFixed(2))} s`;
+  const [d, h, m] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  return [d && `${d} d`, (d || h) && `${h} h`, `${m} min`].filter(Boolean).join(" ");
+}

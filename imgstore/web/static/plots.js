@@ -1,0 +1,147 @@
+// What was recorded beside the frames, in step with them: lowest and highest value of each bucket, and ticks for events.
+
+import { ask, newest } from "./asking.js";
+import { colour, fitted } from "./timeline.js";
+
+export const INTERVALS = -1; // the column of the index itself
+
+export class Plots {
+  constructor(place, choice, question, { go, values }) {
+    Object.assign(this, { place, choice, question, go, values });
+    this.plots = new Map(); // column -> plot
+    this.span = [0, 1];
+    this.index = 0;
+    this.columns = [];
+  }
+
+  async open(panel) {
+    const { columns } = await ask("columns", { ...this.question, camera: 0 });
+    this.columns = columns;
+    const all = [{ name: "interval between frames (s)", kind: "number", column: INTERVALS }, ...columns.map((c, column) => ({ ...c, column }))];
+    this.choice.replaceChildren(
+      ...all.map(({ name, kind, column }) => {
+        const label = document.createElement("label");
+        const box = Object.assign(document.createElement("input"), { type: "checkbox" });
+        box.checked = this.plots.has(column);
+        box.addEventListener("change", () => (box.checked ? this.add(column, name, kind) : this.remove(column)));
+        label.append(box, document.createTextNode(name));
+        return label;
+      }),
+    );
+    if (!columns.length) {
+      const nothing = Object.assign(document.createElement("p"), { className: "quiet", textContent: "Nothing was recorded beside the frames." });
+      this.choice.append(nothing);
+    }
+    panel.dataset.ready = "yes";
+  }
+
+  add(column, name, kind) {
+    const element = document.createElement("div");
+    element.className = "plot";
+    const canvas = document.createElement("canvas");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `plot of ${name}`);
+    const output = document.createElement("output");
+    const head = document.createElement("p");
+    head.append(Object.assign(document.createElement("span"), { textContent: name }), output);
+    element.append(head, canvas);
+    this.place.append(element);
+    const plot = { element, canvas, output, name, kind, column, answer: null };
+    plot.load = newest(async (signal) => {
+      const [start, stop] = this.span;
+      const buckets = Math.min(4096, Math.max(1, Math.round(canvas.clientWidth)));
+      plot.answer = await ask("plot", { ...this.question, camera: 0, column, start, stop, buckets }, signal);
+      this.paint(plot);
+    });
+    canvas.addEventListener("pointerdown", (event) => {
+      const box = canvas.getBoundingClientRect();
+      const [start, stop] = this.span;
+      this.go(Math.min(stop - 1, Math.floor(start + ((event.clientX - box.left) / box.width) * (stop - start))));
+    });
+    plot.observer = new ResizeObserver(() => this.changed(plot));
+    plot.observer.observe(canvas);
+    this.plots.set(column, plot);
+    this.tell();
+  }
+
+  remove(column) {
+    const plot = this.plots.get(column);
+    plot?.observer.disconnect();
+    plot?.element.remove();
+    this.plots.delete(column);
+  }
+
+  changed(plot) {
+    clearTimeout(plot.timer);
+    plot.timer = setTimeout(() => plot.load().catch((error) => (plot.output.textContent = error.message)), 60);
+  }
+
+  show(span) {
+    this.span = span;
+    for (const plot of this.plots.values()) this.changed(plot);
+  }
+
+  move(index) {
+    this.index = index;
+    for (const plot of this.plots.values()) this.paint(plot);
+    clearTimeout(this.telling);
+    this.telling = setTimeout(() => this.tell(), 80);
+  }
+
+  async tell() {
+    if (!this.plots.size) return;
+    const index = this.index;
+    try {
+      const { values } = await ask("values", { ...this.question, camera: 0, index });
+      if (index !== this.index) return;
+      for (const plot of this.plots.values()) {
+        if (plot.column !== INTERVALS) plot.output.textContent = values[plot.column] ?? "–";
+        else plot.output.textContent = this.values(index);
+      }
+    } catch (error) {
+      for (const plot of this.plots.values()) plot.output.textContent = error.message;
+    }
+  }
+
+  paint(plot) {
+    const [context, width, height] = fitted(plot.canvas);
+    const { answer } = plot;
+    if (!answer) return;
+    const [start, stop] = this.span;
+    const x = (index) => ((index - start) / (stop - start)) * width;
+    const place = (bucket) => x(answer.start + (bucket * (answer.stop - answer.start)) / answer.buckets);
+    context.fillStyle = colour("--accent");
+    if (answer.events) {
+      for (const [bucket] of answer.events) context.fillRect(place(bucket), 4, Math.max(2, place(bucket + 1) - place(bucket)), height - 8);
+    } else {
+      const lows = answer.low.filter((v) => v !== null);
+      const highs = answer.high.filter((v) => v !== null);
+      let low = lows.reduce((a, b) => Math.min(a, b), Infinity);
+      let high = highs.reduce((a, b) => Math.max(a, b), -Infinity);
+      if (low > high) return;
+      const all = `${low} to ${high}`;
+      if (low === high) [low, high] = [low - 1, high + 1];
+      const y = (value) => 4 + (1 - (value - low) / (high - low)) * (height - 8);
+      context.strokeStyle = colour("--accent");
+      context.lineWidth = 1.2;
+      let last = null;
+      for (let b = 0; b < answer.low.length; b++) {
+        if (answer.low[b] === null) continue;
+        const [at, top, bottom] = [place(b + 0.5), y(answer.high[b]), y(answer.low[b])];
+        context.fillRect(at - 0.6, top - 0.6, 1.2, Math.max(1.2, bottom - top + 1.2));
+        if (last) {
+          context.beginPath();
+          context.moveTo(last[0], last[1]);
+          context.lineTo(at, (top + bottom) / 2);
+          context.stroke();
+        }
+        last = [at, (top + bottom) / 2];
+      }
+      context.fillStyle = colour("--quiet");
+      context.font = "10.5px system-ui, sans-serif";
+      context.fillText(all, 4, 12);
+    }
+    context.fillStyle = colour("--text");
+    context.fillRect(Math.min(width - 1.5, x(this.index + 0.5)), 0, 1.5, height);
+  }
+}

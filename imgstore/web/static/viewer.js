@@ -1,0 +1,541 @@
+// The viewer: one place that knows which frame is shown, and everything that moves it.
+
+import { address, ask, newest } from "./asking.js";
+import { Frames } from "./frames.js";
+import { span as spanOf } from "./overview.js";
+import { PLAIN, Picture } from "./picture.js";
+import { Player } from "./player.js";
+import { Plots } from "./plots.js";
+import { Strip } from "./strip.js";
+import { KINDS, Line } from "./timeline.js";
+
+const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64];
+const REST = 120; // ms without another frame after which the whole frame is fetched, where only a preview was
+const POLL = [1000, 5000]; // ms between looks for new frames: of a recording that runs, and of one that does not seem to
+
+const $ = (id) => document.getElementById(id);
+
+export async function showViewer(name, align, list) {
+  const question = { r: name, align };
+  const fromAddress = location.hash;
+  // the first frame is asked for with the first question, before anything is known
+  const first = new Frames({ ...question, camera: 0 });
+  if (!fromAddress) first.want(0, false);
+  const facts = await ask("facts", question);
+  const viewer = new Viewer(question, facts, first);
+  await viewer.begin(fromAddress);
+  list.then(({ at_once }) => ($("home").hidden = at_once === name)).catch(() => {});
+}
+
+class Viewer {
+  constructor(question, facts, first) {
+    Object.assign(this, { question, facts, count: facts.count });
+    this.shown = 0; // the step that is wanted, and soon seen
+    this.label = null; // of the first camera's frame that is seen
+    this.marks = [null, null];
+    this.anchor = "index"; // what the address says
+    this.following = true;
+    this.fps = null;
+    this.span = [0, Math.max(1, this.count)];
+    this.frames = facts.cameras.map((_, camera) => (camera ? new Frames({ ...question, camera }) : first));
+    this.pictures = facts.cameras.map((camera) => new Picture(camera.name, (text) => ($("pixel").textContent = text || "–")));
+    this.pictures.forEach((picture, camera) => (picture.given = facts.cameras[camera].shape));
+    $("stage").replaceChildren(...this.pictures.map((picture) => picture.element));
+    $("stage").classList.toggle("many", this.pictures.length > 1);
+    const go = (step) => this.jump(step);
+    this.whole = new Line($("whole"), question, facts.cameras, { go, name: "whole" });
+    this.part = new Line($("part"), question, facts.cameras, { go, zoom: (f, at) => this.zoomLine(f, at), pan: (n) => this.panLine(n), name: "part" });
+    this.strip = new Strip($("strip"), question, { go, idle: () => !this.player.playing && this.frames.every((f) => f.idle) });
+    this.plots = new Plots($("plots"), $("columns"), question, {
+      go, values: (index) => (this.intervals?.[0] === index ? this.intervals[1] : ""),
+    });
+    this.player = new Player({
+      show: (step) => this.see(step),
+      ahead: (steps) => this.frames.forEach((frames) => frames.ahead(steps)),
+      ended: () => this.tellPlaying(),
+      at: () => this.shown,
+      count: () => this.count,
+      fps: () => this.fps,
+    });
+    this.player.secondsOf = (step) => this.frames[0].find(step, false)?.label?.since;
+  }
+
+  async begin(hash) {
+    const { facts } = this;
+    const names = facts.cameras.map((camera) => camera.name).join(", ");
+    document.title = `${names} – imgstore`;
+    $("title").textContent = names;
+    const [camera] = facts.cameras;
+    const size = camera.shape.slice(0, 2).reverse().join(" × ");
+    $("subtitle").textContent = `${camera.format}, ${size} ${camera.dtype}, ${facts.count} frames, ${spanOf(camera.duration)}`;
+    $("viewer").hidden = false;
+    $("levels").hidden = camera.dtype === "uint8";
+    $("align-label").hidden = facts.cameras.length < 2;
+    $("align").value = facts.align || "number";
+    this.about();
+    this.listen();
+    if (!this.count) this.say("The recording is empty: there is no frame yet.", true);
+    else if (hash) await this.fromHash(hash);
+    else await this.see(0);
+    this.lines();
+    const opened = performance.now();
+    this.ready = opened;
+    document.body.dataset.ready = "yes";
+    this.summary().catch((error) => this.say(error.message, true));
+    this.poll();
+  }
+
+  about() {
+    const rows = this.facts.cameras.flatMap((c) => [
+      ["Name", c.name], ["Where", c.path], ["Format", `${c.format}${c.lossless ? ", lossless" : ""}`], ["Frames", `${c.count} in ${c.chunks} chunks`],
+      ["From", c.from], ["To", c.to],
+    ]);
+    const list = Object.assign(document.createElement("dl"), { className: "facts" });
+    for (const [what, text] of rows) {
+      list.append(Object.assign(document.createElement("dt"), { textContent: what }), Object.assign(document.createElement("dd"), { textContent: text }));
+    }
+    $("about").replaceChildren(list);
+  }
+
+  async summary() {
+    const { fps, totals } = await ask("summary", this.question);
+    this.fps = fps;
+    const parts = Object.entries(totals).filter(([, [places]]) => places);
+    const said = ([kind, [places, amount]]) => (kind === "missing" ? `${amount} missing numbers at ${places} places` : `${places} ${KINDS[kind]}`);
+    $("legend").replaceChildren(
+      ...(parts.length ? parts : [[null]]).map((part) => {
+        const span = document.createElement("span");
+        if (part[0]) span.append(Object.assign(document.createElement("i"), { className: `i-${part[0]}` }));
+        span.append(part[0] ? said(part) : "nothing is missing");
+        return span;
+      }),
+    );
+  }
+
+  // -- which frame ------------------------------------------------------------------------------------------------
+
+  // See a step: null seconds, or undefined where another one is wanted before it came.
+  async see(step, exact = false) {
+    this.shown = step;
+    this.move();
+    const came = await Promise.all(
+      this.frames.map(async (frames, camera) => {
+        frames.levels = this.levelsOf(camera);
+        const frame = await frames.want(step, exact);
+        if (!frame) return null;
+        // while the reader drags, what comes on the way is shown too, unless something newer has been seen
+        if (this.shown === step) this.pictures[camera].show(frame);
+        return frame;
+      }),
+    );
+    if (this.shown !== step) return undefined;
+    const [frame] = came;
+    if (!frame) return undefined;
+    this.label = frame.label;
+    this.tell();
+    clearTimeout(this.resting);
+    if (!this.player.playing) this.resting = setTimeout(() => this.rest(step), came.every((f) => f?.kind === "raw") ? 30 : REST);
+    return frame.label?.since ?? null;
+  }
+
+  // Nothing moves: the frame itself, and those beside it.
+  async rest(step) {
+    if (step !== this.shown || this.player.playing) return;
+    if (this.frames.some((frames) => !frames.find(step, true))) await this.see(step, true);
+    if (step !== this.shown || this.player.playing) return;
+    const beside = [step + 1, step - 1, step + 2].filter((n) => n >= 0 && n < this.count);
+    this.frames.forEach((frames) => frames.ahead(beside));
+  }
+
+  levelsOf(camera) {
+    const { low, high } = this.pictures[camera].adjust;
+    return low === null ? {} : { low, high };
+  }
+
+  jump(step, anchor = "index") {
+    this.player.stop();
+    this.tellPlaying();
+    if (!this.count) return Promise.resolve();
+    this.anchor = anchor;
+    this.following = false;
+    return this.see(Math.min(this.count - 1, Math.max(0, step)));
+  }
+
+  move() {
+    const said = `position ${this.shown}`;
+    const [start, stop] = this.span;
+    if (this.shown < start || this.shown >= stop) {
+      const wide = stop - start;
+      const from = Math.max(0, Math.min(this.count - wide, this.shown - Math.floor(wide / 2)));
+      this.spanTo([from, from + wide]);
+    }
+    this.whole.move(this.shown, said);
+    this.part.move(this.shown, said);
+    this.plots.move(this.shown);
+  }
+
+  tell() {
+    const { label } = this;
+    const set = (id, text) => document.activeElement !== $(id) && ($(id).value = text);
+    set("index", String(this.shown));
+    set("number", label?.number ?? "");
+    set("time", label?.date ?? "");
+    const before = this.frames[0].find(this.shown - 1, false)?.label?.since;
+    if (label && before !== undefined && before !== null) this.intervals = [this.shown, `${(label.since - before).toPrecision(5)} s`];
+    clearTimeout(this.writing);
+    this.writing = setTimeout(() => history.replaceState(null, "", this.address()), 250);
+  }
+
+  address() {
+    const url = new URL(location.href);
+    const { label } = this;
+    if (this.anchor === "number" && label) url.hash = `frame=${label.number}`;
+    else if (this.anchor === "time" && label) url.hash = `time=${label.time}`;
+    else url.hash = `index=${this.shown}`;
+    return url.href;
+  }
+
+  async fromHash(hash) {
+    const [what, text] = decodeURIComponent(hash.slice(1)).split("=");
+    if (what === "index" && /^\d+$/.test(text)) await this.jump(Number(text));
+    else if (what === "frame") await this.find("number", text);
+    else if (what === "time") await this.find("time", text);
+    else await this.see(0);
+    if (!this.label && !this.frames[0].find(this.shown, false)) await this.see(0);
+  }
+
+  async find(what, text) {
+    try {
+      const { index } = await ask("find", { ...this.question, [what]: text, near: this.shown });
+      await this.jump(index, what);
+      this.say("");
+      return true;
+    } catch (error) {
+      this.say(error.message, true);
+      return false;
+    }
+  }
+
+  async fault(direction) {
+    const { index, kind } = await ask("fault", { ...this.question, index: this.shown, direction });
+    if (index === null) {
+      this.say(direction > 0 ? "Nothing is missing after this frame." : "Nothing is missing before this frame.");
+      return;
+    }
+    await this.jump(index);
+    this.say(`Here: ${KINDS[kind]}.`);
+  }
+
+  async seconds(away) {
+    const since = this.label?.since;
+    if (since === null || since === undefined) {
+      await this.jump(this.shown + Math.round(away * (this.fps || 25)));
+      return;
+    }
+    const before = this.shown;
+    const { index } = await ask("find", { ...this.question, time: `+${Math.max(0, since + away).toFixed(6)}`, near: before });
+    // where a gap is longer than the step the nearest frame would be this one again
+    await this.jump(index === before ? before + Math.sign(away) : index);
+  }
+
+  say(text, bad = false) {
+    $("message").textContent = text;
+    $("message").classList.toggle("bad", bad);
+  }
+
+  // -- playing ----------------------------------------------------------------------------------------------------
+
+  play(direction = null) {
+    const { player } = this;
+    if (player.playing && (direction === null || direction === player.direction)) player.stop();
+    else if (this.count) {
+      if (direction !== null) player.direction = direction;
+      if (this.shown === (player.direction > 0 ? this.count - 1 : 0)) this.shown = player.direction > 0 ? 0 : this.count - 1;
+      this.following = false;
+      player.play().catch((error) => this.say(error.message, true));
+    }
+    this.tellPlaying();
+  }
+
+  speed(by) {
+    const at = SPEEDS.indexOf(this.player.speed);
+    this.player.speed = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at + by))];
+    $("speed").value = this.player.speed;
+    this.tellPlaying();
+  }
+
+  tellPlaying() {
+    const { playing } = this.player;
+    $("play").textContent = playing ? "⏸︎" : "▶︎";
+    $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
+    if (!playing) {
+      clearTimeout(this.resting);
+      this.resting = setTimeout(() => this.rest(this.shown), REST);
+    }
+  }
+
+  // -- time line --------------------------------------------------------------------------------------------------
+
+  lines() {
+    this.whole.show([0, Math.max(1, this.count)]);
+    this.spanTo(this.span);
+  }
+
+  spanTo([from, to]) {
+    const wide = Math.max(1, Math.min(this.count, Math.round(to - from)));
+    const start = Math.max(0, Math.min(this.count - wide, Math.round(from)));
+    this.span = [start, start + wide];
+    this.part.show(this.span);
+    this.whole.window = wide < this.count ? this.span : null;
+    this.whole.draw();
+    this.strip.show(this.span);
+    this.plots.show(this.span);
+    $("span").textContent = `positions ${start} to ${start + wide - 1}`;
+  }
+
+  zoomLine(factor, around = this.shown) {
+    const [start, stop] = this.span;
+    const wide = Math.max(Math.min(10, this.count), (stop - start) * factor);
+    const part = (around - start) / (stop - start);
+    this.spanTo([around - part * wide, around - part * wide + wide]);
+  }
+
+  panLine(by) {
+    this.spanTo([this.span[0] + by, this.span[1] + by]);
+  }
+
+  // -- live ---------------------------------------------------------------------------------------------------------
+
+  async poll() {
+    let wait = POLL[0];
+    for (let quiet = 0; ; quiet++) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      if (document.hidden) continue;
+      try {
+        const now = await ask("refresh", this.question);
+        if (now.live) quiet = 0;
+        wait = POLL[quiet > 5 ? 1 : 0];
+        await this.grown(now);
+      } catch (error) {
+        if (error.status) this.say(error.message, true);
+        wait = POLL[1];
+      }
+    }
+  }
+
+  async grown({ count, live, rate, dropped, age }) {
+    const was = this.count;
+    const all = this.span[0] === 0 && this.span[1] >= was;
+    const last = this.shown >= was - 1;
+    $("live").hidden = !live;
+    if (live) {
+      const old = age === null ? "" : `, newest ${age < 10 ? Math.max(0, age).toFixed(1) : Math.round(age)} s old`;
+      $("live").textContent = `${this.following ? "● following" : "○ live, follow"}: ${rate} per second, ${dropped} dropped${old}`;
+      $("live").setAttribute("aria-pressed", String(this.following));
+    }
+    if (count === was) return;
+    this.count = count;
+    if (count < was) this.frames.forEach((frames) => frames.forget());
+    this.whole.show([0, Math.max(1, count)]);
+    if (all) this.spanTo([0, count]);
+    this.summary().catch(() => {});
+    if (count && ((live && this.following && !this.player.playing && (last || was)) || this.shown >= count)) {
+      this.shown = count - 1;
+      await this.see(this.shown);
+    }
+  }
+
+  // -- the picture ------------------------------------------------------------------------------------------------
+
+  adjust(change) {
+    for (const picture of this.pictures) {
+      Object.assign(picture.adjust, change);
+      if (!picture.frame?.error) picture.draw();
+    }
+    this.tellLevels();
+  }
+
+  tellLevels() {
+    const { low, high } = this.pictures[0].adjust;
+    for (const [id, value] of [["low", low], ["high", high]]) if (document.activeElement !== $(id)) $(id).value = value ?? "";
+  }
+
+  zoomPicture(factor) {
+    for (const picture of this.pictures) picture.zoomTo(factor === 0 ? 1 : factor === 1 ? 1 / (window.devicePixelRatio || 1) / picture.fitting() : picture.zoom * factor, null);
+  }
+
+  async save() {
+    for (const [camera, picture] of this.pictures.entries()) {
+      const label = picture.frame?.label;
+      if (!label || picture.frame.error) {
+        this.say("There is no frame to save.", true);
+        continue;
+      }
+      const time = label.date.replace(/[^\w.-]+/g, "-");
+      const link = document.createElement("a");
+      link.href = address("frame", { ...this.question, camera, index: this.shown, kind: "png" });
+      link.download = `${picture.name.replace(/[^\w.-]+/g, "-")}_frame-${label.number}_${time}.png`;
+      link.click();
+      this.say(`Saved as ${link.download}`);
+    }
+  }
+
+  async copy() {
+    const text = this.address();
+    history.replaceState(null, "", text);
+    try {
+      await navigator.clipboard.writeText(text);
+      this.say(`Copied: ${text}`);
+    } catch {
+      this.say(`The address is: ${text}`); // a page that is not at this machine may not use the clipboard
+    }
+  }
+
+  mark(which) {
+    this.marks[which] = this.shown;
+    if (this.marks[0] !== null && this.marks[1] !== null && this.marks[0] > this.marks[1]) this.marks[1 - which] = null;
+    const [from, to] = this.marks;
+    $("range").textContent = from !== null && to !== null ? `${from} to ${to}, ${to - from + 1} frames` : from !== null ? `from ${from}` : `to ${to}`;
+    $("export").disabled = from === null || to === null;
+    for (const line of [this.whole, this.part]) {
+      line.marks = this.marks;
+      line.draw();
+    }
+  }
+
+  export() {
+    const [start, stop] = this.marks;
+    this.pictures.forEach((picture, camera) => {
+      const link = document.createElement("a");
+      link.href = address("export", { ...this.question, camera, start, stop: stop + 1 });
+      link.download = `${picture.name.replace(/[^\w.-]+/g, "-")}_${start}-${stop}.zip`;
+      link.click();
+    });
+    this.say(`Frames ${start} to ${stop} are being saved.`);
+  }
+
+  // -- what the reader does ---------------------------------------------------------------------------------------
+
+  listen() {
+    const doing = {
+      play: () => this.play(),
+      first: () => this.jump(0),
+      last: () => this.jump(this.count - 1),
+      back: () => this.jump(this.shown - 1),
+      forward: () => this.jump(this.shown + 1),
+      "fault-before": () => this.fault(-1),
+      "fault-after": () => this.fault(1),
+      "line-in": () => this.zoomLine(0.5),
+      "line-out": () => this.zoomLine(2),
+      "line-all": () => this.spanTo([0, this.count]),
+      "zoom-in": () => this.zoomPicture(1.5),
+      "zoom-out": () => this.zoomPicture(1 / 1.5),
+      "zoom-fit": () => this.zoomPicture(0),
+      "zoom-one": () => this.zoomPicture(1),
+      "reset-picture": () => {
+        for (const id of ["brightness", "contrast", "gamma"]) $(id).value = 0;
+        $("map").value = "plain";
+        this.adjust({ ...PLAIN });
+        this.zoomPicture(0);
+      },
+      levels: () => {
+        for (const picture of this.pictures) {
+          picture.fromFrame();
+          picture.draw();
+        }
+        this.tellLevels();
+      },
+      save: () => this.save(),
+      copy: () => this.copy(),
+      "mark-in": () => this.mark(0),
+      "mark-out": () => this.mark(1),
+      export: () => this.export(),
+    };
+    const act = (name) => Promise.resolve(doing[name]()).catch((error) => this.say(error.message, true));
+    for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", () => act(button.dataset.do));
+
+    $("speed").replaceChildren(...SPEEDS.map((speed) => Object.assign(document.createElement("option"), { value: speed, textContent: `${speed}×`, selected: speed === 1 })));
+    $("speed").addEventListener("change", () => (this.player.speed = Number($("speed").value)));
+    $("mode").addEventListener("change", () => (this.player.every = $("mode").value === "every"));
+    $("align").addEventListener("change", () => {
+      const url = new URL(location.href);
+      url.searchParams.set("r", this.question.r);
+      url.searchParams.set("align", $("align").value);
+      location.assign(url);
+    });
+    for (const id of ["brightness", "contrast", "gamma"]) $(id).addEventListener("input", () => this.adjust({ [id]: Number($(id).value) }));
+    $("map").addEventListener("change", () => this.adjust({ map: $("map").value }));
+    for (const id of ["low", "high"]) {
+      $(id).addEventListener("change", () => Number.isFinite(parseFloat($(id).value)) && this.adjust({ [id]: parseFloat($(id).value) }));
+    }
+    $("live").addEventListener("click", () => {
+      this.following = !this.following;
+      if (this.following) this.see(this.count - 1);
+    });
+    $("beside-panel").addEventListener("toggle", () => {
+      if (!$("beside-panel").open || $("beside-panel").dataset.ready) return;
+      this.plots.open($("beside-panel")).catch((error) => ($("columns").textContent = error.message));
+    });
+    const typed = newest(async (_, id) => {
+      const text = $(id).value.trim();
+      if (!text) return;
+      if (id === "number") await this.find("number", text);
+      else if (id === "time") await this.find("time", text);
+      else if (/^\d{1,15}$/.test(text) && Number(text) < this.count) await this.jump(Number(text)).then(() => this.say(""));
+      else this.say(`There is no position ${text}, they go from 0 to ${this.count - 1}.`, true);
+      this.tell();
+    });
+    let last = null;
+    for (const id of ["number", "index", "time"]) {
+      $(id).addEventListener("input", () => (last = id));
+      $(id).addEventListener("focus", () => $(id).select());
+      $(id).addEventListener("blur", () => this.tell());
+    }
+    $("where").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const id = ["number", "index", "time"].includes(document.activeElement?.id) ? document.activeElement.id : last;
+      if (id) typed(id).then(() => $(id).blur());
+    });
+    window.addEventListener("hashchange", () => this.fromHash(location.hash));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => [this.whole, this.part].forEach((line) => line.draw()));
+    document.addEventListener("keydown", (event) => this.key(event, act));
+  }
+
+  key(event, act) {
+    const { target, key } = event;
+    if (target.closest("dialog") || event.altKey || event.metaKey) return;
+    if (target.matches("input:not([type=range],[type=checkbox]), select")) {
+      if (key === "Escape") target.blur();
+      return;
+    }
+    if (target.matches("input[type=range]") && key.startsWith("Arrow")) return;
+    if (key === " " && target.matches("button, summary, input, a")) return; // it presses that
+    const far = event.ctrlKey ? 60 : event.shiftKey ? 1 : 0;
+    const letters = { k: "play", s: "save", c: "copy", i: "mark-in", o: "mark-out" };
+    const sideways = { ArrowLeft: -1, ",": -1, "<": -1, ArrowRight: 1, ".": 1, ">": 1 }[key];
+    if (sideways) {
+      if (far) this.seconds(sideways * far).catch((error) => this.say(error.message, true));
+      else act(sideways < 0 ? "back" : "forward");
+    } else if (event.ctrlKey) return;
+    else if (key === " ") act("play");
+    else if (key === "Home") act("first");
+    else if (key === "End") act("last");
+    else if (key === "PageUp") act("fault-before");
+    else if (key === "PageDown") act("fault-after");
+    else if (key === "[") this.speed(-1);
+    else if (key === "]") this.speed(1);
+    else if (key === "+" || key === "=") act("zoom-in");
+    else if (key === "-") act("zoom-out");
+    else if (key === "0") act("zoom-fit");
+    else if (key === "?") $("help").showModal();
+    else if (key.toLowerCase() === "g") $("number").focus();
+    else if (key.toLowerCase() === "t") $("time").focus();
+    else if (key.toLowerCase() === "j" || key.toLowerCase() === "l") {
+      const direction = key.toLowerCase() === "j" ? -1 : 1;
+      if (this.player.playing && this.player.direction === direction) this.speed(1);
+      else this.play(direction);
+    } else if (letters[key.toLowerCase()]) act(letters[key.toLowerCase()]);
+    else return;
+    event.preventDefault();
+  }
+}
