@@ -31,8 +31,8 @@ _logger = logging.getLogger("imgstore.web")
 
 LABEL = "x-imgstore-frame"  # the header that says which frame an answer is, or why it is none
 
-_WHOLE = re.compile(r"-?\d{1,18}")
-_DECIMAL = re.compile(r"-?\d{1,30}(\.\d{1,20})?(e[+-]?\d{1,3})?")
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,2})?")
 _MOST_BUCKETS = 4096
 _MOST_TEXT = 100  # characters that are typed for a number or a time
 _MOST_SIZE = 8192
@@ -236,7 +236,10 @@ def _fault(catalogue: Catalogue, request: Request) -> Response:
         raise _Refused(400, "direction must be 1 or -1")
     with _use(catalogue, request) as recording:
         found = recording.next_fault(index, direction)
-        return _json({"index": None} if found is None else {"index": found[0], "kind": found[1]})
+        if found is None:
+            return _json({"index": None})
+        position, kind, camera = found
+        return _json({"index": position, "kind": kind, "camera": camera if len(recording.cameras) > 1 else None})
 
 
 def _timeline(catalogue: Catalogue, request: Request) -> Response:

@@ -76,9 +76,10 @@ class Catalogue:
         for path, title in found[:_MOST_FOUND]:
             name = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
             names[name] = path
-            with contextlib.suppress(OSError):
-                stat = os.stat(os.path.join(path, _METADATA) if os.path.isdir(path) else path)
-                rows.append({"name": name, "title": _printable(title), "made": stat.st_mtime})
+            made = 0.0
+            with contextlib.suppress(OSError):  # whoever opens it hears what is wrong
+                made = os.stat(os.path.join(path, _METADATA) if os.path.isdir(path) else path).st_mtime
+            rows.append({"name": name, "title": _printable(title), "made": made})
         with self._lock:
             self._paths = names
         return rows

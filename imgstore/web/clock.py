@@ -13,9 +13,10 @@ __all__ = ["read_time", "tell_time"]
 
 _YEAR = 365 * 86400  # seconds: times below count from the start of the recording, and not from 1970
 _CLOCK = re.compile(
-    r"(?:(?P<date>\d{4}-\d{2}-\d{2})[ T]+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<part>\.\d{1,9})?)?"
+    r"(?:(?P<date>\d{4}-\d{2}-\d{2})[ T]+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<part>\.\d{1,9})?)?",
+    re.ASCII,
 )
-_SECONDS = re.compile(r"(?P<sign>[+-]?)(?P<value>\d{1,18}(?:\.\d{0,9})?)\s*s?")
+_SECONDS = re.compile(r"(?P<sign>[+-]?)(?P<value>\d{1,18}(?:\.\d{0,9})?)\s*s?", re.ASCII)
 
 
 def tell_time(store: Any, seconds: float) -> str:

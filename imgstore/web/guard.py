@@ -22,9 +22,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_HOST = re.compile(r"(?P<name>[a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?")
+_HOST = re.compile(r"(?P<name>[a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 _MOST_QUERY = 4096  # characters
+_MOST_HEADERS = 32_768
 
 # All that the page does: its own scripts and styles, pictures that it makes, and questions to this server.
 _POLICY = (
@@ -108,6 +109,8 @@ class Guard:
             return 405, "only GET is answered"
         if len(scope["query_string"]) > _MOST_QUERY:
             return 414, "the address is too long"
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > _MOST_HEADERS:
+            return 431, "the headers are too long"
         origins = _all(scope, b"origin")
         if any(origin.lower() not in (b"http://" + given[0].encode(), b"https://" + given[0].encode()) for origin in origins):
             return 403, "another page may not ask this server"

@@ -189,13 +189,15 @@ class Recording:
         return {"count": self.count, "align": self.align, "cameras": [camera.facts() for camera in self.cameras]}
 
     def summary(self) -> dict[str, Any]:
-        """Tell what its index says of its faults, in a line each."""
-        events, _, usual = self.cameras[0].index()
-        return {
-            "usual": usual,
-            "fps": 1 / usual if usual else None,
-            "totals": {kind: [len(e.positions), float(e.amounts.sum())] for kind, e in events.items()},
-        }
+        """Tell how many places of each kind of fault there are in all cameras, and how much of it; and the usual interval."""
+        totals: dict[str, list[float]] = {}
+        for camera in range(len(self.cameras)):
+            for kind, events in self._events(camera).items():
+                total = totals.setdefault(kind, [0, 0.0])
+                total[0] += len(events.positions)
+                total[1] += float(events.amounts.sum())
+        _, _, usual = self.cameras[0].index()
+        return {"usual": usual, "fps": 1 / usual if usual else None, "totals": totals}
 
     # -- finding a frame -------------------------------------------------------------------------------------------
 
@@ -223,7 +225,7 @@ class Recording:
         near = min(max(near, 0), self.count - 1)
         if what == "number":
             try:
-                number = np.int64(int(text))
+                number = np.int64(int(text.strip()))
             except (ValueError, OverflowError):
                 raise ArgumentError(f"{text!r} is no frame number") from None
             at = np.flatnonzero(store.frame_numbers[: self.count] == number)
@@ -238,16 +240,19 @@ class Recording:
             raise FrameNotFoundError("the frames have no times")
         return int(np.nanargmin(away))
 
-    def next_fault(self, step: int, direction: int) -> tuple[int, str] | None:
-        """Return the next frame, or the one before, at which something is wrong, and what; None where there is none."""
-        best: tuple[int, str] | None = None
-        for kind, events in self._events(0).items():
-            positions = events.positions
-            k = int(np.searchsorted(positions, step, side="right" if direction > 0 else "left")) - (direction < 0)
-            if 0 <= k < len(positions):
-                position = int(positions[k])
-                if position < self.count and (best is None or (position - best[0]) * direction < 0):
-                    best = position, kind
+    def next_fault(self, step: int, direction: int) -> tuple[int, str, str] | None:
+        """Return the next step, or the one before, at which something begins to be wrong; what, and of which camera."""
+        best: tuple[int, str, str] | None = None
+        for camera in range(len(self.cameras)):
+            for kind, events in self._events(camera).items():
+                positions = events.positions
+                if kind == "absent":  # many in a row are one
+                    positions = positions[np.diff(positions, prepend=-2) > 1]
+                k = int(np.searchsorted(positions, step, side="right" if direction > 0 else "left")) - (direction < 0)
+                if 0 <= k < len(positions):
+                    position = int(positions[k])
+                    if position < self.count and (best is None or (position - best[0]) * direction < 0):
+                        best = position, kind, self.cameras[camera].name
         return best
 
     def _events(self, camera: int) -> dict[str, Events]:
@@ -259,7 +264,7 @@ class Recording:
             if camera != 0:
                 there = np.flatnonzero(column >= 0)
                 events = {kind: _by_steps(column[there], there, each) for kind, each in events.items()}
-            events["absent"] = Events(absent.astype(np.int64), np.ones(len(absent)))
+            events = {**events, "absent": Events(absent.astype(np.int64), np.ones(len(absent)))}
         return events
 
     # -- the time line ---------------------------------------------------------------------------------------------

@@ -110,8 +110,9 @@ async function fill(card) {
     const size = camera.shape.slice(0, 2).reverse().join(" × ");
     const rate = summary.fps ? `, ${Number(summary.fps.toPrecision(4))} per second` : "";
     const faults = [
-      [card.missing, "missing"], [of("pause")[0], "pauses"], [of("clock")[0], "clock steps"], [of("repeat")[0] + of("back")[0], "numbers out of order"],
-    ].filter(([n]) => n).map(([n, what]) => `${n} ${what}`).join(", ");
+      [card.missing, "missing", "missing"], [of("pause")[0], "pause", "pauses"], [of("clock")[0], "clock step", "clock steps"],
+      [of("repeat")[0] + of("back")[0], "number out of order", "numbers out of order"],
+    ].filter(([n]) => n).map(([n, one, many]) => `${n} ${n > 1 ? many : one}`).join(", ");
     card.facts.replaceChildren(
       make("div", { textContent: `${camera.format}, ${size}, ${camera.dtype}` }),
       make("div", { textContent: `${facts.count} frames, ${span(camera.duration)}${rate}` }),

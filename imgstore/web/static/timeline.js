@@ -2,9 +2,11 @@
 
 import { ask, newest } from "./asking.js";
 
+// what there is one of, and several
 export const KINDS = {
-  missing: "missing numbers", pause: "pauses", repeat: "repeated numbers", back: "numbers that go back", clock: "clock steps back",
-  fault: "frames that cannot be read", absent: "no frame at this instant",
+  missing: ["missing number", "missing numbers"], pause: ["pause", "pauses"], repeat: ["repeated number", "repeated numbers"],
+  back: ["number that goes back", "numbers that go back"], clock: ["clock step back", "clock steps back"],
+  fault: ["frame that cannot be read", "frames that cannot be read"], absent: ["no frame at this instant", "instants without a frame"],
 };
 const COLOURS = { missing: "--missing", pause: "--pause", repeat: "--order", back: "--order", clock: "--clock", fault: "--fault", absent: "--absent" };
 const THINNEST = 2; // pixels

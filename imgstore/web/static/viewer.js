@@ -101,7 +101,7 @@ class Viewer {
     const { fps, totals } = await ask("summary", this.question);
     this.fps = fps;
     const parts = Object.entries(totals).filter(([, [places]]) => places);
-    const said = ([kind, [places, amount]]) => (kind === "missing" ? `${amount} missing numbers at ${places} places` : `${places} ${KINDS[kind]}`);
+    const said = ([kind, [places, amount]]) => (kind === "missing" && amount > places ? `${amount} missing numbers in ${places} ${places > 1 ? "places" : "place"}` : `${places} ${KINDS[kind][places > 1 ? 1 : 0]}`);
     $("legend").replaceChildren(
       ...(parts.length ? parts : [[null]]).map((part) => {
         const span = document.createElement("span");
@@ -217,13 +217,13 @@ class Viewer {
   }
 
   async fault(direction) {
-    const { index, kind } = await ask("fault", { ...this.question, index: this.shown, direction });
+    const { index, kind, camera } = await ask("fault", { ...this.question, index: this.shown, direction });
     if (index === null) {
       this.say(direction > 0 ? "Nothing is missing after this frame." : "Nothing is missing before this frame.");
       return;
     }
     await this.jump(index);
-    this.say(`Here: ${KINDS[kind]}.`);
+    this.say(`Here: ${KINDS[kind][0]}${camera === null ? "" : ` (${camera})`}.`);
   }
 
   async seconds(away) {
@@ -266,7 +266,7 @@ class Viewer {
 
   tellPlaying() {
     const { playing } = this.player;
-    $("play").textContent = playing ? "⏸︎" : "▶︎";
+    $("play").textContent = playing ? "▮▮" : "▶";
     $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
     if (!playing) {
       clearTimeout(this.resting);

@@ -1,0 +1,346 @@
+"""The page in a real browser: what is seen is what the label says, and the keys do what they say."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coded_frames import HEIGHT, WIDTH, coded, decoded, record
+from page_browser import Page, browser, resize
+
+import imgstore
+
+SCRIPT = "<img src=x onerror=\"document.title='hurt'\">"
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    with browser() as driver:
+        yield driver
+
+
+@pytest.fixture
+def page(driver: Any, serve: Callable[..., Any]) -> Iterator[Callable[..., Page]]:
+    """Serve paths and open the page; whatever the browser complains of is a failure."""
+    pages = []
+
+    def begin(*paths: Path, hash: str = "") -> Page:
+        pages.append(Page(driver, serve(*paths).url + hash))
+        return pages[-1]
+
+    yield begin
+    assert [fault for page in pages[-1:] for fault in page.faults()] == []
+    driver.get("about:blank")
+
+
+def check(found: dict[str, Any], pixels: Any, camera_lost: Any = ()) -> None:
+    """What is seen is what it is called."""
+    assert pixels.shape == (HEIGHT, WIDTH)
+    assert str(decoded(pixels)) == found["number"], found
+
+
+def test_frames_by_number_position_time_and_key(page: Callable[..., Page], tmp_path: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    seen = page(record(tmp_path / "store", "h264/mkv", 400, lost=range(100, 110), rate=20))
+    found, pixels = seen.at(0)
+    with imgstore.new_for_filename(tmp_path / "store") as store:
+        assert np.array_equal(pixels, store[0])  # exact, not a picture of it
+        check(found, pixels)
+        assert "token" not in seen.driver.current_url
+        for keys, wanted in (
+            (Keys.ARROW_RIGHT, 1), (".", 2), (",", 1), (Keys.ARROW_LEFT, 0), (Keys.ARROW_LEFT, 0), (Keys.END, 389),
+            (Keys.HOME, 0), (Keys.PAGE_DOWN, 100),
+        ):  # fmt: skip
+            seen.press(keys)
+            found, pixels = seen.at(wanted)
+            check(found, pixels)
+            assert np.array_equal(pixels, store[wanted])
+    assert found["number"] == "110" and "frame 110" in found["said"]
+    seen.press(Keys.PAGE_UP)
+    seen.wait("return document.getElementById('message').textContent.includes('before this frame')")
+    seen.press(Keys.SHIFT + Keys.ARROW_RIGHT + Keys.NULL)
+    check(*seen.at(120))  # a second
+    seen.press(Keys.CONTROL + Keys.ARROW_LEFT + Keys.NULL)
+    check(*seen.at(0))
+    seen.type("number", "222")
+    check(*seen.at(212))
+    seen.wait("return location.hash === '#frame=222'")
+    seen.type("number", "105")
+    seen.wait("return document.getElementById('message').textContent.includes('missing')")
+    seen.type("index", "37")
+    check(*seen.at(37))
+    seen.wait("return location.hash === '#index=37'")
+    seen.type("time", "22:13:25.5")
+    found, _ = seen.at(100)
+    assert found["number"] == "110"  # the nearest: 5.5 s of 20 per second
+    seen.press("g")
+    assert seen.run("return document.activeElement.id") == "number"
+    seen.press(Keys.ESCAPE)
+
+
+@pytest.mark.parametrize("hash, index", [("#frame=12", 9), ("#index=12", 12), ("#time=1700000000.52", 10), ("#index=9999", 46), ("#<b>", 0)])
+def test_addresses_of_frames(page: Callable[..., Page], tmp_path: Path, hash: str, index: int) -> None:
+    seen = page(record(tmp_path / "store", "npy", 50, lost={3, 4, 5}), hash=hash)
+    check(*seen.at(index))
+
+
+def test_jumps_steps_and_playing(page: Callable[..., Page], tmp_path: Path) -> None:
+    jump_about(page(record(tmp_path / "store", "avc1/mp4", 300, lost={50, 51})), 298, jumps=25, steps=15)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fmt", ["avc1/mp4", "h264/mkv", "mjpeg/avi", "npy", "png", "jpg"])
+def test_many_jumps(page: Callable[..., Page], tmp_path: Path, fmt: str) -> None:
+    jump_about(page(record(tmp_path / "store", fmt, 2000, lost={50, 51})), 1998, jumps=2000, steps=500)
+
+
+def jump_about(seen: Page, count: int, *, jumps: int, steps: int) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    generator = random.Random(jumps)
+    for _ in range(jumps):
+        wanted = generator.randrange(count)
+        seen.run("location.hash = '#index=' + arguments[0]", wanted)
+        if generator.random() < 0.3:  # one that is in a hurry
+            continue
+        check(*seen.at(wanted))
+    seen.press(Keys.HOME)
+    seen.at(0)
+    seen.press(*[Keys.ARROW_RIGHT] * steps)
+    check(*seen.at(steps))
+    seen.press(*[Keys.ARROW_LEFT] * steps)
+    check(*seen.at(0))
+    for direction, start in (("l", 0), ("j", count - 1)):
+        seen.run("location.hash = '#index=' + arguments[0]", start)
+        seen.at(start)
+        seen.press(direction)
+        last = start
+        for _ in range(12):
+            found, pixels = seen.seen()
+            if found["kind"] != "raw":
+                pixels = np.where(pixels > 128, 255, 0)  # a preview is a JPEG
+            check(found, pixels)
+            assert (int(found["index"]) - last) * (1 if direction == "l" else -1) >= 0
+            last = int(found["index"])
+            time.sleep(0.03)
+        seen.press("k")
+        assert last != start
+        time.sleep(0.3)
+        check(*seen.seen())
+
+
+def test_every_frame_is_played(page: Callable[..., Page], tmp_path: Path) -> None:
+    seen = page(record(tmp_path / "store", "avc1/mp4", 80, rate=50))
+    seen.at(0)
+    seen.run(
+        "window.all = []; const c = document.querySelector('.camera canvas');"
+        "new MutationObserver(() => window.all.push(Number(c.dataset.index))).observe(c, {attributes: true, attributeFilter: ['data-index']});"
+        "const mode = document.getElementById('mode'); mode.value = 'every'; mode.dispatchEvent(new Event('change'));"
+    )
+    seen.press(" ")
+    check(*seen.at(79))
+    # the step that is seen and the same again where it was drawn as what it was
+    assert sorted(set(seen.run("return window.all"))) in ([*range(80)], [*range(1, 80)])
+    seen.wait("return document.getElementById('play').getAttribute('aria-label') === 'Play'")
+
+
+def test_several_cameras(page: Callable[..., Page], tmp_path: Path) -> None:
+    left = record(tmp_path / "left", "mjpeg/avi", 60, rate=30)
+    right = record(tmp_path / "right", "npy", 200, rate=100, lost=range(50, 80))
+    seen = page(left, right)
+    seen.run("const s = document.getElementById('align'); s.value = 'time'; s.dispatchEvent(new Event('change'));")
+    seen.wait("return location.search.includes('align=time') && document.body.dataset.ready")
+    with imgstore.StoreGroup([left, right], align="time") as group:
+        for step in (0, 9, 16, 18, 30, 59):
+            seen.run("location.hash = '#index=' + arguments[0]", step)
+            wanted = group[step]
+            for camera in (0, 1):
+                if wanted.images[camera] is None:
+                    found, _ = seen.at(step, camera, "absent")
+                    assert "No frame at this instant" in found["over"] and found["number"] == ""
+                else:
+                    found, pixels = seen.at(step, camera)
+                    check(found, pixels)
+                    assert found["number"] == str(wanted.frame_numbers[camera])
+        assert any(group[s].images[1] is None for s in (16, 18))
+
+
+def test_a_damaged_frame_is_shown_in_its_place(page: Callable[..., Page], tmp_path: Path) -> None:
+    record(tmp_path / "store", "npy", 10)
+    (broken,) = (tmp_path / "store").rglob("000004.npy")
+    broken.write_bytes(broken.read_bytes()[:-100])
+    seen = page(tmp_path / "store", hash="#index=4")
+    found, _ = seen.at(4, kind="error")
+    assert "000004.npy" in found["over"] and found["number"] == "4"
+    seen.press(".")
+    found, pixels = seen.at(5)
+    check(found, pixels)
+    assert found["over"] == ""
+
+
+def test_pixels_levels_and_pictures(page: Callable[..., Page], tmp_path: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    img = (np.arange(40 * 60).reshape(40, 60) * 20).astype(np.uint16)
+    with imgstore.new_for_format("npy", tmp_path / "store", imgshape=img.shape, imgdtype=np.uint16) as store:
+        for n in range(5):
+            store.add_image(img + n, n, n / 10)
+    seen = page(tmp_path / "store")
+    _, pixels = seen.at(0)
+    assert (pixels[0, 0], pixels[-1, -1]) == (0, 255)  # spread from the lowest to the highest
+    window = seen.driver.find_element("css selector", ".camera .window")
+    ActionChains(seen.driver, duration=0).move_to_element_with_offset(window, 7, 5).perform()
+    said = seen.wait("const t = document.getElementById('pixel').textContent; return t.startsWith('x') && t")
+    x, y, value = map(int, re.findall(r"\d+", said))
+    assert value == img[y, x]
+    seen.press(".")
+    seen.at(1)
+    seen.wait("return document.getElementById('pixel').textContent.endsWith(': ' + arguments[0])", str(value + 1))
+    for field, text in (("low", "0"), ("high", "100")):
+        seen.run(
+            "const f = document.getElementById(arguments[0]); f.value = arguments[1]; f.dispatchEvent(new Event('change'))", field, text
+        )
+    _, pixels = seen.seen()
+    assert np.array_equal(pixels == 255, img + 1 >= 100)
+    seen.run("const m = document.getElementById('map'); m.value = 'invert'; m.dispatchEvent(new Event('change'))")
+    _, pixels = seen.seen()
+    assert np.array_equal(pixels == 0, img + 1 >= 100)
+    before = seen.run("return document.querySelector('.camera canvas').style.transform")
+    seen.press("+")
+    assert seen.run("return document.querySelector('.camera canvas').style.transform") != before
+    seen.press("0")
+    assert seen.run("return document.querySelector('.camera canvas').style.transform") == before
+
+
+def test_colours_are_those_of_the_frame(page: Callable[..., Page], tmp_path: Path) -> None:
+    img = np.zeros((16, 24, 3), np.uint8)
+    img[..., 0], img[..., 1], img[..., 2] = 10, 120, 230  # BGR
+    with imgstore.new_for_format("npy", tmp_path / "store", imgshape=img.shape) as store:
+        store.add_image(img, 0, 0.0)
+    seen = page(tmp_path / "store")
+    seen.at(0)
+    rgba = seen.run(
+        "const c = document.querySelector('.camera canvas'); return Array.from(c.getContext('2d').getImageData(3, 3, 1, 1).data)"
+    )
+    assert rgba == [230, 120, 10, 255]
+
+
+def test_the_time_line(page: Callable[..., Page], tmp_path: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    seen = page(record(tmp_path / "store", "npy", 4000, lost={2345}, chunksize=1000))
+    seen.at(0)
+    seen.wait("return document.getElementById('legend').textContent.includes('1 missing number')")
+    red = (
+        "const c = document.getElementById(arguments[0]); const d = c.getContext('2d').getImageData(0, 3, c.width, 1).data;"
+        "const at = []; for (let x = 0; x < c.width; x++) if (d[4*x] > 180 && d[4*x+1] < 80) at.push(x / c.width); return at.length ? at : null"
+    )
+    columns = seen.wait(red, "whole")
+    assert len(columns) >= 2 and abs(np.mean(columns) - 2345 / 3999) < 0.004
+    whole = seen.driver.find_element("id", "whole")
+    half = whole.size["width"] // 2
+    ActionChains(seen.driver, duration=0).move_to_element_with_offset(whole, 2345 * 2 * half // 3999 - half, 0).click().perform()
+    seen.wait("return Math.abs(Number(document.querySelector('.camera canvas').dataset.index) - 2345) < 8")
+    for _ in range(6):
+        seen.driver.find_element("css selector", "[data-do=line-in]").click()
+    seen.wait("const s = document.getElementById('span').textContent.match(/[0-9]+/g); return s[1] - s[0] < 100")
+    seen.wait(red, "part")
+    assert seen.wait("return document.querySelectorAll('#strip img').length > 3")
+
+
+def test_extra_data(page: Callable[..., Page], tmp_path: Path) -> None:
+    with imgstore.new_for_format("npy", tmp_path / "store", imgshape=(8, 8)) as store:
+        for n in range(50):
+            store.add_image(np.zeros((8, 8), np.uint8), n, n / 10)
+            store.add_extra_data(**{"temperature": n / 2, SCRIPT: SCRIPT})
+    seen = page(tmp_path / "store", hash="#index=30")
+    seen.run("document.getElementById('beside-panel').open = true")
+    seen.wait("return document.querySelectorAll('#columns input').length === 3")
+    for box in seen.driver.find_elements("css selector", "#columns input"):
+        seen.run("arguments[0].click()", box)
+    outputs = "return Array.from(document.querySelectorAll('.plot output'), o => o.textContent)"
+    seen.wait("return document.querySelectorAll('.plot output')[1]?.textContent === '15.0'")
+    assert seen.run(outputs)[2] == SCRIPT
+    seen.press(".")
+    seen.wait("return document.querySelectorAll('.plot output')[1]?.textContent === '15.5'")
+    assert seen.run("return document.title") != "hurt"
+
+
+def test_the_start_page(driver: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
+    record(tmp_path / "mice", "npy", 20, lost={3})
+    record(tmp_path / "fish", "mjpeg/avi", 200)
+    with imgstore.new_for_format("npy", tmp_path / "<b>bold", imgshape=(8, 8), metadata={"camera_serial": SCRIPT}) as store:
+        store.add_image(np.zeros((8, 8), np.uint8), 0, 0.0)
+    seen = Page(driver)
+    driver.get(serve(tmp_path).url)
+    seen.wait("return document.querySelectorAll('.card .bad').length === 1")
+    text = seen.run("return document.body.innerText")
+    assert "1 missing" in text and "<b>bold" in text and "mjpeg/avi, 64 × 64" in text
+    seen.run("const s = document.getElementById('search'); s.value = 'fish'; s.dispatchEvent(new Event('input'))")
+    assert [c.text.split("\n")[0] for c in driver.find_elements("class name", "card")] == ["fish"]
+    driver.find_element("css selector", ".card .name").click()
+    seen.wait("return document.body.dataset.ready")
+    check(*seen.at(0))
+    driver.find_element("id", "home").click()
+    seen.wait("return document.querySelectorAll('.card').length === 3")
+    seen.run("document.querySelectorAll('.card')[0].querySelector('.name').click()")
+    seen.wait("return document.body.dataset.ready")
+    assert seen.run("return document.title") == f"{SCRIPT} – imgstore"
+    assert seen.faults() == []
+
+
+def test_a_recording_is_followed(page: Callable[..., Page], tmp_path: Path) -> None:
+    with imgstore.new_for_format("npy", tmp_path / "store", imgshape=(HEIGHT, WIDTH), chunksize=20) as store:
+        for n in range(5):
+            store.add_image(coded(n), n, time.time())
+        stop = threading.Event()
+
+        def go_on() -> None:
+            n = 5
+            while not stop.wait(0.05):
+                store.add_image(coded(n), n, time.time())
+                n += 1 + (n % 20 == 0)
+
+        recording = threading.Thread(target=go_on)
+        seen = page(tmp_path / "store")
+        recording.start()
+        try:
+            said = seen.wait("const l = document.getElementById('live'); return !l.hidden && l.textContent.includes('following') && l.textContent")
+            assert "per second" in said and "dropped" in said and "newest" in said
+            seen.wait("return Number(document.querySelector('.camera canvas').dataset.index) > 30")
+            check(*seen.seen())
+            seen.press(",")  # looks back, and stays there
+            at = int(seen.seen()[0]["index"])
+            seen.wait("return document.getElementById('live').textContent.includes('follow')")
+            time.sleep(1.2)
+            assert abs(int(seen.seen()[0]["index"]) - at) <= 1
+        finally:
+            stop.set()
+            recording.join()
+
+
+def test_sizes_names_and_keys(page: Callable[..., Page], driver: Any, tmp_path: Path) -> None:
+    """Nothing is wider than the window, a screen reader has a name for everything, and help opens by key."""
+    seen = page(record(tmp_path / "store", "npy", 50, lost={7}))
+    try:
+        for width, height in ((360, 740), (640, 450), (1400, 900)):  # a phone, 200 % of a laptop's, a desk
+            resize(driver, width, height, dark=width > 1000)
+            seen.wait("return document.documentElement.scrollWidth <= window.innerWidth")
+        unnamed = seen.run(
+            "return Array.from(document.querySelectorAll('button, input, select, canvas, a[href], summary')).filter(e => {"
+            " const name = e.getAttribute('aria-label') || e.textContent.trim() || e.title || Array.from(e.labels ?? [], l => l.textContent).join('');"
+            " return !name && e.offsetParent }).map(e => e.outerHTML)"
+        )
+        assert unnamed == []
+        seen.press("?")
+        assert seen.run("return document.getElementById('help').open")
+    finally:
+        resize(driver, 1280, 900)
