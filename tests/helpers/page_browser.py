@@ -22,7 +22,8 @@ const {data, width, height} = context.getImageData(0, 0, canvas.width, canvas.he
 let text = '';
 for (let i = 0; i < data.length; i += 4) text += String.fromCharCode(data[i]);
 return {index, number, kind, pixels: text, shape: [height, width],
-        said: canvas.parentElement.nextElementSibling.textContent, over: canvas.nextElementSibling.hidden ? '' : canvas.nextElementSibling.textContent};
+        said: canvas.parentElement.nextElementSibling.textContent,
+        over: canvas.nextElementSibling.hidden ? '' : canvas.nextElementSibling.textContent};
 """
 
 
@@ -82,13 +83,17 @@ class Page:
         """Return what the page says."""
         return str(self.run("return document.getElementById('message').textContent"))
 
-    def press(self, *keys: str) -> None:
-        """Press keys, wherever the focus is."""
+    def press(self, *keys: str, holding: str = "") -> None:
+        """Press keys, wherever the focus is, while another one is held."""
         from selenium.webdriver.common.action_chains import ActionChains
 
         chain = ActionChains(self.driver, duration=0)
+        if holding:
+            chain.key_down(holding)
         for key in keys:
             chain.send_keys(key)
+        if holding:
+            chain.key_up(holding)
         chain.perform()
 
     def seen(self, camera: int = 0) -> tuple[dict[str, Any], Any]:
@@ -118,5 +123,5 @@ class Page:
     def faults(self) -> list[str]:
         """Return what the browser has complained of: errors of scripts, and what the page's policy has forbidden."""
         lines = [line["message"] for line in self.driver.get_log("browser")]
-        # an answer that says why it is none is shown in its place
-        return [line for line in lines if "Failed to load resource" not in line]
+        # an answer that says why it is none is shown in its place; it is this test that reads canvases so often
+        return [line for line in lines if "Failed to load resource" not in line and "willReadFrequently" not in line]

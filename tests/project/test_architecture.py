@@ -61,6 +61,7 @@ PUBLIC = {
     "imgstore.selftest",
     "imgstore.timecodes",
     "imgstore.verify",
+    "imgstore.web",
 }
 # What a server sends comes through FFmpeg as a file does, and is told and turned in the same way.
 COMMAND_EXCEPTIONS = {
@@ -176,7 +177,7 @@ def test_wings_know_whom_they_may(wing: str) -> None:
 
 def test_every_wing_has_its_rule() -> None:
     wings = {path.parent.name for path in (REPOSITORY / "imgstore").glob("*/__init__.py")}
-    assert wings - {"bridges", "cli", "selftest"} == MAY_KNOW.keys()
+    assert wings - {"bridges", "cli", "selftest", "web"} == MAY_KNOW.keys()
 
 
 def test_wings_know_each_other_in_no_circle() -> None:
@@ -249,6 +250,15 @@ def test_bridges_use_the_public_interface_and_are_known_to_nobody() -> None:
     assert bridges
     assert {m: found for m in bridges if (found := faults(m, PUBLIC))} == {}
     assert [m for m, found in IMPORTS.items() if any(i.module in bridges for i in found)] == []
+
+
+def test_the_page_uses_the_public_interface_and_is_known_by_its_door_alone() -> None:
+    page = {m for m in SOURCES if m.startswith("imgstore.web")}
+    assert page
+    assert {m: found for m in page if (found := faults(m, PUBLIC | page))} == {}
+    knowing = {(m, i.module) for m, found in IMPORTS.items() for i in found if i.module in page and not i.typing_only and m not in page}
+    # the name `imgstore.serve`, the command, and how a store shows itself in a notebook
+    assert knowing <= {(m, "imgstore.web") for m in ("imgstore", "imgstore.cli._page", "imgstore.store.notebook")}
 
 
 def test_nothing_imports_in_a_circle() -> None:

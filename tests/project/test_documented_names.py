@@ -16,7 +16,7 @@ import imgstore
 NAMES = {
     "imgstore": """
         new_for_filename new_for_format extract_only_frame get_supported_formats VideoImgStore DirectoryImgStore ensure_color
-        ensure_grayscale test __version__ ImgStore Recorder StoreGroup VideoCapture hookimpl is_imgstore open_group
+        ensure_grayscale test __version__ ImgStore Recorder StoreGroup VideoCapture hookimpl is_imgstore open_group serve
         update_metadata
         """,
     "imgstore.stores": """

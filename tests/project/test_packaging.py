@@ -88,7 +88,7 @@ def test_wheel_holds_both_packages_and_the_compiled_index(wheel_names: list[str]
     wanted = {
         name
         for folder in ("imgstore", "imgstore_codecs")
-        for name in source_files(repository, folder, (".py", ".pyi", ".typed"))
+        for name in source_files(repository, folder, (".py", ".pyi", ".typed", ".html", ".js", ".css", ".svg"))
     }
     assert wanted - set(wheel_names) == set()
     compiled = [n for n in wheel_names if re.fullmatch(r"imgstore/index/_index\..*(so|pyd)", n)]

@@ -66,9 +66,9 @@ def test_frames_by_number_position_time_and_key(page: Callable[..., Page], tmp_p
     assert found["number"] == "110" and "frame 110" in found["said"]
     seen.press(Keys.PAGE_UP)
     seen.wait("return document.getElementById('message').textContent.includes('before this frame')")
-    seen.press(Keys.SHIFT + Keys.ARROW_RIGHT + Keys.NULL)
+    seen.press(Keys.ARROW_RIGHT, holding=Keys.SHIFT)
     check(*seen.at(120))  # a second
-    seen.press(Keys.CONTROL + Keys.ARROW_LEFT + Keys.NULL)
+    seen.press(Keys.ARROW_LEFT, holding=Keys.CONTROL)
     check(*seen.at(0))
     seen.type("number", "222")
     check(*seen.at(212))
@@ -86,7 +86,10 @@ def test_frames_by_number_position_time_and_key(page: Callable[..., Page], tmp_p
     seen.press(Keys.ESCAPE)
 
 
-@pytest.mark.parametrize("hash, index", [("#frame=12", 9), ("#index=12", 12), ("#time=1700000000.52", 10), ("#index=9999", 46), ("#<b>", 0)])
+HASHES = {"#frame=12": 9, "#index=12": 12, "#time=1700000000.52": 10, "#index=9999": 46, "#<b>": 0, "#%": 0}
+
+
+@pytest.mark.parametrize("hash, index", HASHES.items())
 def test_addresses_of_frames(page: Callable[..., Page], tmp_path: Path, hash: str, index: int) -> None:
     seen = page(record(tmp_path / "store", "npy", 50, lost={3, 4, 5}), hash=hash)
     check(*seen.at(index))
@@ -142,7 +145,8 @@ def test_every_frame_is_played(page: Callable[..., Page], tmp_path: Path) -> Non
     seen.at(0)
     seen.run(
         "window.all = []; const c = document.querySelector('.camera canvas');"
-        "new MutationObserver(() => window.all.push(Number(c.dataset.index))).observe(c, {attributes: true, attributeFilter: ['data-index']});"
+        "const note = () => window.all.push(Number(c.dataset.index));"
+        "new MutationObserver(note).observe(c, {attributes: true, attributeFilter: ['data-index']});"
         "const mode = document.getElementById('mode'); mode.value = 'every'; mode.dispatchEvent(new Event('change'));"
     )
     seen.press(" ")
@@ -206,8 +210,9 @@ def test_pixels_levels_and_pictures(page: Callable[..., Page], tmp_path: Path) -
     seen.wait("return document.getElementById('pixel').textContent.endsWith(': ' + arguments[0])", str(value + 1))
     for field, text in (("low", "0"), ("high", "100")):
         seen.run(
-            "const f = document.getElementById(arguments[0]); f.value = arguments[1]; f.dispatchEvent(new Event('change'))", field, text
-        )
+            "const f = document.getElementById(arguments[0]); f.value = arguments[1]; f.dispatchEvent(new Event('change'))",
+            field, text,
+        )  # fmt: skip
     _, pixels = seen.seen()
     assert np.array_equal(pixels == 255, img + 1 >= 100)
     seen.run("const m = document.getElementById('map'); m.value = 'invert'; m.dispatchEvent(new Event('change'))")
@@ -241,7 +246,8 @@ def test_the_time_line(page: Callable[..., Page], tmp_path: Path) -> None:
     seen.wait("return document.getElementById('legend').textContent.includes('1 missing number')")
     red = (
         "const c = document.getElementById(arguments[0]); const d = c.getContext('2d').getImageData(0, 3, c.width, 1).data;"
-        "const at = []; for (let x = 0; x < c.width; x++) if (d[4*x] > 180 && d[4*x+1] < 80) at.push(x / c.width); return at.length ? at : null"
+        "const at = []; for (let x = 0; x < c.width; x++) if (d[4*x] > 180 && d[4*x+1] < 80) at.push(x / c.width);"
+        "return at.length ? at : null"
     )
     columns = seen.wait(red, "whole")
     assert len(columns) >= 2 and abs(np.mean(columns) - 2345 / 3999) < 0.004
@@ -313,7 +319,10 @@ def test_a_recording_is_followed(page: Callable[..., Page], tmp_path: Path) -> N
         seen = page(tmp_path / "store")
         recording.start()
         try:
-            said = seen.wait("const l = document.getElementById('live'); return !l.hidden && l.textContent.includes('following') && l.textContent")
+            said = seen.wait(
+                "const l = document.getElementById('live');"
+                "return !l.hidden && l.textContent.includes('following') && l.textContent"
+            )
             assert "per second" in said and "dropped" in said and "newest" in said
             seen.wait("return Number(document.querySelector('.camera canvas').dataset.index) > 30")
             check(*seen.seen())
@@ -336,7 +345,8 @@ def test_sizes_names_and_keys(page: Callable[..., Page], driver: Any, tmp_path: 
             seen.wait("return document.documentElement.scrollWidth <= window.innerWidth")
         unnamed = seen.run(
             "return Array.from(document.querySelectorAll('button, input, select, canvas, a[href], summary')).filter(e => {"
-            " const name = e.getAttribute('aria-label') || e.textContent.trim() || e.title || Array.from(e.labels ?? [], l => l.textContent).join('');"
+            " const labels = Array.from(e.labels ?? [], l => l.textContent).join('');"
+            " const name = e.getAttribute('aria-label') || e.textContent.trim() || e.title || labels;"
             " return !name && e.offsetParent }).map(e => e.outerHTML)"
         )
         assert unnamed == []

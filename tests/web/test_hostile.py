@@ -122,7 +122,9 @@ REFUSED: dict[str, dict[str, Any]] = {
     "HEAD": {"method": "HEAD"},
     "TRACE": {"method": "TRACE"},
     "a method of no one": {"method": "GETT"},
-    "a web socket": {"more": "Upgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "path": "/ws"},
+    "a web socket": {
+        "path": "/ws", "more": "Upgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    },
     "up": {"path": "/static/../../../secret.txt"},
     "up, encoded": {"path": "/static/%2e%2e/%2e%2e/secret.txt"},
     "up, encoded twice": {"path": "/static/%252e%252e%252fsecret.txt"},
@@ -205,7 +207,8 @@ GARBAGE = {
     "another version": b"GET / HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n",
     "a body without an end": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\nx",
     "two lengths": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-    "one request in another": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    "one request in another": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
 }
 
 

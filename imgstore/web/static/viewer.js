@@ -196,7 +196,7 @@ class Viewer {
   }
 
   async fromHash(hash) {
-    const [what, text] = decodeURIComponent(hash.slice(1)).split("=");
+    const [what, text] = new URLSearchParams(hash.slice(1)).entries().next().value ?? [];
     if (what === "index" && /^\d+$/.test(text)) await this.jump(Number(text));
     else if (what === "frame") await this.find("number", text);
     else if (what === "time") await this.find("time", text);
@@ -227,13 +227,13 @@ class Viewer {
   }
 
   async seconds(away) {
-    const since = this.label?.since;
-    if (since === null || since === undefined) {
+    const now = Number(this.label?.time ?? NaN);
+    if (!Number.isFinite(now)) {
       await this.jump(this.shown + Math.round(away * (this.fps || 25)));
       return;
     }
     const before = this.shown;
-    const { index } = await ask("find", { ...this.question, time: `+${Math.max(0, since + away).toFixed(6)}`, near: before });
+    const { index } = await ask("find", { ...this.question, time: (now + away).toFixed(6), near: before });
     // where a gap is longer than the step the nearest frame would be this one again
     await this.jump(index === before ? before + Math.sign(away) : index);
   }
@@ -496,7 +496,7 @@ class Viewer {
       const id = ["number", "index", "time"].includes(document.activeElement?.id) ? document.activeElement.id : last;
       if (id) typed(id).then(() => $(id).blur());
     });
-    window.addEventListener("hashchange", () => this.fromHash(location.hash));
+    window.addEventListener("hashchange", (event) => this.fromHash(new URL(event.newURL).hash)); // its own has moved on, perhaps
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => [this.whole, this.part].forEach((line) => line.draw()));
     document.addEventListener("keydown", (event) => this.key(event, act));
   }

@@ -1,0 +1,157 @@
+"""The page in Chromium: from a key to pixels, playing, the time line of millions of frames; and what server and page grow by.
+
+    python benchmarks/page.py [--frames N] [--seconds S] [--jumps N] [--json FILE]
+
+Needs ``pip install 'imgstore[web]' selenium`` and the programs chromium and chromedriver. Browser, server and this program share
+the machine. A store of N numbers with one missing is made without its frames, for the time line; one of H.264, 1280 x 1024, 25 per second,
+is written for the rest. From a key to pixels is measured in the page, from the key's event to the canvas's change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scene import scene
+
+import imgstore
+from imgstore.web.buckets import Series, edges_of, find_events
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
+from page_browser import Page, browser  # noqa: E402
+
+WATCH = """
+window.came = [];
+const canvas = document.querySelector('.camera canvas');
+new MutationObserver(() => window.came.push([performance.now(), Number(canvas.dataset.index)]))
+  .observe(canvas, {attributes: true, attributeFilter: ['data-index']});
+document.addEventListener('keydown', () => window.pressed = performance.now(), true);
+window.addEventListener('hashchange', () => window.pressed = performance.now(), true);
+"""
+
+
+def percentile(values: list[float], part: float) -> float:
+    return round(float(np.percentile(values, part)), 1)
+
+
+def memory() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 1e6
+
+
+def time_line(count: int) -> dict[str, Any]:
+    """What an answer for a stretch of a long recording takes, without the way through HTTP."""
+    numbers = np.arange(count + 1)
+    numbers = numbers[numbers != count * 2 // 3]
+    times = 1.7e9 + numbers / 25
+    began = time.perf_counter()
+    events, _ = find_events(numbers, times)
+    series = Series(np.arange(len(times)), np.diff(times, prepend=np.nan))
+    once = time.perf_counter() - began
+    took, sizes = [], []
+    generator = random.Random(0)
+    at = int(events["missing"].positions[0])
+    for _ in range(100):
+        wide = int(10 ** generator.uniform(1, np.log10(count)))
+        start = max(0, at - generator.randrange(wide))
+        edges = edges_of(start, min(count, start + wide), 1500)
+        began = time.perf_counter()
+        found = {kind: each.look(edges, "sum") for kind, each in events.items()}
+        low, high, n = series.look(edges)
+        took.append((time.perf_counter() - began) * 1000)
+        assert len(found["missing"]) == 1
+        sizes.append(len(json.dumps([low.tolist(), high.tolist(), n.tolist()])) / 1000)
+    return {
+        "frames": count, "once, s": round(once, 2), "answer, ms, p50 and worst": [percentile(took, 50), round(max(took), 1)],
+        "plot, kB": round(max(sizes)),
+    }  # fmt: skip
+
+
+def record(path: Path, seconds: int) -> None:
+    with imgstore.new_for_format("avc1/mp4", path, imgshape=(1024, 1280), fps=25, chunksize=1000) as store:
+        for k, img in enumerate(scene(seconds * 25, height=1024, width=1280)):
+            store.add_image(img, k, 1.7e9 + k / 25)
+
+
+def latencies(page: Page, indices: list[int], key: str = "") -> list[float]:
+    """Return milliseconds from what is asked for to its pixels."""
+    took = []
+    for index in indices:
+        page.run("window.came = []")
+        if key:
+            page.press(key)
+        else:
+            page.run("location.hash = '#index=' + arguments[0]", index)
+        took.append(
+            page.wait(
+                "const c = window.came.find(([, i]) => i === arguments[0]); return c && c[0] - window.pressed + 1e-6", index
+            )
+        )
+        time.sleep(0.15)  # a reader rests, too
+    return took
+
+
+def in_the_browser(seconds: int, jumps: int) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "store"
+        record(store, seconds)
+        count = seconds * 25
+        with browser() as driver, imgstore.serve(store) as server:
+            before = memory()
+            began = time.perf_counter()
+            page = Page(driver, server.url)
+            page.at(0)
+            results["first frame after the page was asked for, s"] = round(time.perf_counter() - began, 2)
+            page.run(WATCH)
+            generator = random.Random(1)
+            near = latencies(page, list(range(1, 41)), ".")
+            far = latencies(page, [generator.randrange(count) for _ in range(jumps)])
+            results["key to pixels, ms, p50 and p95"] = [percentile(near, 50), percentile(near, 95)]
+            results["jump to pixels, ms, p50 and p95"] = [percentile(far, 50), percentile(far, 95)]
+            page.run("location.hash = '#index=0'")
+            page.at(0)
+            page.run("window.came = []")
+            page.press(" ")
+            time.sleep(max(1, seconds - 2))
+            page.press(" ")
+            came = page.run("return window.came")
+            shown = sorted({index for _, index in came})
+            first = {index: at for at, index in reversed(came)}
+            late = [(first[k] - first[shown[0]]) / 40 - (k - shown[0]) for k in shown]
+            results["played, frames shown of those due"] = [len(shown), shown[-1] - shown[0] + 1]
+            results["late by, frames, p50 and worst"] = [round(statistics.median(late), 1), round(max(late), 1)]
+            results["server grew by, MB"] = round(memory() - before)
+            heap = page.run("return performance.memory ? performance.memory.usedJSHeapSize / 1e6 : 0")
+            results["the page's heap, MB"] = round(heap)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=9_000_000)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--jumps", type=int, default=200)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    results = {
+        "time line": time_line(arguments.frames), "in the browser": in_the_browser(arguments.seconds, arguments.jumps),
+    }  # fmt: skip
+    for title, of in results.items():
+        print(title)
+        for what, value in of.items():
+            print(f"  {what}: {value}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
