@@ -75,13 +75,16 @@ class Page:
         """Wait until a script returns something, and return that."""
         deadline = time.monotonic() + SECONDS
         while not (found := self.run(script, *arguments)):
-            assert time.monotonic() < deadline, f"this did not happen: {script} {arguments}; {self.message()}"
+            assert time.monotonic() < deadline, f"this did not happen: {script} {arguments}; {self.state()}"
             time.sleep(0.01)
         return found
 
-    def message(self) -> str:
-        """Return what the page says."""
-        return str(self.run("return document.getElementById('message').textContent"))
+    def state(self) -> Any:
+        """Return what the page shows, for the one who reads why a test has failed."""
+        return self.run(
+            "return [location.href, ...Array.from(document.querySelectorAll('.camera'), c => [c.innerText, {...c.querySelector('canvas').dataset}]),"
+            " ...['message', 'trouble', 'index', 'loading'].map(i => document.getElementById(i)).map(e => e.value ?? e.textContent)]"
+        )
 
     def press(self, *keys: str, holding: str = "") -> None:
         """Press keys, wherever the focus is, while another one is held."""

@@ -78,8 +78,6 @@ class Viewer {
     else if (hash) await this.fromHash(hash);
     else await this.see(0);
     this.lines();
-    const opened = performance.now();
-    this.ready = opened;
     document.body.dataset.ready = "yes";
     this.summary().catch((error) => this.say(error.message, true));
     this.poll();
@@ -121,8 +119,9 @@ class Viewer {
     const came = await Promise.all(
       this.frames.map(async (frames, camera) => {
         frames.levels = this.levelsOf(camera);
-        const frame = await frames.want(step, exact);
+        let frame = await frames.want(step, exact);
         if (!frame) return null;
+        frame = frames.find(step, false) ?? frame; // the frame itself may have come before its preview
         // while the reader drags, what comes on the way is shown too, unless something newer has been seen
         if (this.shown === step) this.pictures[camera].show(frame);
         return frame;
