@@ -33,7 +33,8 @@ def serve(
     Parameters
     ----------
     *paths : path-like
-        A recording; several that belong together, which are shown in step; or folders with recordings.
+        A recording, whatever `imgstore.open` takes; several that belong together, which are shown in step; or folders with
+        stores.
     host : str
         Where to listen. With another address than that of this machine itself others can reach the page; they need the
         token that is in `url`.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import imgstore
-from imgstore.errors import ArgumentError, NotAStoreError
+from imgstore.errors import ArgumentError
 from imgstore.web.recording import Recording
 
 __all__ = ["Catalogue"]
@@ -33,7 +33,8 @@ class Catalogue:
     Parameters
     ----------
     paths : sequence of path-like
-        Recordings, which belong together if there are several; or folders, in which recordings are looked for.
+        Recordings, whatever `imgstore.open` takes, which belong together if there are several; or folders, in which stores
+        are looked for.
 
     Raises
     ------
@@ -49,8 +50,9 @@ class Catalogue:
         self._folders: list[str] = []
         self._named: list[str] = []
         for path in map(os.path.abspath, paths):
+            # a folder without recordings may be one of images, which is a recording itself
             is_folder = os.path.isdir(path) and not os.path.lexists(os.path.join(path, _METADATA))
-            (self._folders if is_folder else self._named).append(path)
+            (self._folders if is_folder and next(_recordings_in(path), None) else self._named).append(path)
         self._paths: dict[str, str] = {}
         self._open: OrderedDict[tuple[str, str], _Open] = OrderedDict()
         self._lock = threading.Lock()
@@ -58,8 +60,6 @@ class Catalogue:
         if len(self._named) > _MOST_CAMERAS and not self._folders:
             raise ArgumentError(f"at most {_MOST_CAMERAS} recordings are shown side by side")
         listed = self.list()
-        if not listed:
-            raise NotAStoreError(f"{', '.join(self._folders)}: no recording is in there")
         # what is shown at once, where there is nothing to choose from
         self.at_once = ".".join(each["name"] for each in listed) if not self._folders or len(listed) == 1 else None
         if self.at_once is not None:

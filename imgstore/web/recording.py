@@ -28,7 +28,7 @@ _LIVE = 10.0  # seconds after which a recording that has not grown is taken for 
 
 def open_recording(path: str) -> Any:
     """Open what is to be looked at; the only place that does."""
-    return imgstore.new_for_filename(path)
+    return imgstore.open(path)
 
 
 class NoFrameError(LookupError):

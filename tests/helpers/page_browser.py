@@ -82,8 +82,8 @@ class Page:
     def state(self) -> Any:
         """Return what the page shows, for the one who reads why a test has failed."""
         return self.run(
-            "return [location.href, ...Array.from(document.querySelectorAll('.camera'), c => [c.innerText, {...c.querySelector('canvas').dataset}]),"
-            " ...['message', 'trouble', 'index', 'loading'].map(i => document.getElementById(i)).map(e => e.value ?? e.textContent)]"
+            "const seen = c => [c.innerText, {...c.querySelector('canvas').dataset}];"
+            "return [location.href, ...Array.from(document.querySelectorAll('.camera'), seen), ...['message', 'trouble', 'index', 'loading'].map(i => document.getElementById(i)).map(e => e.value ?? e.textContent)]"
         )
 
     def press(self, *keys: str, holding: str = "") -> None:
