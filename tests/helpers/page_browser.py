@@ -83,7 +83,8 @@ class Page:
         """Return what the page shows, for the one who reads why a test has failed."""
         return self.run(
             "const seen = c => [c.innerText, {...c.querySelector('canvas').dataset}];"
-            "return [location.href, ...Array.from(document.querySelectorAll('.camera'), seen), ...['message', 'trouble', 'index', 'loading'].map(i => document.getElementById(i)).map(e => e.value ?? e.textContent)]"
+            "const said = ['message', 'trouble', 'index'].map(i => document.getElementById(i)).map(e => e.value ?? e.innerText);"
+            "return [location.href, ...Array.from(document.querySelectorAll('.camera'), seen), ...said]"
         )
 
     def press(self, *keys: str, holding: str = "") -> None:
