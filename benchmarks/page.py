@@ -68,7 +68,8 @@ def time_line(count: int) -> dict[str, Any]:
         low, high, n = series.look(edges)
         took.append((time.perf_counter() - began) * 1000)
         assert len(found["missing"]) == 1
-        sizes.append(len(json.dumps([low.tolist(), high.tolist(), n.tolist()])) / 1000)
+        digits = [[float(f"{v:.7g}") for v in values.tolist()] for values in (low, high)]
+        sizes.append(len(json.dumps([*digits, n.tolist()])) / 1000)
     return {
         "frames": count, "once, s": round(once, 2), "answer, ms, p50 and worst": [percentile(took, 50), round(max(took), 1)],
         "plot, kB": round(max(sizes)),
