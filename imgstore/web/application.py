@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 import anyio
 import numpy as np
@@ -51,6 +52,8 @@ def make_application(catalogue: Catalogue) -> Starlette:
     assets = read_assets()
     # decoding takes all cores by itself; more at once would only make the frame that is wanted now wait
     decoding = anyio.Semaphore(max(2, os.cpu_count() or 1))
+    # frames of one camera come one after the other, as they were asked for: in order they are decoded once
+    turns: WeakValueDictionary[tuple[str, ...], anyio.Lock] = WeakValueDictionary()
 
     async def page(request: Request) -> Response:
         content, media_type = assets["page.html"]
@@ -63,7 +66,9 @@ def make_application(catalogue: Catalogue) -> Starlette:
         return Response(found[0], media_type=found[1])
 
     async def frame(request: Request) -> Response:
-        async with decoding:
+        camera = tuple(request.query_params.get(name, "") for name in ("r", "align", "camera"))
+        turn = turns.setdefault(camera, anyio.Lock())
+        async with turn, decoding:
             if await request.is_disconnected():  # another frame is wanted by now
                 return Response(status_code=400)
             return await run_in_threadpool(_answered, _frame, catalogue, request)
@@ -211,10 +216,9 @@ def _frame(catalogue: Catalogue, request: Request) -> Response:
             number, seconds = recording.cameras[camera].tell(position)
             return _json({"error": str(error)}, 422, recording.label(camera, step, number, seconds))
         label = recording.label(camera, step, number, seconds)
+        label |= {"shape": list(img.shape), "dtype": np.dtype(img.dtype).newbyteorder("<").str}
         whole = most if most < _MOST_SIZE else None
         data, media_type = encode(img, kind, most=whole, levels=levels)
-        if kind == "raw":
-            label |= {"shape": list(img.shape), "dtype": np.dtype(img.dtype).newbyteorder("<").str}
         return Response(data, media_type=media_type, headers={LABEL: json.dumps(label)})
 
 

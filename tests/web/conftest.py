@@ -1,8 +1,7 @@
-"""The page is tried in an environment that has a browser: ``tox -e web``."""
+"""A server of the page for each test, and who asks it."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,19 @@ from typing import Any
 import pytest
 from page_client import Client
 
-LIBRARIES = ("starlette", "uvicorn", "selenium")
+import imgstore
 
-# Elsewhere there is nothing to collect: these libraries are not among what the tests of imgstore install.
-collect_ignore_glob = [] if all(map(importlib.util.find_spec, LIBRARIES)) else ["test_*.py"]
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries(need_module: Callable[[str], Any]) -> None:
+    """What the extra ``web`` brings."""
+    need_module("starlette")
+    need_module("uvicorn")
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Any]]:
     """Serve paths, until the test ends."""
-    import imgstore
-
     servers = []
 
     def begin(*paths: Path, **arguments: Any) -> Any:

@@ -21,7 +21,8 @@ SCRIPT = "<img src=x onerror=\"document.title='hurt'\">"
 
 
 @pytest.fixture(scope="module")
-def driver() -> Iterator[Any]:
+def driver(need_module: Callable[[str], Any]) -> Iterator[Any]:
+    need_module("selenium")
     with browser() as driver:
         yield driver
 

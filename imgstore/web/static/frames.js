@@ -1,24 +1,30 @@
-// Frames of one camera: the newest that is wanted wins, at most two are under way, what is ahead is fetched when nothing else is.
+// Frames of one camera: the newest that is wanted wins, at most two are under way, what is ahead is fetched when
+// nothing else is.
 
 import { Trouble, askFrame } from "./asking.js";
 
 const MOST_KEPT = 48e6; // bytes of frames
 const MOST_UNDER_WAY = 2;
-const SLOW = 45; // ms: frames that take longer come as JPEG while the reader moves
+const SLOW = 100; // ms on their way, beyond which the samples of frames wait until the reader rests, and JPEG goes before
+const LITTLE = 20e3; // bytes that come with the headers, and tell nothing of the way
+const PREVIEW = 40; // ms on its way, beyond which half or a quarter of its size has to do for a JPEG
 
 export class Frames {
   constructor(question) {
     this.question = question; // r, align, camera
     this.kept = new Map(); // index/kind -> frame; the oldest first
     this.bytes = 0;
-    this.underWay = new Map(); // index/kind -> promise
-    this.waiting = null; // the newest that found no place
-    this.cost = 0; // ms that a whole frame takes, as lately measured
+    this.underWay = new Map(); // index/kind -> {kind, promise, stop}; the oldest first
+    this.plan = null; // what is to be fetched ahead
+    this.speed = 0; // bytes per ms, as lately measured
+    this.whole = 0; // bytes of a frame's samples
+    this.preview = 0; // bytes of a JPEG in full size, as lately seen
     this.levels = {};
   }
 
+  // Before anything is known, too: a preview tells how fast the way is.
   get slow() {
-    return this.cost > SLOW;
+    return !this.speed || this.whole / this.speed > SLOW;
   }
 
   get idle() {
@@ -34,56 +40,69 @@ export class Frames {
     return this.kept.get(`${index}/raw`) ?? (exact ? undefined : this.kept.get(`${index}/jpeg`));
   }
 
+  kindOf(exact) {
+    return exact || !this.slow ? "raw" : "jpeg";
+  }
+
   // The frame at a step; null where a newer one has been asked for meanwhile.
   want(index, exact) {
     const kept = this.find(index, exact);
     if (kept) return Promise.resolve(kept);
-    const kind = exact || !this.slow ? "raw" : "jpeg";
+    const kind = this.kindOf(exact);
     const running = this.underWay.get(`${index}/${kind}`);
-    if (running) return running;
-    this.waiting?.resolve(null);
-    this.waiting = null;
-    if (this.underWay.size < MOST_UNDER_WAY) return this.fetch(index, kind);
-    return new Promise((resolve) => {
-      this.waiting = { index, kind, resolve };
-    });
+    if (running) return running.promise;
+    this.plan = null;
+    // samples would keep a slow way from what is wanted now; of others the oldest goes on, so that something is seen on the way
+    if (this.slow) for (const other of [...this.underWay.values()]) if (other.kind === "raw") other.stop();
+    if (this.underWay.size >= MOST_UNDER_WAY) [...this.underWay.values()].at(-1).stop();
+    return this.fetch(index, kind);
   }
 
-  ahead(indices, exact = false) {
+  // Fetch frames, one after the other, as long as nothing else is wanted.
+  async ahead(indices) {
+    const mine = (this.plan = indices);
     for (const index of indices) {
-      const kind = exact || !this.slow ? "raw" : "jpeg";
-      if (this.waiting || this.underWay.size >= MOST_UNDER_WAY) return;
-      if (!this.find(index, exact) && !this.underWay.has(`${index}/${kind}`)) this.fetch(index, kind);
+      while (this.underWay.size >= MOST_UNDER_WAY) await Promise.race(Array.from(this.underWay.values(), (each) => each.promise));
+      if (this.plan !== mine) return;
+      const kind = this.kindOf(false);
+      if (!this.find(index, false) && !this.underWay.has(`${index}/${kind}`)) this.fetch(index, kind);
     }
   }
 
   fetch(index, kind) {
     const key = `${index}/${kind}`;
-    const promise = this.load(index, kind).finally(() => {
-      this.underWay.delete(key);
-      const next = this.waiting;
-      this.waiting = null;
-      if (next) this.want(next.index, next.kind === "raw").then(next.resolve);
-    });
-    this.underWay.set(key, promise);
-    return promise;
+    const control = new AbortController();
+    const mine = { kind, stop: () => (control.abort(), over()) };
+    const over = () => this.underWay.get(key) === mine && this.underWay.delete(key);
+    this.underWay.set(key, mine);
+    mine.promise = this.load(index, kind, control.signal).finally(over);
+    return mine.promise;
   }
 
-  async load(index, kind) {
-    const began = performance.now();
+  // Largest width or height of a preview, so that it comes in time; undefined: its own.
+  get most() {
+    const takes = this.speed ? this.preview / this.speed : 0;
+    const part = takes > 4 * PREVIEW ? 4 : takes > PREVIEW ? 2 : 1;
+    return part > 1 ? Math.ceil(this.longest / part) : undefined;
+  }
+
+  async load(index, kind, signal) {
     const frame = { index, kind, label: null, samples: null, bitmap: null, error: null, absent: false, bytes: 1000 };
     try {
-      const found = await askFrame({ ...this.question, index, kind, ...(kind === "jpeg" ? this.levels : {}) });
+      const small = kind === "jpeg" ? { ...this.levels, most: this.most } : {};
+      const found = await askFrame({ ...this.question, index, kind, ...small }, signal);
       if (found.label?.index !== index) throw new Trouble("The server has sent another frame than was asked for.", 500);
       frame.label = found.label;
-      frame.bytes = found.data.byteLength;
-      if (kind === "raw") frame.samples = samplesOf(found.data, found.label.dtype);
-      else frame.bitmap = await createImageBitmap(new Blob([found.data], { type: found.type }));
+      this.measure(found, kind, small.most);
       if (kind === "raw") {
-        const took = performance.now() - began;
-        this.cost = this.cost ? this.cost * 0.7 + took * 0.3 : Math.min(took, SLOW);
+        frame.samples = samplesOf(found.data, found.label.dtype);
+        frame.bytes = found.data.byteLength;
+      } else {
+        frame.bitmap = await createImageBitmap(new Blob([found.data], { type: found.type }));
+        frame.bytes = frame.bitmap.width * frame.bitmap.height * 4;
       }
     } catch (error) {
+      if (signal.aborted) return null;
       frame.label = error.label ?? null;
       frame.error = error.message;
       frame.absent = Boolean(error.label?.absent);
@@ -91,6 +110,17 @@ export class Frames {
     }
     this.keep(`${index}/${kind}`, frame);
     return frame;
+  }
+
+  measure({ label, data, took }, kind, most) {
+    const [height, width, channels = 1] = label.shape;
+    this.whole = height * width * channels * Number(label.dtype.slice(2));
+    this.longest = Math.max(height, width);
+    const bytes = data.byteLength;
+    const known = this.speed && Number.isFinite(this.speed);
+    if (bytes > LITTLE) this.speed = known ? this.speed * 0.7 + (bytes / took) * 0.3 : bytes / took;
+    else this.speed ||= Infinity; // until more than a little has come
+    if (kind === "jpeg") this.preview = bytes * (most ? (this.longest / most) ** 2 : 1);
   }
 
   keep(key, frame) {

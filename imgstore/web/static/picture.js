@@ -29,10 +29,6 @@ export class Picture {
     new ResizeObserver(() => this.place()).observe(this.window);
   }
 
-  get shape() {
-    return this.frame?.label?.shape ?? this.given;
-  }
-
   show(frame) {
     this.frame = frame;
     const label = frame.label;
@@ -65,8 +61,7 @@ export class Picture {
   draw() {
     const { frame } = this;
     if (!frame || frame.error) return;
-    const [height, width] = frame.samples ? frame.label.shape : (this.given ?? [frame.bitmap.height, frame.bitmap.width]);
-    if (frame.samples) this.given = frame.label.shape;
+    const [height, width] = frame.label.shape;
     if (this.canvas.width !== width || this.canvas.height !== height) {
       this.canvas.width = width;
       this.canvas.height = height;

@@ -31,6 +31,7 @@ class Viewer {
   constructor(question, facts, first) {
     Object.assign(this, { question, facts, count: facts.count });
     this.shown = 0; // the step that is wanted, and soon seen
+    this.towards = 1; // the last way that it went
     this.label = null; // of the first camera's frame that is seen
     this.marks = [null, null];
     this.anchor = "index"; // what the address says
@@ -39,7 +40,6 @@ class Viewer {
     this.span = [0, Math.max(1, this.count)];
     this.frames = facts.cameras.map((_, camera) => (camera ? new Frames({ ...question, camera }) : first));
     this.pictures = facts.cameras.map((camera) => new Picture(camera.name, (text) => ($("pixel").textContent = text || "–")));
-    this.pictures.forEach((picture, camera) => (picture.given = facts.cameras[camera].shape));
     $("stage").replaceChildren(...this.pictures.map((picture) => picture.element));
     $("stage").classList.toggle("many", this.pictures.length > 1);
     const go = (step) => this.jump(step);
@@ -114,6 +114,7 @@ class Viewer {
 
   // See a step: null seconds, or undefined where another one is wanted before it came.
   async see(step, exact = false) {
+    if (step !== this.shown) this.towards = Math.sign(step - this.shown);
     this.shown = step;
     this.move();
     const came = await Promise.all(
@@ -142,7 +143,7 @@ class Viewer {
     if (step !== this.shown || this.player.playing) return;
     if (this.frames.some((frames) => !frames.find(step, true))) await this.see(step, true);
     if (step !== this.shown || this.player.playing) return;
-    const beside = [step + 1, step - 1, step + 2].filter((n) => n >= 0 && n < this.count);
+    const beside = [1, 2, -1, 3, 4].map((n) => step + n * this.towards).filter((n) => n >= 0 && n < this.count);
     this.frames.forEach((frames) => frames.ahead(beside));
   }
 
