@@ -212,9 +212,3 @@ class Contents(Shared):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._root!r}: {'; '.join(f'{k} {v}' for k, v in self._facts())}>"
-
-    def _repr_html_(self) -> str:
-        import html
-
-        rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in self._facts())
-        return f"<table><caption>{html.escape(self._root)}</caption>{rows}</table>"

@@ -20,8 +20,8 @@ from imgstore.options import ReadOptions, WriteOptions
 from imgstore.pixels.shown import Color
 from imgstore.store.extra_data import ExtraData
 from imgstore.store.indexes import Indexes, index_of_chunks
+from imgstore.store.notebook import Notebook
 from imgstore.store.shared import Mode, Path
-from imgstore.store.views import Views
 from imgstore.store.writing import Writing
 from imgstore.v04.keywords import take_keywords
 from imgstore.v04.store_names import StoreNames
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
 
 
-class ImgStore(StoreNames, Views, Writing, ExtraData, Indexes, LegacyNames):
+class ImgStore(StoreNames, Notebook, Writing, ExtraData, Indexes, LegacyNames):
     """A store of frames, opened for reading or for writing.
 
     Use `imgstore.new_for_filename` to read one and `imgstore.new_for_format` to write one.

@@ -1,17 +1,21 @@
-"""The page: recordings in a browser, exact, on whatever machine they are."""
+"""The page: recordings in a browser, exact, on whatever machine they are; and in a notebook."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from imgstore.web.card import as_html
 
 if TYPE_CHECKING:
     from imgstore.web.serving import PageServer
+    from imgstore.web.widget import StoreView
 
-__all__ = ["make_server", "serve"]
+__all__ = ["as_html", "make_server", "serve", "view"]
 
 _NEEDED = "the page needs Starlette and uvicorn: pip install 'imgstore[web]'"
+_NEEDED_BY_VIEW = "a view in a notebook needs anywidget: pip install 'imgstore[notebook]'"
 
 
 def make_server(
@@ -60,3 +64,12 @@ def serve(
     server = make_server(*paths, host=host, port=port, hosts=hosts)
     server.start()
     return server
+
+
+def view(store: Any, position: int = 0) -> StoreView:
+    """Make the widget of a store; see `imgstore.ImgStore.view`."""
+    try:
+        from imgstore.web.widget import StoreView
+    except ImportError as error:
+        raise ImportError(f"{_NEEDED_BY_VIEW} ({error})") from error
+    return StoreView(store, position)
