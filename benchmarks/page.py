@@ -4,7 +4,7 @@
 
 Needs ``pip install 'imgstore[web]' selenium`` and the programs chromium and chromedriver. Browser, server and this program share
 the machine. A store of N numbers with one missing is made without its frames, for the time line; one of H.264, 1280 x 1024, 25 a
-second, is written for the rest. From a key to pixels is measured in the page, from the key's event to the canvas's change.
+second, is written for the rest. From a key to pixels is measured in the page, from the key's event to the canvas's change. The proxy has a round trip of 50 ms and carries 20 Mbit/s.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from imgstore.web.buckets import Series, edges_of, find_events
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 from page_browser import Page, browser  # noqa: E402
+from slow_proxy import proxy  # noqa: E402
 
 WATCH = """
 window.came = [];
@@ -133,6 +134,16 @@ def in_the_browser(seconds: int, jumps: int) -> dict[str, Any]:
             results["server grew by, MB"] = round(memory() - before)
             heap = page.run("return performance.memory ? performance.memory.usedJSHeapSize / 1e6 : 0")
             results["the page's heap, MB"] = round(heap)
+            with proxy(server.url, round_trip=0.05, bits=20e6) as url:
+                page = Page(driver, url)
+                page.at(0)
+                page.run(WATCH)
+                latencies(page, list(range(1, 6)), ".")  # until it knows how slow the way is
+                near = latencies(page, list(range(6, 46)), ".")
+                far = latencies(page, [generator.randrange(count) for _ in range(jumps)])
+                results["by a proxy, key to pixels, ms, p50 and p95"] = [percentile(near, 50), percentile(near, 95)]
+                results["by a proxy, jump to pixels, ms, p50 and p95"] = [percentile(far, 50), percentile(far, 95)]
+                driver.get("about:blank")
     return results
 
 

@@ -254,7 +254,7 @@ def _timeline(catalogue: Catalogue, request: Request) -> Response:
 
 def _columns(catalogue: Catalogue, request: Request) -> Response:
     with _use(catalogue, request) as recording:
-        return _json({"columns": recording.cameras[_camera(request, recording)].columns().describe()})
+        return _json(recording.cameras[_camera(request, recording)].columns().describe())
 
 
 def _plot(catalogue: Catalogue, request: Request) -> Response:

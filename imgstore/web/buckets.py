@@ -39,33 +39,33 @@ class Series:
     """
 
     def __init__(self, positions: Positions, values: Floats):
-        self.positions, self.values = positions, values
         there = np.isfinite(values)
-        self._low, self._high = np.where(there, values, np.inf), np.where(there, values, -np.inf)
-        self._there = np.concatenate([[0], np.cumsum(there, dtype=np.int64)])
+        self._positions, self._values = positions, values if there.all() else np.where(there, values, np.nan)
+        self._there = None if there.all() else np.concatenate([[0], np.cumsum(there, dtype=np.int64)])
         starts = np.arange(0, len(values), _BLOCK)
         empty = np.empty(0)
-        self._block_low = np.minimum.reduceat(self._low, starts) if len(values) else empty
-        self._block_high = np.maximum.reduceat(self._high, starts) if len(values) else empty
+        # the one of two that is a number, where the other is not
+        self._block_low = np.fmin.reduceat(self._values, starts) if len(values) else empty
+        self._block_high = np.fmax.reduceat(self._values, starts) if len(values) else empty
 
     def look(self, edges: Positions) -> tuple[Floats, Floats, Positions]:
         """Return minimum, maximum and count of the values in each bucket; infinite where there is none."""
-        rows = np.searchsorted(self.positions, edges)
-        count = self._there[rows[1:]] - self._there[rows[:-1]]
+        rows = np.searchsorted(self._positions, edges)
+        count = np.diff(rows if self._there is None else self._there[rows])
         low, high = np.full(len(count), np.inf), np.full(len(count), -np.inf)
         first, last = -(-rows[:-1] // _BLOCK), rows[1:] // _BLOCK  # whole blocks within
         whole = last > first
         if whole.any():
-            low[whole] = _reduce(np.minimum, self._block_low, first[whole], last[whole])
-            high[whole] = _reduce(np.maximum, self._block_high, first[whole], last[whole])
+            low[whole] = np.fmin(low[whole], _reduce(np.fmin, self._block_low, first[whole], last[whole]))
+            high[whole] = np.fmax(high[whole], _reduce(np.fmax, self._block_high, first[whole], last[whole]))
         # and what is before and behind these, or all where there is no whole block
         head = np.where(whole, first * _BLOCK, rows[1:])
         tail = np.where(whole, last * _BLOCK, rows[1:])
         for a, b in ((rows[:-1], head), (tail, rows[1:])):
             some = b > a
             if some.any():
-                low[some] = np.minimum(low[some], _reduce(np.minimum, self._low, a[some], b[some]))
-                high[some] = np.maximum(high[some], _reduce(np.maximum, self._high, a[some], b[some]))
+                low[some] = np.fmin(low[some], _reduce(np.fmin, self._values, a[some], b[some]))
+                high[some] = np.fmax(high[some], _reduce(np.fmax, self._values, a[some], b[some]))
         return low, high, count
 
 

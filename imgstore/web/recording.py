@@ -43,7 +43,7 @@ class Camera:
         self._faults: dict[int, str] = {}
         self._lock = threading.Lock()
         self._known: tuple[int, dict[str, Events], float | None, Series] | None = None
-        self._columns: tuple[int, Columns] | None = None
+        self._columns = Columns(store)
 
     def read(self, position: int) -> tuple[Any, int, float]:
         """Return image, number and time of a frame.
@@ -98,11 +98,14 @@ class Camera:
         return {**events, "fault": Events(met, np.ones(len(met)))}, series, usual
 
     def columns(self) -> Columns:
-        """Return what was recorded beside the frames; read when it is first asked for, and again when there are more."""
-        with self._lock:
-            if self._columns is None or self._columns[0] != self.store.frame_count:
-                self._columns = self.store.frame_count, Columns(self.store)
-            return self._columns[1]
+        """Return what was recorded beside the frames; read from when it is first asked for, and again when there is more."""
+        self._columns.begin()
+        return self._columns
+
+    def close(self) -> None:
+        """Close the store."""
+        self._columns.close()
+        self.store.close()
 
 
 class Recording:
@@ -128,7 +131,7 @@ class Recording:
             self._align = align
             self.align = ""
             self._group = self._in_step()
-            self._opened = opened.pop_all()
+            opened.pop_all()
         self._lock = threading.Lock()
         self._grown = 0.0  # when it was last seen to grow
         self._rate: tuple[float, int] = (time.monotonic(), self.count)
@@ -369,7 +372,8 @@ class Recording:
 
     def close(self) -> None:
         """Close the stores."""
-        self._opened.close()
+        for camera in self.cameras:
+            camera.close()
 
 
 def _by_steps(column: Any, there: Any, events: Events) -> Events:

@@ -15,6 +15,7 @@ class Client:
         self.parts = urllib.parse.urlsplit(server.url)
         _, headers, _ = self.raw(f"/?{self.parts.query}", cookie="")
         self.cookie = headers["set-cookie"].partition(";")[0]
+        self.at_once = None
         found = self.json("recordings")
         self.names = {each["title"]: each["name"] for each in found["recordings"]}
         self.at_once = found["at_once"]
@@ -29,10 +30,19 @@ class Client:
         connection.close()
         return response.status, {name.lower(): value for name, value in response.getheaders()}, body
 
+    def open(self, what: str, **parameters: Any) -> http.client.HTTPConnection:
+        """Ask, and read nothing of the answer."""
+        connection = http.client.HTTPConnection(str(self.parts.hostname), self.parts.port, timeout=20)
+        connection.request("GET", f"/api/{what}?{self._query(parameters)}", headers={"Cookie": self.cookie})
+        return connection
+
+    def _query(self, parameters: dict[str, Any]) -> str:
+        given = {"r": self.at_once, **parameters} if self.at_once else parameters
+        return urllib.parse.urlencode(given)
+
     def ask(self, what: str, **parameters: Any) -> tuple[int, dict[str, str], bytes]:
         """Ask a question of the page's."""
-        query = {"r": self.at_once, **parameters} if what != "recordings" and getattr(self, "at_once", None) else parameters
-        return self.raw(f"/api/{what}?{urllib.parse.urlencode(query)}")
+        return self.raw(f"/api/{what}?{self._query(parameters)}")
 
     def json(self, what: str, **parameters: Any) -> Any:
         """Return an answer that has to be one."""

@@ -196,9 +196,11 @@ def test_extra_data_is_plotted(client: Callable[..., Client], tmp_path: Path) ->
             store.add_image(np.zeros((8, 8), np.uint8), n, n / 10)
             store.add_extra_data(temperature=n * 2, **({"valve": "open"} if n == 20 else {}))
     asking = client(tmp_path / "store")
-    assert asking.json("columns")["columns"] == [
-        {"name": "temperature", "kind": "number"}, {"name": "valve", "kind": "event"},
-    ]  # fmt: skip
+    while asking.json("columns")["read"] < 1:
+        time.sleep(0.02)
+    assert asking.json("columns") == {
+        "columns": [{"name": "temperature", "kind": "number"}, {"name": "valve", "kind": "event"}], "read": 1,
+    }  # fmt: skip
     plot = asking.json("plot", column=0, start=0, stop=50, buckets=5)
     assert (plot["low"], plot["high"], plot["count"]) == ([0, 20, 40, 60, 80], [18, 38, 58, 78, 98], [10] * 5)
     assert asking.json("plot", column=1, start=0, stop=50, buckets=5)["events"] == [[2, 1, 20]]

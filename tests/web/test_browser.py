@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from coded_frames import HEIGHT, WIDTH, coded, decoded, record
 from page_browser import Page, browser, resize
+from slow_proxy import PREFIX, proxy
 
 import imgstore
 
@@ -139,6 +140,28 @@ def jump_about(seen: Page, count: int, *, jumps: int, steps: int) -> None:
         assert last != start
         time.sleep(0.3)
         check(*seen.seen())
+
+
+def test_behind_a_proxy(driver: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
+    """Under a path of the proxy's, and over a line on which the frames' samples are too much while the reader moves."""
+    img = np.random.default_rng(0).integers(0, 256, (1024, 1280), np.uint8)
+    with imgstore.new_for_format("npy", tmp_path / "store", imgshape=img.shape) as store:
+        for n in range(12):
+            img[:64, :64] = coded(n)
+            store.add_image(img, n, n / 10)
+    with proxy(serve(tmp_path / "store").url, round_trip=0.05, bits=20e6) as url:
+        seen = Page(driver, url)
+        seen.at(0)
+        for wanted in (1, 2, 3, 9):
+            seen.run("location.hash = '#index=' + arguments[0]", wanted)
+            _, preview = seen.at(wanted, kind="jpeg")
+            assert decoded(preview[:64, :64]) == wanted
+        _, pixels = seen.at(9)  # it rests
+        with imgstore.new_for_filename(tmp_path / "store") as store:
+            assert np.array_equal(pixels, store[9])
+        assert PREFIX in driver.current_url and "token" not in driver.current_url
+        assert seen.faults() == []
+        driver.get("about:blank")
 
 
 def test_every_frame_is_played(page: Callable[..., Page], tmp_path: Path) -> None:

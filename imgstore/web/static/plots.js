@@ -11,13 +11,25 @@ export class Plots {
     this.plots = new Map(); // column -> plot
     this.span = [0, 1];
     this.index = 0;
-    this.columns = [];
   }
 
+  // List the columns; millions of rows are read for a while, so plots grow until all are there.
   async open(panel) {
-    const { columns } = await ask("columns", { ...this.question, camera: 0 });
-    this.columns = columns;
+    panel.dataset.ready = "yes";
+    for (let known = -1; ; ) {
+      const { columns, read } = await ask("columns", { ...this.question, camera: 0 });
+      if (columns.length !== known) this.list(columns);
+      known = columns.length;
+      this.reading.textContent = read < 1 ? `reading, ${Math.round(read * 100)} %` : columns.length ? "" : "Nothing was recorded beside the frames.";
+      for (const plot of this.plots.values()) this.changed(plot);
+      if (read >= 1) return;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+
+  list(columns) {
     const all = [{ name: "interval between frames (s)", kind: "number", column: INTERVALS }, ...columns.map((c, column) => ({ ...c, column }))];
+    this.reading ??= Object.assign(document.createElement("p"), { className: "quiet" });
     this.choice.replaceChildren(
       ...all.map(({ name, kind, column }) => {
         const label = document.createElement("label");
@@ -27,12 +39,8 @@ export class Plots {
         label.append(box, document.createTextNode(name));
         return label;
       }),
+      this.reading,
     );
-    if (!columns.length) {
-      const nothing = Object.assign(document.createElement("p"), { className: "quiet", textContent: "Nothing was recorded beside the frames." });
-      this.choice.append(nothing);
-    }
-    panel.dataset.ready = "yes";
   }
 
   add(column, name, kind) {

@@ -474,7 +474,10 @@ class Viewer {
     });
     $("beside-panel").addEventListener("toggle", () => {
       if (!$("beside-panel").open || $("beside-panel").dataset.ready) return;
-      this.plots.open($("beside-panel")).catch((error) => ($("columns").textContent = error.message));
+      this.plots.open($("beside-panel")).catch((error) => {
+        $("columns").textContent = error.message;
+        delete $("beside-panel").dataset.ready; // opening it again tries again
+      });
     });
     const typed = newest(async (_, id) => {
       const text = $(id).value.trim();
