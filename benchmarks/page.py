@@ -4,7 +4,8 @@
 
 Needs ``pip install 'imgstore[web]' selenium`` and the programs chromium and chromedriver. Browser, server and this program share
 the machine. A store of N numbers with one missing is made without its frames, for the time line; one of H.264, 1280 x 1024, 25 a
-second, is written for the rest. From a key to pixels is measured in the page, from the key's event to the canvas's change. The proxy has a round trip of 50 ms and carries 20 Mbit/s.
+second, is written for the rest. From a key to pixels is measured in the page, from the key's event to the canvas's change.
+The proxy has a round trip of 50 ms and carries 20 Mbit/s.
 """
 
 from __future__ import annotations

@@ -43,11 +43,8 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way
             await queue.put((way.arrival(len(data)), data))
         await queue.put((0.0, b""))
         await delivering
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
     finally:
         delivering.cancel()
-        writer.close()
 
 
 @contextmanager
@@ -68,10 +65,19 @@ def proxy(url: str, *, round_trip: float = 0.0, bits: float = 0.0) -> Iterator[s
     there, back = _Way(round_trip / 2, bits / 8), _Way(round_trip / 2, bits / 8)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs = await asyncio.open_connection(parts.hostname, parts.port)
-        await asyncio.gather(
-            _carry(reader, theirs[1], there, requests=True), _carry(theirs[0], writer, back, requests=False)
-        )
+        far_reader, far_writer = await asyncio.open_connection(parts.hostname, parts.port)
+        ways = [
+            asyncio.ensure_future(_carry(reader, far_writer, there, requests=True)),
+            asyncio.ensure_future(_carry(far_reader, writer, back, requests=False)),
+        ]
+        try:  # who goes away ends the other's connection, too
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            writer.close()
+            far_writer.close()
 
     server = loop.run_until_complete(asyncio.start_server(connected, "127.0.0.1", 0))
     port = server.sockets[0].getsockname()[1]
@@ -82,8 +88,9 @@ def proxy(url: str, *, round_trip: float = 0.0, bits: float = 0.0) -> Iterator[s
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
         server.close()
-        loop.run_until_complete(asyncio.sleep(0))
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.close()

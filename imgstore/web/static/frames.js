@@ -58,7 +58,7 @@ export class Frames {
     return this.fetch(index, kind);
   }
 
-  // Fetch frames, one after the other, as long as nothing else is wanted.
+  // Fetch frames, one after the other, as long as nothing else is wanted; resolves when they have come.
   async ahead(indices) {
     const mine = (this.plan = indices);
     for (const index of indices) {
@@ -67,6 +67,7 @@ export class Frames {
       const kind = this.kindOf(false);
       if (!this.find(index, false) && !this.underWay.has(`${index}/${kind}`)) this.fetch(index, kind);
     }
+    await Promise.all(Array.from(this.underWay.values(), (each) => each.promise));
   }
 
   fetch(index, kind) {
@@ -87,7 +88,7 @@ export class Frames {
   }
 
   async load(index, kind, signal) {
-    const frame = { index, kind, label: null, samples: null, bitmap: null, error: null, absent: false, bytes: 1000 };
+    const frame = { index, kind, label: null, samples: null, bitmap: null, error: null, absent: "", bytes: 1000 };
     try {
       const small = kind === "jpeg" ? { ...this.levels, most: this.most } : {};
       const found = await askFrame({ ...this.question, index, kind, ...small }, signal);
@@ -105,7 +106,7 @@ export class Frames {
       if (signal.aborted) return null;
       frame.label = error.label ?? null;
       frame.error = error.message;
-      frame.absent = Boolean(error.label?.absent);
+      frame.absent = error.label?.absent ? "No frame at this instant" : "";
       if (error.status === 0) return frame; // not kept: it may be there when the server is
     }
     this.keep(`${index}/${kind}`, frame);

@@ -42,7 +42,7 @@ export async function showOverview({ title, recordings }) {
     if (key === "title") shown.sort((a, b) => a.title.localeCompare(b.title, undefined, { numeric: true }));
     else shown.sort((a, b) => (b[key] ?? -1) - (a[key] ?? -1));
     $("cards").replaceChildren(...shown.map((card) => card.element));
-    $("how-many").textContent = shown.length === cards.length ? "" : `${shown.length} of ${cards.length}`;
+    $("how-many").textContent = shown.length === cards.length ? "" : shown.length ? `${shown.length} of ${cards.length}` : "No recording has that in its name or format.";
   };
   for (const card of cards) seen.observe(card.element);
   $("filter").addEventListener("submit", (event) => event.preventDefault());

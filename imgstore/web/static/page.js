@@ -14,6 +14,7 @@ export function trouble(text) {
   const place = document.getElementById("trouble");
   place.replaceChildren(Object.assign(document.createElement("strong"), { textContent: "This cannot be shown" }), document.createTextNode(text));
   place.hidden = false;
+  document.getElementById("home").hidden = false;
   document.getElementById("loading").hidden = true;
 }
 

@@ -35,7 +35,7 @@ export class Picture {
     this.over.hidden = !frame.error;
     if (frame.error) {
       const strong = document.createElement(frame.absent ? "span" : "strong");
-      strong.textContent = frame.absent ? "No frame at this instant" : "This frame cannot be shown";
+      strong.textContent = frame.absent || "This frame cannot be shown";
       const text = document.createElement("p");
       text.textContent = frame.absent ? "" : frame.error;
       const box = document.createElement("div");

@@ -67,14 +67,15 @@ class Viewer {
     $("title").textContent = names;
     const [camera] = facts.cameras;
     const size = camera.shape.slice(0, 2).reverse().join(" × ");
-    $("subtitle").textContent = `${camera.format}, ${size} ${camera.dtype}, ${facts.count} frames, ${spanOf(camera.duration)}`;
+    const what = facts.align ? `${facts.cameras.length} cameras in step by ${facts.align}` : `${camera.format}, ${size} ${camera.dtype}`;
+    $("subtitle").textContent = `${what}, ${facts.count} frames, ${spanOf(camera.duration)}`;
     $("viewer").hidden = false;
     $("levels").hidden = camera.dtype === "uint8";
     $("align-label").hidden = facts.cameras.length < 2;
     $("align").value = facts.align || "number";
     this.about();
     this.listen();
-    if (!this.count) this.say("The recording is empty: there is no frame yet.", true);
+    if (!this.count) for (const picture of this.pictures) picture.show({ label: null, error: "there is none", absent: "No frame has been recorded yet" });
     else if (hash) await this.fromHash(hash);
     else await this.see(0);
     this.lines();
@@ -104,7 +105,7 @@ class Viewer {
       ...(parts.length ? parts : [[null]]).map((part) => {
         const span = document.createElement("span");
         if (part[0]) span.append(Object.assign(document.createElement("i"), { className: `i-${part[0]}` }));
-        span.append(part[0] ? said(part) : "nothing is missing");
+        span.append(part[0] ? said(part) : this.count ? "nothing is missing" : "");
         return span;
       }),
     );
@@ -138,13 +139,14 @@ class Viewer {
     return frame.label?.since ?? null;
   }
 
-  // Nothing moves: the frame itself, and those beside it.
+  // Nothing moves: the frame itself, and those beside it; on a slow way previews of the next two first, so that steps go on at once.
   async rest(step) {
-    if (step !== this.shown || this.player.playing) return;
-    if (this.frames.some((frames) => !frames.find(step, true))) await this.see(step, true);
-    if (step !== this.shown || this.player.playing) return;
+    const moved = () => step !== this.shown || this.player.playing;
+    if (moved()) return;
     const beside = [1, 2, -1, 3, 4].map((n) => step + n * this.towards).filter((n) => n >= 0 && n < this.count);
-    this.frames.forEach((frames) => frames.ahead(beside));
+    await Promise.all(this.frames.map((frames) => frames.slow && frames.ahead(beside.slice(0, 2))));
+    if (!moved() && this.frames.some((frames) => !frames.find(step, true))) await this.see(step, true);
+    if (!moved()) this.frames.forEach((frames) => frames.ahead(beside));
   }
 
   levelsOf(camera) {
@@ -290,7 +292,7 @@ class Viewer {
     this.whole.draw();
     this.strip.show(this.span);
     this.plots.show(this.span);
-    $("span").textContent = `positions ${start} to ${start + wide - 1}`;
+    $("span").textContent = this.count ? `positions ${start} to ${start + wide - 1}` : "";
   }
 
   zoomLine(factor, around = this.shown) {
