@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-SECONDS = 20  # in which whatever is waited for has to happen
+SECONDS = 60  # in which whatever is waited for has to happen
 
 _PIXELS = """
 const canvas = document.querySelectorAll('.camera canvas')[arguments[0]];
