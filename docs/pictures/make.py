@@ -77,7 +77,8 @@ def photograph(driver: Any, folder: Path, view: str, picture: Path) -> None:
             seen.run("document.getElementById('beside-panel').open = true")
             seen.wait("return document.querySelectorAll('#columns input').length === 3")
             seen.run("document.querySelectorAll('#columns input')[1].click()")
-        seen.wait("return document.querySelectorAll('#strip button').length > 3 && !document.querySelector('#strip button:empty')")
+        strip = "document.querySelectorAll('#strip button').length > 3 && !document.querySelector('#strip button:empty')"
+        seen.wait(f"return {strip}")
         time.sleep(1)  # plots and time line
         driver.save_screenshot(str(picture))
 

@@ -16,6 +16,7 @@ ASSETS = (
     "page.js",
     "overview.js",
     "viewer.js",
+    "controls.js",
     "player.js",
     "frames.js",
     "picture.js",

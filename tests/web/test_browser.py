@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from coded_frames import HEIGHT, WIDTH, coded, decoded, record
 from page_browser import Page, browser, resize
@@ -105,6 +107,59 @@ def test_jumps_steps_and_playing(page: Callable[..., Page], tmp_path: Path) -> N
 @pytest.mark.parametrize("fmt", ["avc1/mp4", "h264/mkv", "mjpeg/avi", "npy", "png", "jpg"])
 def test_many_jumps(page: Callable[..., Page], tmp_path: Path, fmt: str) -> None:
     jump_about(page(record(tmp_path / "store", fmt, 2000, lost={50, 51})), 1998, jumps=2000, steps=500)
+
+
+@pytest.mark.long
+def test_many_jumps_do_not_make_the_page_grow(page: Callable[..., Page], tmp_path: Path) -> None:
+    """An hour of looking: jumps in frames of a size at which what is kept fills its bounds soon."""
+    with imgstore.new_for_format("mjpeg/avi", tmp_path / "store", imgshape=(480, 640)) as store:
+        for n in range(600):
+            store.add_image(np.kron(coded(n), np.ones((8, 10), np.uint8))[:480, :640], n, n / 25)
+    seen = page(tmp_path / "store")
+    seen.at(0)
+
+    def jumps(count: int) -> None:
+        generator = random.Random(count)
+        for _ in range(count):
+            wanted = generator.randrange(600)
+            seen.run("location.hash = '#index=' + arguments[0]", wanted)
+            seen.at(wanted)
+
+    jumps(300)
+    before = memory_of_pages(seen.driver)
+    jumps(1500)
+    assert memory_of_pages(seen.driver) - before < 100e6
+
+
+def memory_of_pages(driver: Any) -> int:
+    """Return the bytes of memory that the browser's pages take."""
+    total = 0
+    for process in psutil.Process(driver.service.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "--type=renderer" in process.cmdline():
+                total += process.memory_info().rss
+    return total
+
+
+@pytest.mark.long
+def test_four_cameras_of_different_rates(page: Callable[..., Page], tmp_path: Path) -> None:
+    """Played for a minute by one clock: whatever is seen is what it is called, and belongs to the step."""
+    rates = (25, 30, 50, 12.5)
+    paths = [record(tmp_path / f"camera{n}", "mjpeg/avi", int(60 * rate), rate=rate) for n, rate in enumerate(rates)]
+    seen = page(*paths)
+    seen.run("const s = document.getElementById('align'); s.value = 'time'; s.dispatchEvent(new Event('change'));")
+    seen.wait("return location.search.includes('align=time') && document.body.dataset.ready")
+    with imgstore.StoreGroup(paths, align="time") as group:
+        seen.press(" ")
+        deadline, looked = time.monotonic() + 60, 0
+        while time.monotonic() < deadline:
+            for camera in range(4):
+                found, pixels = seen.seen(camera)
+                if found["kind"] in ("raw", "jpeg"):
+                    assert str(decoded(np.where(pixels > 128, 255, 0))) == found["number"]
+                    assert found["number"] == str(group.table.positions[int(found["index"]), camera])
+                    looked += 1
+        assert looked > 400
 
 
 def jump_about(seen: Page, count: int, *, jumps: int, steps: int) -> None:
@@ -296,9 +351,8 @@ def test_extra_data(page: Callable[..., Page], tmp_path: Path) -> None:
     seen.wait("return document.querySelectorAll('#columns input').length === 3")
     for box in seen.driver.find_elements("css selector", "#columns input"):
         seen.run("arguments[0].click()", box)
-    outputs = "return Array.from(document.querySelectorAll('.plot output'), o => o.textContent)"
     seen.wait("return document.querySelectorAll('.plot output')[1]?.textContent === '15.0'")
-    assert seen.run(outputs)[2] == SCRIPT
+    seen.wait("return document.querySelectorAll('.plot output')[2]?.textContent === arguments[0]", SCRIPT)
     seen.press(".")
     seen.wait("return document.querySelectorAll('.plot output')[1]?.textContent === '15.5'")
     assert seen.run("return document.title") != "hurt"

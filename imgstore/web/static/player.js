@@ -1,5 +1,7 @@
 // Playing: which frame is due. In real time some are left out where there are too many; or every one is shown, however long it takes.
 
+export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64];
+
 const SHOWN = 30; // frames per second that are shown at most in real time
 const LONGEST_PAUSE = 2000; // ms: gaps of hours are not sat through
 const AHEAD = 4;

@@ -1,15 +1,15 @@
 // The viewer: one place that knows which frame is shown, and everything that moves it.
 
-import { address, ask, newest } from "./asking.js";
+import { address, ask } from "./asking.js";
+import { listen } from "./controls.js";
 import { Frames } from "./frames.js";
 import { span as spanOf } from "./overview.js";
-import { PLAIN, Picture } from "./picture.js";
-import { Player } from "./player.js";
+import { Picture } from "./picture.js";
+import { Player, SPEEDS } from "./player.js";
 import { Plots } from "./plots.js";
 import { Strip } from "./strip.js";
 import { KINDS, Line } from "./timeline.js";
 
-const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64];
 const REST = 120; // ms without another frame after which the whole frame is fetched, where only a preview was
 const POLL = [1000, 5000]; // ms between looks for new frames: of a recording that runs, and of one that does not seem to
 
@@ -74,7 +74,7 @@ class Viewer {
     $("align-label").hidden = facts.cameras.length < 2;
     $("align").value = facts.align || "number";
     this.about();
-    this.listen();
+    listen(this);
     if (!this.count) for (const picture of this.pictures) picture.show({ label: null, error: "there is none", absent: "No frame has been recorded yet" });
     else if (hash) await this.fromHash(hash);
     else await this.see(0);
@@ -414,133 +414,5 @@ class Viewer {
       link.click();
     });
     this.say(`Frames ${start} to ${stop} are being saved.`);
-  }
-
-  // -- what the reader does ---------------------------------------------------------------------------------------
-
-  listen() {
-    const doing = {
-      play: () => this.play(),
-      first: () => this.jump(0),
-      last: () => this.jump(this.count - 1),
-      back: () => this.jump(this.shown - 1),
-      forward: () => this.jump(this.shown + 1),
-      "fault-before": () => this.fault(-1),
-      "fault-after": () => this.fault(1),
-      "line-in": () => this.zoomLine(0.5),
-      "line-out": () => this.zoomLine(2),
-      "line-all": () => this.spanTo([0, this.count]),
-      "zoom-in": () => this.zoomPicture(1.5),
-      "zoom-out": () => this.zoomPicture(1 / 1.5),
-      "zoom-fit": () => this.zoomPicture(0),
-      "zoom-one": () => this.zoomPicture(1),
-      "reset-picture": () => {
-        for (const id of ["brightness", "contrast", "gamma"]) $(id).value = 0;
-        $("map").value = "plain";
-        this.adjust({ ...PLAIN });
-        this.zoomPicture(0);
-      },
-      levels: () => {
-        for (const picture of this.pictures) {
-          picture.fromFrame();
-          picture.draw();
-        }
-        this.tellLevels();
-      },
-      save: () => this.save(),
-      copy: () => this.copy(),
-      "mark-in": () => this.mark(0),
-      "mark-out": () => this.mark(1),
-      export: () => this.export(),
-    };
-    const act = (name) => Promise.resolve(doing[name]()).catch((error) => this.say(error.message, true));
-    for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", () => act(button.dataset.do));
-
-    $("speed").replaceChildren(...SPEEDS.map((speed) => Object.assign(document.createElement("option"), { value: speed, textContent: `${speed}×`, selected: speed === 1 })));
-    $("speed").addEventListener("change", () => (this.player.speed = Number($("speed").value)));
-    $("mode").addEventListener("change", () => (this.player.every = $("mode").value === "every"));
-    $("align").addEventListener("change", () => {
-      const url = new URL(location.href);
-      url.searchParams.set("r", this.question.r);
-      url.searchParams.set("align", $("align").value);
-      location.assign(url);
-    });
-    for (const id of ["brightness", "contrast", "gamma"]) $(id).addEventListener("input", () => this.adjust({ [id]: Number($(id).value) }));
-    $("map").addEventListener("change", () => this.adjust({ map: $("map").value }));
-    for (const id of ["low", "high"]) {
-      $(id).addEventListener("change", () => Number.isFinite(parseFloat($(id).value)) && this.adjust({ [id]: parseFloat($(id).value) }));
-    }
-    $("live").addEventListener("click", () => {
-      this.following = !this.following;
-      if (this.following) this.see(this.count - 1);
-    });
-    $("beside-panel").addEventListener("toggle", () => {
-      if (!$("beside-panel").open || $("beside-panel").dataset.ready) return;
-      this.plots.open($("beside-panel")).catch((error) => {
-        $("columns").textContent = error.message;
-        delete $("beside-panel").dataset.ready; // opening it again tries again
-      });
-    });
-    const typed = newest(async (_, id) => {
-      const text = $(id).value.trim();
-      if (!text) return;
-      if (id === "number") await this.find("number", text);
-      else if (id === "time") await this.find("time", text);
-      else if (/^\d{1,15}$/.test(text) && Number(text) < this.count) await this.jump(Number(text)).then(() => this.say(""));
-      else this.say(`There is no position ${text}, they go from 0 to ${this.count - 1}.`, true);
-      this.tell();
-    });
-    let last = null;
-    for (const id of ["number", "index", "time"]) {
-      $(id).addEventListener("input", () => (last = id));
-      $(id).addEventListener("focus", () => $(id).select());
-      $(id).addEventListener("blur", () => this.tell());
-    }
-    $("where").addEventListener("submit", (event) => {
-      event.preventDefault();
-      const id = ["number", "index", "time"].includes(document.activeElement?.id) ? document.activeElement.id : last;
-      if (id) typed(id).then(() => $(id).blur());
-    });
-    window.addEventListener("hashchange", (event) => this.fromHash(new URL(event.newURL).hash)); // its own has moved on, perhaps
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => [this.whole, this.part].forEach((line) => line.draw()));
-    document.addEventListener("keydown", (event) => this.key(event, act));
-  }
-
-  key(event, act) {
-    const { target, key } = event;
-    if (target.closest("dialog") || event.altKey || event.metaKey) return;
-    if (target.matches("input:not([type=range],[type=checkbox]), select")) {
-      if (key === "Escape") target.blur();
-      return;
-    }
-    if (target.matches("input[type=range]") && key.startsWith("Arrow")) return;
-    if (key === " " && target.matches("button, summary, input, a")) return; // it presses that
-    const far = event.ctrlKey ? 60 : event.shiftKey ? 1 : 0;
-    const letters = { k: "play", s: "save", c: "copy", i: "mark-in", o: "mark-out" };
-    const sideways = { ArrowLeft: -1, ",": -1, "<": -1, ArrowRight: 1, ".": 1, ">": 1 }[key];
-    if (sideways) {
-      if (far) this.seconds(sideways * far).catch((error) => this.say(error.message, true));
-      else act(sideways < 0 ? "back" : "forward");
-    } else if (event.ctrlKey) return;
-    else if (key === " ") act("play");
-    else if (key === "Home") act("first");
-    else if (key === "End") act("last");
-    else if (key === "PageUp") act("fault-before");
-    else if (key === "PageDown") act("fault-after");
-    else if (key === "[") this.speed(-1);
-    else if (key === "]") this.speed(1);
-    else if (key === "+" || key === "=") act("zoom-in");
-    else if (key === "-") act("zoom-out");
-    else if (key === "0") act("zoom-fit");
-    else if (key === "?") $("help").showModal();
-    else if (key.toLowerCase() === "g") $("number").focus();
-    else if (key.toLowerCase() === "t") $("time").focus();
-    else if (key.toLowerCase() === "j" || key.toLowerCase() === "l") {
-      const direction = key.toLowerCase() === "j" ? -1 : 1;
-      if (this.player.playing && this.player.direction === direction) this.speed(1);
-      else this.play(direction);
-    } else if (letters[key.toLowerCase()]) act(letters[key.toLowerCase()]);
-    else return;
-    event.preventDefault();
   }
 }
