@@ -125,7 +125,6 @@ export class Frames {
   }
 
   keep(key, frame) {
-    this.kept.delete(key);
     this.kept.set(key, frame);
     this.bytes += frame.bytes;
     for (const [old, other] of this.kept) {
