@@ -88,7 +88,7 @@ export class Frames {
   }
 
   async load(index, kind, signal) {
-    const frame = { index, kind, label: null, samples: null, bitmap: null, error: null, absent: "", bytes: 1000 };
+    const frame = { index, kind, label: null, samples: null, bitmap: null, error: null, absent: "", offline: false, bytes: 1000 };
     try {
       const small = kind === "jpeg" ? { ...this.levels, most: this.most } : {};
       const found = await askFrame({ ...this.question, index, kind, ...small }, signal);
@@ -107,7 +107,8 @@ export class Frames {
       frame.label = error.label ?? null;
       frame.error = error.message;
       frame.absent = error.label?.absent ? "No frame at this instant" : "";
-      if (error.status === 0) return frame; // not kept: it may be there when the server is
+      frame.offline = error.status === 0;
+      if (frame.offline) return frame; // not kept: it may be there when the server is
     }
     this.keep(`${index}/${kind}`, frame);
     return frame;

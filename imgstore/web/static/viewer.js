@@ -32,6 +32,7 @@ class Viewer {
     Object.assign(this, { question, facts, count: facts.count });
     this.shown = 0; // the step that is wanted, and soon seen
     this.towards = 1; // the last way that it went
+    this.asked = this.seen = 0; // how often it was asked to show a step, and the last of these that is seen
     this.label = null; // of the first camera's frame that is seen
     this.marks = [null, null];
     this.anchor = "index"; // what the address says
@@ -117,6 +118,7 @@ class Viewer {
   async see(step, exact = false) {
     if (step !== this.shown) this.towards = Math.sign(step - this.shown);
     this.shown = step;
+    const mine = ++this.asked;
     this.move();
     const came = await Promise.all(
       this.frames.map(async (frames, camera) => {
@@ -124,8 +126,12 @@ class Viewer {
         let frame = await frames.want(step, exact);
         if (!frame) return null;
         frame = frames.find(step, false) ?? frame; // the frame itself may have come before its preview
-        // while the reader drags, what comes on the way is shown too, unless something newer has been seen
-        if (this.shown === step) this.pictures[camera].show(frame);
+        // while the reader drags, what comes on the way is shown too, unless something newer has been seen; several cameras show
+        // one step or none
+        if (this.shown === step || (this.frames.length === 1 && mine > this.seen)) {
+          this.pictures[camera].show(frame);
+          this.seen = mine;
+        }
         return frame;
       }),
     );
@@ -135,7 +141,8 @@ class Viewer {
     this.label = frame.label;
     this.tell();
     clearTimeout(this.resting);
-    if (!this.player.playing) this.resting = setTimeout(() => this.rest(step), came.every((f) => f?.kind === "raw") ? 30 : REST);
+    const soon = came.some((f) => f?.offline) ? POLL[0] : came.every((f) => f?.kind === "raw") ? 30 : REST;
+    if (!this.player.playing) this.resting = setTimeout(() => this.rest(step), soon);
     return frame.label?.since ?? null;
   }
 
