@@ -32,6 +32,7 @@ class Viewer {
     Object.assign(this, { question, facts, count: facts.count });
     this.shown = 0; // the step that is wanted, and soon seen
     this.towards = 1; // the last way that it went
+    this.near = true; // and whether that was a single step: more of these come, likely
     this.asked = this.seen = 0; // how often it was asked to show a step, and the last of these that is seen
     this.label = null; // of the first camera's frame that is seen
     this.marks = [null, null];
@@ -116,7 +117,7 @@ class Viewer {
 
   // See a step: null seconds, or undefined where another one is wanted before it came.
   async see(step, exact = false) {
-    if (step !== this.shown) this.towards = Math.sign(step - this.shown);
+    if (step !== this.shown) [this.towards, this.near] = [Math.sign(step - this.shown), Math.abs(step - this.shown) === 1];
     this.shown = step;
     const mine = ++this.asked;
     this.move();
@@ -150,7 +151,7 @@ class Viewer {
   async rest(step) {
     const moved = () => step !== this.shown || this.player.playing;
     if (moved()) return;
-    const beside = [1, 2, -1, 3, 4].map((n) => step + n * this.towards).filter((n) => n >= 0 && n < this.count);
+    const beside = (this.near ? [1, 2, -1, 3, 4] : [1, -1]).map((n) => step + n * this.towards).filter((n) => n >= 0 && n < this.count);
     await Promise.all(this.frames.map((frames) => frames.slow && frames.ahead(beside.slice(0, 2))));
     if (!moved() && this.frames.some((frames) => !frames.find(step, true))) await this.see(step, true);
     if (!moved()) this.frames.forEach((frames) => frames.ahead(beside));
