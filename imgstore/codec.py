@@ -378,6 +378,13 @@ class ChunkReader(ABC):
         """
         return ()
 
+    def key_frames(self) -> Sequence[int]:
+        """Return the positions of the frames from which decoding goes on without those before, ascending.
+
+        Whoever shares out the frames of a chunk does so there. Empty where the codec does not know.
+        """
+        return ()
+
     @property
     def reads_ahead(self) -> bool:
         """Whether reading in order gains from decoding ahead in the background."""

@@ -16,7 +16,7 @@ from imgstore.cli._common import PlainError, counted
 from imgstore.cli._progress import note_signals, show_progress
 from imgstore.cli._sources import not_there_told
 from imgstore.cli._store_source import open_to_save
-from imgstore.errors import UnfinishedStoreError
+from imgstore.errors import ArgumentError, UnfinishedStoreError
 from imgstore.mapping import Workers, map_store, processes
 
 __all__ = ["save_with_workers", "worker_options"]
@@ -91,7 +91,11 @@ def _on_cluster(where: str) -> Iterator[Workers]:
         from imgstore.bridges.dask import cluster_workers, connected
     except ImportError as error:
         raise PlainError(f"--cluster needs Dask, pip install 'imgstore[dask]': {error}") from error
-    with connected(where) as client:
+    with contextlib.ExitStack() as stack:
+        try:
+            client = stack.enter_context(connected(where))
+        except ArgumentError as error:
+            raise PlainError(str(error)) from error
         if not client.scheduler_info()["workers"]:
             click.echo(f"imgstore: {where} has no workers yet, waiting for some", err=True)
         yield cluster_workers(client)

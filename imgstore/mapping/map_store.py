@@ -188,7 +188,7 @@ def _make(
 ) -> Mapped:
     work, what = WorkDirectory(root), _describe(store, job, options)
     known = _known(root, work, what, options.overwrite)
-    options.imgshape, options.imgdtype = known or look_at_first(submit)
+    options.imgshape, options.imgdtype = known or look_at_first(submit, stop)
     if known is None:
         new = describe_new_store(root, options)
         for loss in new.conformer.losses:

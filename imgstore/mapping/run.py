@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from imgstore.errors import ArgumentError
+from imgstore.errors import ArgumentError, UnfinishedStoreError
 from imgstore.mapping.job import Job, Output, Task
 from imgstore.mapping.tasks import Outcome, look, make_chunk
 
@@ -28,18 +29,30 @@ class Submit(Protocol):
 Workers = Callable[[Job], AbstractContextManager[Submit]]  # sends the job to workers, and gives what hands them calls
 
 
-def look_at_first(submit: Submit) -> tuple[tuple[int, ...], str]:
+def look_at_first(submit: Submit, stop: Callable[[], object]) -> tuple[tuple[int, ...], str]:
     """Have a worker find out shape and dtype of the frames that will be written.
 
     Raises
     ------
     ArgumentError
-        There is none, the function fails at the first frames, or no worker lives long enough.
+        There is none, the function fails wherever it is tried, or the workers cannot do anything.
+    UnfinishedStoreError
+        It was stopped.
     """
+    future = submit(look)
+    finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    future.add_done_callback(finished.put)
+    while True:
+        with contextlib.suppress(queue.Empty):
+            finished.get(timeout=_LOOK_UP)
+            break
+        if stop():
+            future.cancel()
+            raise UnfinishedStoreError("stopped before anything was begun", [])
     try:
-        outcome = submit(look).result()
-    except BrokenExecutor as error:
-        raise ArgumentError(f"a worker died with the first frames: {error}") from error
+        outcome = future.result()
+    except Exception as error:  # it died, or cannot be sent what it needs
+        raise ArgumentError(f"a worker failed with the first frames: {type(error).__name__}: {error}") from error
     if outcome.error:
         raise ArgumentError(f"the first frames: {outcome.error}")
     if outcome.value is None:

@@ -26,6 +26,7 @@ from imgstore.writing.single_chunk import write_single_chunk
 __all__ = ["Outcome", "look", "make_chunk"]
 
 Frame = npt.NDArray[Any]
+_PLACES = 8  # at which frames are looked at until some can be made
 
 
 class Outcome(NamedTuple):
@@ -47,14 +48,24 @@ class Outcome(NamedTuple):
 
 
 def look(job: Job) -> Outcome:
-    """Find out shape and dtype of the frames that will be written: value ``(shape, dtype)``; None where there are none."""
+    """Find out shape and dtype of the frames that will be written: value ``(shape, dtype)``; None where there are none.
+
+    Where the function fails at the first frames others are tried: they may have what it fails at, and the rest has not.
+    """
+    failed = None
     try:
         with opened(job.source) as store:
-            for img, _, _ in mapped_frames(store, job, 0, store.frame_count, LeftOut()):
-                return Outcome((img.shape, img.dtype.str))
+            count = store.frame_count
+            places = [(k, min(k + job.batch_size, count)) for k in range(0, count, -(-count // _PLACES))]
+            for begin, end in [*places, (0, count)]:
+                try:
+                    for img, _, _ in mapped_frames(store, job, begin, end, LeftOut()):
+                        return Outcome((img.shape, img.dtype.str))
+                except Exception as error:
+                    failed = failed or _failed(error)
     except Exception as error:
         return _failed(error)
-    return Outcome()
+    return failed or Outcome()
 
 
 def make_chunk(job: Job, output: Output, task: Task) -> Outcome:

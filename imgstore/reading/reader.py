@@ -406,6 +406,20 @@ class Reader:
             wanted[chunk][1].append(out[k])
         self._frames.read_many(wanted)
 
+    def key_frames(self, chunk: int) -> list[int]:
+        """Return the positions of the frames of a chunk from which decoding goes on without those before, ascending."""
+        with self._lock:
+            self._begin_reading()
+            try:
+                self._stop_ahead()
+                found = self._answer(lambda: self._frames.reader(chunk).key_frames())
+            except Exception:
+                self._reading = False
+                raise
+            self._reading = False
+            start, count = self.index.chunk_start(chunk), self.index.chunk_count(chunk)
+            return [start + position for position in found if position < count]
+
     def refresh(self) -> None:
         """Bring in the frames that have been written since the store was opened.
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from imgstore.array import FrameArray
+from imgstore.errors import FrameNotFoundError
 from imgstore.pixels.shown import Color
 from imgstore.store.reading import Reading
 from imgstore.store.shared import Frame
 
 if TYPE_CHECKING:
+    import dask.array
     import pandas as pd
 
 __all__ = ["ChunkFile", "Views"]
@@ -115,6 +117,50 @@ class Views(Reading):
             index=pd.RangeIndex(len(times), name="position"),
         )
         return table
+
+    def key_frames(self, chunk: int) -> list[int]:
+        """Return where decoding of a chunk can begin: at frames that need none of those before.
+
+        Parameters
+        ----------
+        chunk : int
+            Number of the chunk.
+
+        Returns
+        -------
+        list of int
+            Positions in the store, ascending; empty where frames are files, which all stand by themselves, or where the codec
+            does not know.
+
+        Raises
+        ------
+        ChunkError
+            The chunk cannot be opened.
+        FrameNotFoundError
+            There is no such chunk with frames.
+        """
+        if chunk not in self.chunks:
+            raise FrameNotFoundError(f"{self._root}: there is no chunk {chunk} with frames")
+        return self._readable.key_frames(chunk)
+
+    def to_dask(self, frames_per_block: int | None = None) -> dask.array.Array:
+        """Return the frames as an array of Dask's, which needs the extra ``dask``.
+
+        Each task reads a block of frames at once, from the store that it opens for itself, and keeps open for the next.
+
+        Parameters
+        ----------
+        frames_per_block : int, optional
+            About how many; default as many as have 64 MB. Blocks end where chunks do, and hold whole groups of pictures.
+
+        Returns
+        -------
+        dask.array.Array
+            ``(n, h, w)`` or ``(n, h, w, 3)``, over the frames that are there now. The store may be closed.
+        """
+        from imgstore.bridges.dask import store_to_dask
+
+        return store_to_dask(self, frames_per_block)  # type: ignore[arg-type] # a part of ImgStore is never by itself
 
     @property
     def chunk_files(self) -> list[ChunkFile]:
