@@ -379,10 +379,7 @@ class ChunkReader(ABC):
         return ()
 
     def key_frames(self) -> Sequence[int]:
-        """Return the positions of the frames from which decoding goes on without those before, ascending.
-
-        Whoever shares out the frames of a chunk does so there. Empty where the codec does not know.
-        """
+        """Return the positions of frames from which decoding goes on without those before, ascending; empty: not known."""
         return ()
 
     @property

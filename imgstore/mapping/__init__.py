@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from imgstore.mapping.job import BatchMetadata, Job
 from imgstore.mapping.left_out import LeftOut
-from imgstore.mapping.map_store import Mapped, map_store
-from imgstore.mapping.processes import processes
+from imgstore.mapping.make_store import Mapped, map_store
+from imgstore.mapping.process_pool import processes
 from imgstore.mapping.recipe import Recipe, opened
 from imgstore.mapping.run import Submit, Workers
 from imgstore.mapping.source_frames import BEFORE_ALL, frames_between, records_by_position
