@@ -32,16 +32,16 @@ class LeftOut:
 
     def add(self, position: int, number: int, why: str) -> None:
         """Note a frame by its position in the source and its number."""
-        if self.runs and sum(self.runs[-1][:2]) == position:
-            first, count, first_number, _, reason = self.runs[-1]
-            self.runs[-1] = first, count + 1, first_number, number, reason
-        else:
-            self.runs.append((position, 1, number, number, why))
+        self.add_runs([(position, 1, number, number, why)])
 
     def add_runs(self, runs: Iterable[Sequence[Any]]) -> None:
-        """Note what another has noted."""
+        """Note frames in a row; those that go on where the last ones end are one run with them."""
         for first, count, first_number, last_number, why in runs:
-            self.runs.append((int(first), int(count), int(first_number), int(last_number), str(why)))
+            if self.runs and sum(self.runs[-1][:2]) == first:
+                begin, before, begin_number, _, reason = self.runs[-1]
+                self.runs[-1] = begin, before + count, begin_number, last_number, reason
+            else:
+                self.runs.append((first, count, first_number, last_number, why))
 
     @property
     def positions(self) -> list[int]:

@@ -63,17 +63,31 @@ class _Pool:
         self._executor = ProcessPoolExecutor(self._count, context, _begin_worker, (self._job, workers_end))
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        try:
-            return self._executor.submit(_call, function, arguments)
-        except BrokenExecutor:
-            self.end()
-            self._begin()
-            return self._executor.submit(_call, function, arguments)
+        with _without_interrupts():  # this may begin a process
+            try:
+                return self._executor.submit(_call, function, arguments)
+            except BrokenExecutor:
+                self.end()
+                self._begin()
+                return self._executor.submit(_call, function, arguments)
 
     def end(self) -> None:
         """End the processes, whatever they are at."""
         self._lifeline.close()
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C, which a terminal sends to all, from processes that are begun meanwhile. This one has it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_worker(job: Job, lifeline: Connection) -> None:

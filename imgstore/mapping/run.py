@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager
@@ -39,20 +39,20 @@ def look_at_first(submit: Submit, stop: Callable[[], object]) -> tuple[tuple[int
     UnfinishedStoreError
         It was stopped.
     """
-    future = submit(look)
-    finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    future.add_done_callback(finished.put)
-    while True:
-        with contextlib.suppress(queue.Empty):
-            finished.get(timeout=_LOOK_UP)
-            break
-        if stop():
-            future.cancel()
-            raise UnfinishedStoreError("stopped before anything was begun", [])
-    try:
-        outcome = future.result()
-    except Exception as error:  # it died, or cannot be sent what it needs
-        raise ArgumentError(f"a worker failed with the first frames: {type(error).__name__}: {error}") from error
+    for attempt in range(_MOST_DEATHS):
+        future, done = submit(look), threading.Event()
+        future.add_done_callback(lambda _, done=done: done.set())
+        while not done.wait(_LOOK_UP):
+            if stop():
+                future.cancel()
+                raise UnfinishedStoreError("stopped before anything was begun", [])
+        try:
+            outcome = future.result()
+        except Exception as error:  # it cannot be sent what it needs, or has died
+            if isinstance(error, BrokenExecutor) and attempt < _MOST_DEATHS - 1:
+                continue
+            raise ArgumentError(f"a worker failed with the first frames: {type(error).__name__}: {error}") from error
+        break
     if outcome.error:
         raise ArgumentError(f"the first frames: {outcome.error}")
     if outcome.value is None:
@@ -131,4 +131,4 @@ def run_tasks(
             if deaths < _MOST_DEATHS:
                 again, gone = [task for task, _ in reversed(gone)], []  # those that brought them down are among the first
                 hand_out(again)
-    return failed + gone
+    return failed if stopping else failed + gone

@@ -40,8 +40,8 @@ MAY_KNOW = {
     "care": {"beside", "codec", "disk", "errors", "index", "npy_header", "pixels", "plugins", "reading"},
     "group": {"bridges", "disk", "errors", "opening", "reading", "store"},
     "mapping": {"beside", "care", "codec", "disk", "errors", "opening", "options", "plugins", "store", "writing"},
-    "store": {"array", "beside", "bridges", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins", "reading",
-              "v04", "writing"},
+    "store": {"array", "beside", "bridges", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins",
+              "reading", "v04", "writing"},
     "stores": {"codec", "constants", "disk", "errors", "group", "index", "opening", "pixels", "plugins", "store", "util", "v04"},
 }
 # The same for the one codec that is a house of its own.
