@@ -151,7 +151,8 @@ class Views(Reading):
         Parameters
         ----------
         frames_per_block : int, optional
-            About how many; default as many as have 64 MB. Blocks end where chunks do, and hold whole groups of pictures.
+            About how many; default as many as have 64 MB. Blocks end where chunks do, and hold whole groups of pictures, as
+            these are in the first chunk.
 
         Returns
         -------

@@ -1,8 +1,9 @@
 """Sources for workers to make stores of, functions that are sent to them, and comparing what was made.
 
-    python mapped.py SOURCE DEST FORMAT PROCESSES MARKS
+    python mapped.py SOURCE DEST FORMAT WORKERS MARKS
 
-makes DEST with processes; each chunk that is begun leaves a mark in the folder MARKS. For tests that kill.
+makes DEST with so many processes, or with the workers of the Dask cluster at that address; each chunk that is begun leaves a
+mark in the folder MARKS. For tests that kill.
 """
 
 from __future__ import annotations
@@ -117,7 +118,14 @@ if __name__ == "__main__":
 
     import mapped
 
-    source, dest, fmt, processes, marks = sys.argv[1:]
-    mapping.map_store(
-        partial(mapped.slowly, Path(marks)), source, dest, format=fmt, chunksize=10, workers=mapping.processes(int(processes))
-    )
+    source, dest, fmt, workers, marks = sys.argv[1:]
+    function = partial(mapped.slowly, Path(marks))
+    if workers.isdecimal():
+        mapping.map_store(function, source, dest, format=fmt, chunksize=10, workers=mapping.processes(int(workers)))
+    else:
+        from distributed import Client
+
+        from imgstore.bridges.dask import map_store
+
+        with Client(workers) as client:
+            map_store(function, source, dest, format=fmt, chunksize=10, client=client)
