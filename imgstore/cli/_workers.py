@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,8 +58,11 @@ def save_with_workers(
 ) -> int:
     """Write a store with several workers; return the exit status."""
     with contextlib.ExitStack() as stack:
-        with not_there_told(source):
-            store, metadata = open_to_save(source)
+        try:
+            with not_there_told(source):
+                store, metadata = open_to_save(source)
+        except ArgumentError as error:
+            raise click.UsageError(str(error)) from error
         stack.enter_context(store)
         received = stack.enter_context(note_signals())
         workers = stack.enter_context(_on_cluster(cluster)) if cluster is not None else processes(jobs or 1)
@@ -96,6 +100,8 @@ def _on_cluster(where: str) -> Iterator[Workers]:
             client = stack.enter_context(connected(where))
         except ArgumentError as error:
             raise PlainError(str(error)) from error
+        for name in ("distributed", "distributed.client"):  # which have levels of their own by now
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told in a line
         if not client.scheduler_info()["workers"]:
             click.echo(f"imgstore: {where} has no workers yet, waiting for some", err=True)
         yield cluster_workers(client)

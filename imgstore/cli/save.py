@@ -126,10 +126,7 @@ def command(
     if with_workers:
         if is_live(source):
             raise click.UsageError(f"{source} cannot be shared out: --jobs and --cluster are for stores and files")
-        try:
-            ctx.exit(save_with_workers(source, dest, fmt, gray, keywords, jobs=jobs, cluster=cluster))
-        except ArgumentError as error:
-            raise click.UsageError(str(error)) from error
+        ctx.exit(save_with_workers(source, dest, fmt, gray, keywords, jobs=jobs, cluster=cluster))
     try:
         opened = open_source(source, deep="uint16" in (_dtypes(fmt) or ("uint16",)))
     except ArgumentError as error:

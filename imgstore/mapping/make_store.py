@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 32 << 20  # of the frames that a function is given at once
 _MOST_AT_ONCE = 64  # frames
-_TOLD = 5  # failures whose reasons are in a message
+_TOLD = 5  # reasons that are in a message
 
 Path = str | os.PathLike[str]
 
@@ -274,19 +274,21 @@ def _known(
 def _unfinished(
     root: str, store: ImgStore, tasks: list[Task], failed: list[tuple[Task, Outcome]], whole: int
 ) -> UnfinishedStoreError:
-    """Say which chunks are not there, and why."""
+    """Say which chunks are not there, and why, those that failed for the same reason together."""
     numbers = store.frame_numbers
-    told = [
-        f"chunk {task.chunk}, {describe_frames(task.begin, task.end - task.begin, (numbers[task.begin], numbers[task.end - 1]))}:"
-        f" {outcome.error}"
-        for task, outcome in failed
-    ]
-    for _, outcome in failed:
+    told: dict[str, list[str]] = {}
+    for task, outcome in sorted(failed):
+        which = describe_frames(task.begin, task.end - task.begin, (numbers[task.begin], numbers[task.end - 1]))
+        told.setdefault(outcome.error, []).append(f"chunk {task.chunk}, {which}")
         if outcome.trace:
-            _log.info("%s", outcome.trace)
-    more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-    why = f"; {'; '.join(told[:_TOLD])}{more}" if told else "; it was stopped"
+            _log.info("chunk %d: %s", task.chunk, outcome.trace)
+    reasons = [
+        f"{chunks[0]}{f', and {len(chunks) - 1} more' if chunks[1:] else ''}: {why}" for why, chunks in told.items()
+    ]
+    if len(reasons) > _TOLD:
+        reasons[_TOLD:] = [f"and {len(reasons) - _TOLD} other reasons"]
     return UnfinishedStoreError(
-        f"{root}: {whole} of {len(tasks)} chunks are whole, and the same call goes on with the others{why}",
+        f"{root}: {whole} of {len(tasks)} chunks are whole, and the same call goes on with the others;"
+        f" {'; '.join(reasons) or 'it was stopped'}",
         [(task.chunk, outcome.error) for task, outcome in sorted(failed)],
     )

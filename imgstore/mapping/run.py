@@ -119,7 +119,8 @@ def run_tasks(
         except BrokenExecutor:
             gone.append((task, Outcome(error="the worker died, and so did others that took its place")))
         except Exception as error:  # Dask has given it up, or it could not be sent
-            failed.append((task, Outcome(error=f"{type(error).__name__}: {error}")))
+            told = f"{type(error).__name__}: {error}".replace(getattr(future, "key", "") or "\0", "its task")
+            failed.append((task, Outcome(error=told)))
         else:
             if outcome.error:
                 failed.append((task, outcome))
