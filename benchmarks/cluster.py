@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    keywords = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    keywords = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
         source = Path(directory, "source")
         with imgstore.new_for_format("npy", source, imgshape=SHAPE) as store:

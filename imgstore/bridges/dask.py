@@ -242,7 +242,7 @@ def connected(where: str) -> Iterator[Client]:
                     n_workers=int(count or os.cpu_count() or 1),
                     threads_per_worker=1,
                     processes=True,
-                    dashboard_address=None,
+                    dashboard_address=":0",
                     silence_logs=logging.CRITICAL,
                 )
             )

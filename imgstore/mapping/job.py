@@ -102,7 +102,7 @@ def name_of(function: Callable[..., Any] | None) -> str | None:
         function = inner
     if function is None:
         return None
-    return getattr(function, "__qualname__", type(function).__qualname__)
+    return getattr(function, "__qualname__", None) or getattr(function, "__name__", type(function).__qualname__)
 
 
 def mapped_frames(store: Any, job: Job, begin: int, end: int, left_out: LeftOut) -> Iterator[tuple[Frame, int, float]]:
