@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ from scenes import write_store
 import imgstore
 import imgstore.array
 from imgstore.codec import FrameSpec
-from imgstore.errors import ArgumentError, FrameIndexError
+from imgstore.errors import ArgumentError, FrameIndexError, FrameNotFoundError
 
 COUNT = 23
 
@@ -165,3 +166,22 @@ def test_more_than_fits_into_memory_is_an_error_of_ours(gray: Any, monkeypatch: 
     monkeypatch.setattr(gray[0]._readable._frames, "spec", spec)
     with pytest.raises(ArgumentError, match="no memory"):
         gray[0].get_images(frame_indices=[0])
+
+
+@pytest.mark.parametrize("fmt, most", [("avc1/mp4", 25), ("h264/mkv", 25), ("mjpeg/avi", 1), ("ffv1/mkv", 1)])
+def test_key_frames_are_those_of_the_file(tmp_path: Path, fmt: str, most: int) -> None:
+    write_store(tmp_path / "s", fmt, 130, chunksize=60)
+    with imgstore.new_for_filename(tmp_path / "s") as store:
+        for file in store.chunk_files:
+            with av.open(file.path) as container:
+                flagged = [k for k, frame in enumerate(container.decode(video=0)) if frame.key_frame]
+            found = store.key_frames(file.chunk)
+            assert found == [file.position + k for k in flagged] and found[0] == file.position
+            assert max(np.diff([*found, file.position + file.frame_count])) <= most
+        with pytest.raises(FrameNotFoundError, match="no chunk 3 with frames"):
+            store.key_frames(3)
+
+
+def test_frames_that_are_files_need_no_key_frames(tmp_path: Path) -> None:
+    with imgstore.new_for_filename(write_store(tmp_path / "s", "npy", 12)) as store:
+        assert store.key_frames(0) == store.key_frames(1) == []
