@@ -26,16 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Buffer",
-    "ChunkCodec",
-    "ChunkReader",
-    "ChunkWriter",
-    "Codec",
-    "Format",
-    "FrameCodec",
-    "FrameSpec",
-    "Survey",
-]
+    "Buffer", "ChunkCodec", "ChunkReader", "ChunkWriter", "Codec", "Format", "FrameCodec", "FrameSpec", "Survey",
+]  # fmt: skip
 
 Frame = npt.NDArray[Any]
 Buffer = bytes | bytearray | memoryview | Frame
@@ -378,9 +370,13 @@ class ChunkReader(ABC):
         """
         return ()
 
+    @property
     def key_frames(self) -> Sequence[int]:
-        """Return the positions of frames from which decoding goes on without those before, ascending; empty: not known."""
-        return ()
+        """Positions of the frames at which decoding may begin, ascending. Position 0 alone where the codec knows no others.
+
+        They say what is read together at little cost, and nothing is wrong where one is left out.
+        """
+        return (0,)
 
     @property
     def reads_ahead(self) -> bool:

@@ -65,26 +65,16 @@ def _block_ends(store: ImgStore, most: int) -> list[int]:
     """Return where blocks end: at chunks, and before groups of pictures, so that none is decoded for two blocks."""
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ArgumentError(f"frames_per_block must be a whole number from 1, not {most!r}")
-    files = [file for file in store.chunk_files if file.frame_count]
-    # those of the first chunk stand for all: to look into each takes long where they are many
-    keys = [key - files[0].position for key in store.key_frames(files[0].chunk)] if files else []
-    cuts = {count: _cuts(keys, count, most) for count in {file.frame_count for file in files}}
-    return [file.position + cut for file in files for cut in cuts[file.frame_count]]
-
-
-def _cuts(keys: list[int], count: int, most: int) -> list[int]:
-    """Return where blocks of a chunk end: at key frames, as long as there are some; so one may be longer than `most`."""
-    if not keys:
-        return [*range(most, count, most), count]
-    cuts, begin = [], 0
-    keys = [*(key for key in keys if 0 < key < count), count]
-    while begin < count:
-        last = bisect_right(keys, begin + most) - 1
-        if last < 0 or keys[last] <= begin:
-            last = bisect_right(keys, begin)
-        begin = keys[last]
-        cuts.append(begin)
-    return cuts
+    keys = store.get_key_frames()
+    ends: list[int] = []
+    for file in store.chunk_files:
+        begin, end = file.position, file.position + file.frame_count
+        marks = [*keys[np.searchsorted(keys, begin, "right") : np.searchsorted(keys, end)].tolist(), end]
+        while begin < end:  # at the last key frame within reach, or the next one
+            within = bisect_right(marks, begin + most)
+            begin = marks[max(within - 1, bisect_right(marks, begin))]
+            ends.append(begin)
+    return ends
 
 
 def group_to_dask(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from imgstore.array import FrameArray
-from imgstore.errors import FrameNotFoundError
 from imgstore.pixels.shown import Color
 from imgstore.store.reading import Reading
 from imgstore.store.shared import Frame
@@ -74,6 +74,25 @@ class Views(Reading):
         self._readable  # noqa: B018 - one that is written or closed says so
         return FrameArray(self, color)  # type: ignore[arg-type] # a part of ImgStore is never there by itself
 
+    def to_dask(self, frames_per_block: int | None = None) -> dask.array.Array:
+        """Return the frames as an array of Dask's, which needs the extra ``dask``.
+
+        Each task reads a block of frames at once, from the store that it opens for itself, and keeps open for the next.
+
+        Parameters
+        ----------
+        frames_per_block : int, optional
+            About how many; default as many as have 64 MB. Blocks end where chunks do, and hold whole groups of pictures.
+
+        Returns
+        -------
+        dask.array.Array
+            ``(n, h, w)`` or ``(n, h, w, 3)``, over the frames that are there now. The store may be closed.
+        """
+        from imgstore.bridges.dask import store_to_dask
+
+        return store_to_dask(self, frames_per_block)  # type: ignore[arg-type] # a part of ImgStore is never by itself
+
     def __getitem__(self, key: Any) -> Frame:
         """Return frames by position, as numpy indexes an array of them.
 
@@ -118,50 +137,17 @@ class Views(Reading):
         )
         return table
 
-    def key_frames(self, chunk: int) -> list[int]:
-        """Return where decoding of a chunk can begin: at frames that need none of those before.
+    def get_key_frames(self) -> npt.NDArray[np.int64]:
+        """Find the frames at which decoding may begin: what lies between two of them is read together at little cost.
 
-        Parameters
-        ----------
-        chunk : int
-            Number of the chunk.
+        Each chunk of videos is opened for it, which takes some milliseconds.
 
         Returns
         -------
-        list of int
-            Positions in the store, ascending; empty where frames are files, which all stand by themselves, or where the codec
-            does not know.
-
-        Raises
-        ------
-        ChunkError
-            The chunk cannot be opened.
-        FrameNotFoundError
-            There is no such chunk with frames.
+        numpy.ndarray of int64
+            Their positions, ascending. The first of each chunk is one; where frames are files, or depend on no others, all.
         """
-        if chunk not in self.chunks:
-            raise FrameNotFoundError(f"{self._root}: there is no chunk {chunk} with frames")
-        return self._readable.key_frames(chunk)
-
-    def to_dask(self, frames_per_block: int | None = None) -> dask.array.Array:
-        """Return the frames as an array of Dask's, which needs the extra ``dask``.
-
-        Each task reads a block of frames at once, from the store that it opens for itself, and keeps open for the next.
-
-        Parameters
-        ----------
-        frames_per_block : int, optional
-            About how many; default as many as have 64 MB. Blocks end where chunks do, and hold whole groups of pictures, as
-            these are in the first chunk.
-
-        Returns
-        -------
-        dask.array.Array
-            ``(n, h, w)`` or ``(n, h, w, 3)``, over the frames that are there now. The store may be closed.
-        """
-        from imgstore.bridges.dask import store_to_dask
-
-        return store_to_dask(self, frames_per_block)  # type: ignore[arg-type] # a part of ImgStore is never by itself
+        return self._readable.key_frames()
 
     @property
     def chunk_files(self) -> list[ChunkFile]:

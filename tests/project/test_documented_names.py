@@ -65,7 +65,7 @@ NAMES = {
     "imgstore.ImgStore": """
         frame_count frame_min frame_max frame_number frame_time frame_time_min frame_time_max duration image_shape chunks
         user_metadata uuid created mode filename full_path lossless close convert_frame_time_to_datetime get_next_image
-        key_frames to_dask get_image get_nearest_image get_next_framenumber get_frame_metadata has_extra_data get_extra_data
+        get_key_frames to_dask get_image get_nearest_image get_next_framenumber get_frame_metadata has_extra_data get_extra_data
         find_extra_data_files get_extra_data_samplerate disable_decoding save_index reindex add_image add_extra_data
         supported_formats supports_format _metadata _format _basedir _ext _chunk_paths _get_chunk_metadata
         _chunk_n_and_chunk_paths _iter_chunk_n_and_chunk_paths

@@ -18,7 +18,7 @@ from scenes import write_store
 import imgstore
 import imgstore.array
 from imgstore.codec import FrameSpec
-from imgstore.errors import ArgumentError, FrameIndexError, FrameNotFoundError
+from imgstore.errors import ArgumentError, FrameIndexError
 
 COUNT = 23
 
@@ -169,19 +169,18 @@ def test_more_than_fits_into_memory_is_an_error_of_ours(gray: Any, monkeypatch: 
 
 
 @pytest.mark.parametrize("fmt, most", [("avc1/mp4", 25), ("h264/mkv", 25), ("mjpeg/avi", 1), ("ffv1/mkv", 1)])
-def test_key_frames_are_those_of_the_file(tmp_path: Path, fmt: str, most: int) -> None:
+def test_key_frames_are_those_of_the_files(tmp_path: Path, fmt: str, most: int) -> None:
     write_store(tmp_path / "s", fmt, 130, chunksize=60)
     with imgstore.new_for_filename(tmp_path / "s") as store:
+        flagged = []
         for file in store.chunk_files:
             with av.open(file.path) as container:
-                flagged = [k for k, frame in enumerate(container.decode(video=0)) if frame.key_frame]
-            found = store.key_frames(file.chunk)
-            assert found == [file.position + k for k in flagged] and found[0] == file.position
-            assert max(np.diff([*found, file.position + file.frame_count])) <= most
-        with pytest.raises(FrameNotFoundError, match="no chunk 3 with frames"):
-            store.key_frames(3)
+                frames = enumerate(container.decode(video=0))
+                flagged += [file.position + k for k, frame in frames if frame.key_frame]
+        assert store.get_key_frames().tolist() == flagged
+        assert {0, 60, 120} <= set(flagged) and max(np.diff(flagged)) <= most
 
 
-def test_frames_that_are_files_need_no_key_frames(tmp_path: Path) -> None:
+def test_all_frames_that_are_files_are_key_frames(tmp_path: Path) -> None:
     with imgstore.new_for_filename(write_store(tmp_path / "s", "npy", 12)) as store:
-        assert store.key_frames(0) == store.key_frames(1) == []
+        assert store.get_key_frames().tolist() == list(range(12))

@@ -150,8 +150,9 @@ class VideoReader(ChunkReader):
         names = stretch.container.format.name, stretch.codec
         return frame_checksums(self._path, self._threads, self._table, *names)
 
+    @property
     def key_frames(self) -> list[int]:
-        return self._main.key_frames()
+        return self._main.key_frames
 
     @property
     def reads_ahead(self) -> bool:
