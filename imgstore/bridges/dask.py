@@ -44,7 +44,7 @@ _PATIENCE = 5  # seconds in which a scheduler has to answer
 def store_to_dask(store: ImgStore, frames_per_block: int | None = None) -> dask.array.Array:
     """Return the frames of a store as an array; see `imgstore.ImgStore.to_dask`."""
     array = store.as_array()
-    blocks = np.diff([0, *_block_ends(store, frames_per_block or array.chunks[0])])
+    blocks = np.diff([0, *_block_ends(store, array.chunks[0] if frames_per_block is None else frames_per_block)])
     token = str(tokenize(array))
     return dask.array.map_blocks(
         partial(_read_block, Recipe.of(store, token)),
@@ -104,7 +104,7 @@ def group_to_dask(
     for store in stores:
         if not isinstance(store, ImgStore):
             raise ArgumentError(f"{store!r} is no store that workers could open")
-    most = frames_per_block or min(store.as_array().chunks[0] for store in stores)
+    most = min(store.as_array().chunks[0] for store in stores) if frames_per_block is None else frames_per_block
     ends = np.searchsorted(np.maximum.accumulate(columns[reference]), _block_ends(stores[reference], most))
     blocks = np.diff([0, *sorted({*ends.tolist(), columns.shape[1]} - {0})])
     return tuple(
