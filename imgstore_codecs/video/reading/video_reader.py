@@ -95,8 +95,7 @@ class VideoReader(ChunkReader):
         self._beside = SideBySide("imgstore-video")
         self._row_helpers = RowHelpers(spec)
         self._pid = os.getpid()
-        survey = options.get("survey")
-        if survey is not None:
+        if (survey := options.get("survey")) is not None:
             stretch, self._table, self._faults = frames_as_kept(path, self._threads, survey.arrays)
         else:
             stretch, self._table, self._faults = find_frames(
