@@ -130,6 +130,8 @@ def map_store(
         Frames cannot be read and were left out, or the format does not hold all of them.
     """
     root = store_directory(dest, None)
+    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+        raise ArgumentError(f"batch_size must be a whole number from 1, not {batch_size!r}")
     options = WriteOptions(
         format=format,
         imgshape=None,
@@ -193,15 +195,13 @@ def _make(
         new = describe_new_store(root, options)
         for loss in new.conformer.losses:
             warnings.warn(f"{root}: {loss}", ImgStoreWarning, stacklevel=4)
-        work.begin(
-            {**what, "imgshape": options.imgshape, "imgdtype": options.imgdtype},
-            new.metadata,
-        )
+        work.begin({**what, "imgshape": options.imgshape, "imgdtype": options.imgdtype}, new.metadata)
     work.clear()
     metadata = read_metadata(work.path)
     tasks = make_tasks(store.frame_count, metadata.chunksize)
-    missing = [task for task in tasks if not work.has(task.chunk)]
-    total, frames = store.frame_count, [task.end - task.begin for task in tasks if work.has(task.chunk)]
+    whole = work.whole()
+    missing = [task for task in tasks if task.chunk not in whole]
+    total, frames = store.frame_count, [task.end - task.begin for task in tasks if task.chunk in whole]
 
     def note(task: Task) -> None:
         frames.append(task.end - task.begin)
@@ -209,8 +209,9 @@ def _make(
 
     progress(sum(frames), total)
     failed = run_tasks(submit, Output(root, options), missing, note, stop)
-    if len(frames) < len(tasks):
-        raise _unfinished(root, store, tasks, failed, len(frames))
+    whole = work.whole()  # what workers have made elsewhere is seen here
+    if len(whole) < len(tasks):
+        raise _unfinished(root, store, tasks, failed, len(whole))
     return Mapped(*assemble(root, work, metadata, tasks, store))
 
 
@@ -259,7 +260,8 @@ def _known(
         refuse_to_overwrite(root, chunk_extensions(), overwrite)
         return None
     shape, dtype = plan.pop("imgshape", None), plan.pop("imgdtype", None)
-    other = sorted(name for name in what.keys() | plan.keys() if what.get(name) != plan.get(name))
+    # as text, in which a NaN is one
+    other = sorted(n for n in what.keys() | plan.keys() if json.dumps(what.get(n)) != json.dumps(plan.get(n)))
     if other and not overwrite:
         raise ArgumentError(
             f"{root}: another store is being made there, of another {', '.join(other)}: give overwrite=True to begin anew,"

@@ -213,6 +213,13 @@ def test_another_store_is_being_made_there(tmp_path: Path, source: Path) -> None
         assert np.array_equal(made[:], 255 - given[:]) and made.format == "png"
 
 
+def test_metadata_with_a_nan_are_the_same_again(tmp_path: Path, source: Path) -> None:
+    keywords = {"format": "npy", "chunksize": 10, "metadata": {"gain": float("nan")}, "workers": here}
+    for _ in range(2):
+        with pytest.raises(UnfinishedStoreError, match="5 of 6 chunks"):
+            map_store(mapped.fails_in_the_middle, source, tmp_path / "d", **keywords)  # type: ignore[arg-type]
+
+
 def test_a_store_that_is_there_stays_until_the_new_one_is_whole(tmp_path: Path, source: Path) -> None:
     dest = write_source(tmp_path / "d", "mjpeg/avi", 5)
     before = contents(dest)
@@ -241,6 +248,9 @@ def test_refusals(tmp_path: Path, source: Path) -> None:
     assert not (tmp_path / "d").exists()
     with imgstore.new_for_format("npy", tmp_path / "d", imgshape=(4, 4)), pytest.raises((StoreExistsError, StoreLockedError)):
         map_store(None, source, tmp_path / "d", format="npy", workers=here)
+    for size in (0, -1, 1.5, True):
+        with pytest.raises(ArgumentError, match="batch_size must be a whole number from 1"):
+            map_store(None, source, tmp_path / "d", format="npy", workers=here, batch_size=size)  # type: ignore[arg-type]
     for count in (0, -1, 1.5, True):
         with pytest.raises(ArgumentError, match="whole number from 1"):
             processes(count)  # type: ignore[arg-type]
