@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 
-LIBRARIES = ("dask", "distributed", "npe2", "nwbinspector", "pims", "pynwb", "xarray")
+LIBRARIES = {
+    "test_bridges.py": ("dask", "npe2", "pims", "xarray"),
+    "test_dask.py": ("dask", "distributed"),
+    "test_nwb.py": ("nwbinspector", "pynwb"),
+}
 
 # Elsewhere there is nothing to collect: these libraries are not among what the tests of imgstore install.
-collect_ignore_glob = [] if all(map(importlib.util.find_spec, LIBRARIES)) else ["test_*.py"]
+collect_ignore = [name for name, needed in LIBRARIES.items() if not all(map(importlib.util.find_spec, needed))]
