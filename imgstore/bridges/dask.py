@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import uuid
 import warnings
 from bisect import bisect_right
@@ -242,7 +243,16 @@ def connected(where: str) -> Iterator[Client]:
                 asyncio.run(_knock(address))
             except Exception as error:  # whatever answers there
                 raise ArgumentError(f"{where}: no Dask scheduler answers there: {error}") from error
-        yield stack.enter_context(Client(address, timeout=_PATIENCE, set_as_default=False))
+        client = stack.enter_context(Client(address, timeout=_PATIENCE, set_as_default=False))
+        if kind == "local":
+            client.run(_ignore_interrupts)
+        yield client
+
+
+async def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to all, to who sees to the work; called in a worker's main thread."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 async def _knock(address: str) -> None:
