@@ -146,8 +146,7 @@ class VideoReader(ChunkReader):
         stretch = self.stretch
         if stretch is None or self._faults:
             return []
-        names = stretch.container.format.name, stretch.codec
-        return frame_checksums(self._path, self._threads, self._table, *names)
+        return frame_checksums(self._path, self._threads, self._table, stretch.container.format.name, stretch.codec)
 
     @property
     def key_frames(self) -> list[int]:
