@@ -379,6 +379,14 @@ class ChunkReader(ABC):
         return ()
 
     @property
+    def key_frames(self) -> Sequence[int]:
+        """Positions of the frames at which decoding may begin, ascending. Position 0 alone where the codec knows no others.
+
+        They say what is read together at little cost, and nothing is wrong where one is left out.
+        """
+        return (0,)
+
+    @property
     def reads_ahead(self) -> bool:
         """Whether reading in order gains from decoding ahead in the background."""
         return False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -164,6 +166,18 @@ class StoreGroup:
     def __reduce__(self) -> tuple[Any, ...]:
         """A pickled group opens its stores again, in whatever process."""
         return _again, (self.stores, self._arguments)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> StoreGroup:
+        """A group over stores that are opened once more, with the same table."""
+        group = StoreGroup.__new__(StoreGroup)
+        group.__dict__.update(self.__dict__)
+        group.stores = tuple(copy.deepcopy(store, memo) for store in self.stores)
+        group._cameras = [replace(camera, store=own) for camera, own in zip(self._cameras, group.stores, strict=True)]
+        group.table = Table(self.table.columns, group._cameras, self._reference)
+        group._opened = contextlib.ExitStack()
+        for store in group.stores:
+            group._opened.callback(store.close)
+        return group
 
     def estimate_offsets(self) -> list[Clock]:
         """Estimate the clocks of the stores, offset and drift, from frames with the same numbers.

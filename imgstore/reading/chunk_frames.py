@@ -241,6 +241,15 @@ class ChunkFrames:
         while len(self._open) > 1 and (len(self._open) > most or sum(r.nbytes for r in self._open.values()) > limit):
             self._open.popitem(last=False)[1].close()
 
+    def key_frames(self, chunk: int) -> Sequence[int]:
+        """Return the positions in a chunk at which decoding may begin; the first alone where it cannot be opened."""
+        if self._decode is not None:
+            return range(self.index.chunk_count(chunk) if self.index is not None else 0)
+        try:
+            return self.reader(chunk).key_frames
+        except ChunkError:
+            return (0,)
+
     def read(self, chunk: int, position: int) -> Frame:
         """Read one frame.
 

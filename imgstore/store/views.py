@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from imgstore.array import FrameArray
 from imgstore.pixels.shown import Color
@@ -115,6 +116,23 @@ class Views(Reading):
             index=pd.RangeIndex(len(times), name="position"),
         )
         return table
+
+    def get_key_frames(self) -> npt.NDArray[np.int64]:
+        """Find the frames at which decoding may begin: what lies between two of them is read together at little cost.
+
+        Each chunk of videos is opened for it, which takes some milliseconds.
+
+        Returns
+        -------
+        numpy.ndarray of int64
+            Their positions, ascending. The first of each chunk is one; where frames are files, or depend on no others, all.
+        """
+        return self._readable.key_frames()
+
+    @property
+    def color(self) -> Color:
+        """Order of the channels of the frames that are returned: ``'bgr'`` or ``'rgb'``; ``'gray'`` where they have none."""
+        return (self._shown.color or "bgr") if len(self._frame_kind[0]) == 3 and self._frame_kind[0][2] == 3 else "gray"
 
     @property
     def chunk_files(self) -> list[ChunkFile]:

@@ -151,6 +151,10 @@ class VideoReader(ChunkReader):
         return frame_checksums(self._path, self._threads, self._table, *names)
 
     @property
+    def key_frames(self) -> list[int]:
+        return self._main.key_frames
+
+    @property
     def reads_ahead(self) -> bool:
         return True
 
