@@ -63,10 +63,10 @@ class _Lane:
         self._number = -1
         self._opened: Any = None
 
-    def read(self, sources: Sequence[Source], number: int, positions: list[int], threads: int | None) -> Piece:
+    def read(self, sources: Sequence[Source], number: int, positions: list[int]) -> Piece:
         if number != self._number:
             self.close()
-            self._opened = sources[number].open(threads)
+            self._opened = sources[number].open(threads=1, cache_size=0)  # it never comes back to what it has read
             self._number = number
         return sources[number].read(self._opened, positions)
 
@@ -139,7 +139,7 @@ class BatchReader:
                 found = []
                 for begin, end in window.lanes[k]:
                     for number, positions in _by_source(range(begin, end), places):
-                        found.append((number, positions, lanes[k].read(self._sources, number, positions, 1)))
+                        found.append((number, positions, lanes[k].read(self._sources, number, positions)))
                 return found
 
             threads = self._decoding_threads

@@ -63,11 +63,12 @@ class Source:
         self.is_group = isinstance(given, imgstore.StoreGroup)
         self.names: tuple[str, ...] = given.names if self.is_group else ()
 
-    def open(self, threads: int | None) -> Any:
-        """Open the store or the group once more; `threads` are of a store that was given by its path."""
+    def open(self, threads: int | None, cache_size: int | None = None) -> Any:
+        """Open the store or the group once more; the options are those of a store that was given by its path."""
         if isinstance(self._given, (imgstore.ImgStore, imgstore.StoreGroup)):
             return copy.deepcopy(self._given)
-        return imgstore.open(self._given, threads=threads, color="gray" if self._color == "gray" else None)
+        color: Color | None = "gray" if self._color == "gray" else None
+        return imgstore.open(self._given, color=color, threads=threads, cache_size=cache_size)
 
     def read(self, opened: Any, positions: list[int]) -> Piece:
         """Read frames or steps at ascending positions, those of each store at once."""
