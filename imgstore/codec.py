@@ -26,16 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Buffer",
-    "ChunkCodec",
-    "ChunkReader",
-    "ChunkWriter",
-    "Codec",
-    "Format",
-    "FrameCodec",
-    "FrameSpec",
-    "Survey",
-]
+    "Buffer", "ChunkCodec", "ChunkReader", "ChunkWriter", "Codec", "Format", "FrameCodec", "FrameSpec", "Survey",
+]  # fmt: skip
 
 Frame = npt.NDArray[Any]
 Buffer = bytes | bytearray | memoryview | Frame

@@ -67,7 +67,7 @@ NAMES = {
         get_image get_nearest_image get_next_framenumber get_frame_metadata has_extra_data get_extra_data
         find_extra_data_files get_extra_data_samplerate disable_decoding save_index reindex add_image add_extra_data
         supported_formats supports_format _metadata _format _basedir _ext _chunk_paths _get_chunk_metadata
-        _chunk_n_and_chunk_paths _iter_chunk_n_and_chunk_paths
+        _chunk_n_and_chunk_paths _iter_chunk_n_and_chunk_paths get_key_frames color chunk_files as_array
         """,
     "imgstore.VideoImgStore": "insert_chunk empty",
 }
