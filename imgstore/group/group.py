@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -167,16 +166,23 @@ class StoreGroup:
         """A pickled group opens its stores again, in whatever process."""
         return _again, (self.stores, self._arguments)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> StoreGroup:
-        """A group over stores that are opened once more, with the same table."""
+    def open_again(self, *, threads: int | None = None, cache_size: int | None = None) -> StoreGroup:
+        """Return a group of the same steps over stores that are opened once more, which are closed with it.
+
+        Parameters
+        ----------
+        threads, cache_size : int, optional
+            As in `imgstore.open`; default as the stores were opened.
+        """
         group = StoreGroup.__new__(StoreGroup)
         group.__dict__.update(self.__dict__)
-        group.stores = tuple(copy.deepcopy(store, memo) for store in self.stores)
-        group._cameras = [replace(camera, store=own) for camera, own in zip(self._cameras, group.stores, strict=True)]
-        group.table = Table(self.table.columns, group._cameras, self._reference)
-        group._opened = contextlib.ExitStack()
-        for store in group.stores:
-            group._opened.callback(store.close)
+        with contextlib.ExitStack() as opened:
+            group.stores = tuple(
+                opened.enter_context(store.open_again(threads=threads, cache_size=cache_size)) for store in self.stores
+            )
+            group._cameras = [replace(camera, store=own) for camera, own in zip(self._cameras, group.stores, strict=True)]
+            group.table = Table(self.table.columns, group._cameras, self._reference)
+            group._opened = opened.pop_all()
         return group
 
     def estimate_offsets(self) -> list[Clock]:

@@ -43,7 +43,7 @@ NAMES = {
         MISSING_POLICY_DROP MISSING_POLICY_HOLD MISSING_POLICY_BLACK extract_common_frames iter_imgs
         """,
     "imgstore.group": "StoreGroup open_group Clock Step Steps Table find_cameras camera_names",
-    "imgstore.group.StoreGroup": "fps iter_images get_images estimate_offsets close",
+    "imgstore.group.StoreGroup": "fps iter_images get_images estimate_offsets close open_again",
     "imgstore.interface": "VideoCapture load_config",
     "imgstore.interface.VideoCapture": "get set read grab isOpened release",
     "imgstore.multistores": "MultiStore new_for_filename",
@@ -68,6 +68,7 @@ NAMES = {
         find_extra_data_files get_extra_data_samplerate disable_decoding save_index reindex add_image add_extra_data
         supported_formats supports_format _metadata _format _basedir _ext _chunk_paths _get_chunk_metadata
         _chunk_n_and_chunk_paths _iter_chunk_n_and_chunk_paths get_key_frames color chunk_files as_array
+        open_again
         """,
     "imgstore.VideoImgStore": "insert_chunk empty",
 }

@@ -38,7 +38,7 @@ class FrameDataset(StoreDataset):
         Give with each frame the latest of the records that were added at the frame or before it: True: all columns that hold
         numbers; or these columns, of numbers or of text. Of a group, those of its first store.
     threads : int, optional
-        For decoding, of stores that are given by paths; default one in a worker, as many as there are cores elsewhere.
+        For decoding; default one in a worker, and elsewhere as the store was opened, or as many as there are cores.
 
     Raises
     ------

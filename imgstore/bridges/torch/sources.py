@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,10 +63,12 @@ class Source:
         self.names: tuple[str, ...] = given.names if self.is_group else ()
 
     def open(self, threads: int | None, cache_size: int | None = None) -> Any:
-        """Open the store or the group once more; the options are those of a store that was given by its path."""
-        if isinstance(self._given, (imgstore.ImgStore, imgstore.StoreGroup)):
-            return copy.deepcopy(self._given)
+        """Open the store or the group once more."""
+        if isinstance(self._given, imgstore.StoreGroup):
+            return self._given.open_again(threads=threads, cache_size=cache_size)
         color: Color | None = "gray" if self._color == "gray" else None
+        if isinstance(self._given, imgstore.ImgStore):
+            return self._given.open_again(threads=threads, cache_size=cache_size, color=color)
         return imgstore.open(self._given, color=color, threads=threads, cache_size=cache_size)
 
     def read(self, opened: Any, positions: list[int]) -> Piece:
