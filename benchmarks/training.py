@@ -200,7 +200,7 @@ def main() -> None:
     rates: dict[str, float] = {}
     for _ in range(2):
         for name, run in runs.items():
-            rates[name] = max(rates.get(name, 0.0), measure(*run))
+            rates[name] = float(np.fmax(rates.get(name, float("nan")), measure(*run)))
     results: dict[str, Any] = {"frames per second": rates}
     results["ratios"] = {
         f"{ours} / {peer}": rates[ours] / rates[peer]
