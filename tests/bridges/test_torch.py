@@ -534,7 +534,9 @@ def test_a_pickled_dataset_is_small_and_has_nothing_open(video: str) -> None:
     assert open_files() > before
     text = pickle.dumps(dataset)
     assert len(text) < 2000
-    assert shown(pickle.loads(text)[30]["image"]) == 130
+    again = pickle.loads(text)
+    assert shown(again[30]["image"]) == 130
+    again.close()
     dataset.close()
     assert open_files() == before
     assert shown(dataset[31]["image"]) == 131
