@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -167,6 +168,25 @@ class StoreGroup:
     def __reduce__(self) -> tuple[Any, ...]:
         """A pickled group opens its stores again, in whatever process."""
         return _again, (self.stores, self._arguments)
+
+    def open_again(self, *, threads: int | None = None, cache_size: int | None = None) -> StoreGroup:
+        """Return a group of the same steps over stores that are opened once more, which are closed with it.
+
+        Parameters
+        ----------
+        threads, cache_size : int, optional
+            As in `imgstore.open`; default as the stores were opened.
+        """
+        group = StoreGroup.__new__(StoreGroup)
+        group.__dict__.update(self.__dict__)
+        with contextlib.ExitStack() as opened:
+            group.stores = tuple(
+                opened.enter_context(store.open_again(threads=threads, cache_size=cache_size)) for store in self.stores
+            )
+            group._cameras = [replace(camera, store=own) for camera, own in zip(self._cameras, group.stores, strict=True)]
+            group.table = Table(self.table.columns, group._cameras, self._reference)
+            group._opened = opened.pop_all()
+        return group
 
     def estimate_offsets(self) -> list[Clock]:
         """Estimate the clocks of the stores, offset and drift, from frames with the same numbers.

@@ -361,14 +361,16 @@ class ChunkFrames:
             finally:
                 if len(wanted) > 1:  # one chunk at a time keeps what its codec decodes with
                     reader.idle()
-                if len(opened) > room:
-                    opened.pop(chunk, reader).close()
+                if chunk in opened and len(opened) > room:
+                    opened.pop(chunk).close()
 
         # For one chunk too: codecs may have threads, and are not to be interrupted by Ctrl-C while these run.
         try:
             self._run_beside([partial(work, chunk) for chunk in wanted])
         finally:
             self._open.update(opened)
+            for chunk in self._open.keys() & wanted.keys():
+                self._open.move_to_end(chunk)
             self._drop_oldest()
 
     def _run_beside(self, calls: Sequence[Callable[[], object]]) -> None:

@@ -150,6 +150,11 @@ class Views(Reading):
         return self._readable.key_frames()
 
     @property
+    def color(self) -> Color:
+        """Order of the channels of the frames that are returned: ``'bgr'`` or ``'rgb'``; ``'gray'`` where they have none."""
+        return (self._shown.color or "bgr") if len(self._frame_kind[0]) == 3 and self._frame_kind[0][2] == 3 else "gray"
+
+    @property
     def chunk_files(self) -> list[ChunkFile]:
         """The chunks that hold frames, in store order: their files, and which frames are in them."""
         index = self._readable.ask_of_all(lambda index: index)

@@ -1,4 +1,4 @@
-"""Bridges are tried in an environment that has the libraries: ``tox -e bridges``."""
+"""Bridges are tried in environments that have the libraries: ``tox -e bridges`` and ``tox -e torch``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ LIBRARIES = {
     "test_bridges.py": ("dask", "npe2", "pims", "xarray"),
     "test_dask.py": ("dask", "distributed"),
     "test_nwb.py": ("nwbinspector", "pynwb"),
+    "test_torch.py": ("torch",),
 }
 
 # Elsewhere there is nothing to collect: these libraries are not among what the tests of imgstore install.

@@ -254,11 +254,23 @@ def test_exceptions_of_commands_are_needed() -> None:
 
 
 def test_bridges_use_the_public_interface_and_are_known_to_what_is_named_after_them() -> None:
+    """A bridge may be a package, whose modules know each other."""
     bridges = {m for m in SOURCES if m.startswith("imgstore.bridges.")}
     assert bridges
-    assert {m: found for m in bridges if (found := faults(m, PUBLIC))} == {}
+
+    def bridge(module: str) -> str:
+        return ".".join(module.split(".")[:3])
+
+    own = {m: {other for other in bridges if bridge(other) == bridge(m)} for m in bridges}
+    assert {m: found for m in bridges if (found := faults(m, PUBLIC | own[m]))} == {}
     known = {(m, i.module, i.at_import) for m, found in IMPORTS.items() for i in found if i.module in bridges}
-    assert known == {(m, bridge, False) for m, bridge in NAMED_AFTER_A_LIBRARY}
+    assert {k for k in known if bridge(k[0]) != bridge(k[1])} == {(m, named, False) for m, named in NAMED_AFTER_A_LIBRARY}
+
+
+def test_only_its_bridge_imports_pytorch() -> None:
+    known = {m for m, found in IMPORTS.items() if any(i.module.partition(".")[0] == "torch" for i in found)}
+    assert known
+    assert {m for m in known if not m.startswith("imgstore.bridges.torch")} == set()
 
 
 def test_nothing_imports_in_a_circle() -> None:
