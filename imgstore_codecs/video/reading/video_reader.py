@@ -42,7 +42,7 @@ _MOST_PICTURES = 64
 # While reading goes on in order, pictures that wait take at most this share.
 _WAITING_SHARE = 6
 
-# As many are kept of those before one that is read: a decoder may give several at once, and people step back by one or two.
+# As many are kept of those before one that is read: people step back by one or two.
 _FEW_PICTURES = 4
 
 # So far back counts as reading backwards.
@@ -390,8 +390,14 @@ class VideoReader(ChunkReader):
         if place in self._pictures or place in self._faults:
             return
         self._pictures[place] = picture, _size(picture)
-        # while reading in order few are kept, so that the decoder's buffers stay in the processor's caches
-        self._drop_pictures(*(_MOST_PICTURES, self._pictures_bound) if self._jumps else (_FEW_PICTURES, 0))
+        if self._jumps:
+            self._drop_pictures(_MOST_PICTURES, self._pictures_bound)
+            return
+        # while reading in order few are kept, so that the decoder's buffers stay in the processor's caches: what comes
+        # next, of which a decoder may give as many at once as a picture can refer to, and not much of what was
+        rank = self._table.rank
+        while len(self._pictures) > _FEW_PICTURES and rank[next(iter(self._pictures))] <= self._last:
+            self._pictures.popitem(last=False)
 
     def _drop_pictures(self, most: int, bound: int) -> None:
         """Drop the oldest above a number, and above a number of bytes as long as there are more than a few."""

@@ -166,6 +166,24 @@ def test_batches_that_follow_each_other_decode_nothing_twice(
     reader.close()
 
 
+@pytest.mark.parametrize("cache_size", [0, 1 << 28])
+@pytest.mark.parametrize("options", [{"x264-params": "bframes=0"}, B_FRAMES], ids=["", "b frames"])
+def test_reading_in_order_decodes_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], cache_size: int
+) -> None:
+    """However many pictures a decoder gives at once."""
+    path = tmp_path / "long.mp4"
+    encode(path, range(200), gop=50, options=options)
+    fed = []
+    feed = Stretch.feed
+    monkeypatch.setattr(Stretch, "feed", lambda stretch, wanted: (fed.append(stretch.next), feed(stretch, wanted))[1])
+    reader = open_video(path, threads=1, cache_size=cache_size)
+    for position in range(50, 146):
+        assert number_of(reader.read(position)) == position
+    assert 96 <= len(fed) <= 96 + 12
+    reader.close()
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("codec", long_but({"libx264"}, ["libx264", "libx265", "mpeg4"]))
 def test_far_into_a_file_no_more_is_decoded_than_near_its_start(
