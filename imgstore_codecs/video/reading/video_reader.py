@@ -153,10 +153,6 @@ class VideoReader(ChunkReader):
         return self._main.key_frames
 
     @property
-    def key_frames(self) -> list[int]:
-        return self._main.key_frames
-
-    @property
     def reads_ahead(self) -> bool:
         return True
 
