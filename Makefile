@@ -3,7 +3,7 @@
 #   make demo                 record a small scene in several formats, read it
 #                             back, draw a contact sheet (a minute)
 #   make demo VIDEO=clip.mp4  the same with a video of yours
-#   make test                 run the tests (4 to 5 minutes on two cores);
+#   make test                 run the tests (5 minutes on two cores);
 #                             PYTEST_ARGS='...' is handed to pytest
 #   make test-all             run all of them, also those that take long or
 #                             install packages (13 minutes)
@@ -38,7 +38,7 @@ help:
 	@sed -n -e '/^#/!q' -e 's/^# \{0,1\}//p' Makefile
 
 test: install
-	@echo 'The tests take 4 to 5 minutes on two cores. `make test-all` has more of them.'
+	@echo 'The tests take about 5 minutes on two cores. `make test-all` has more of them.'
 	$(BIN)/pytest $(BRIEF) -m 'not long' $(PYTEST_ARGS)
 
 test-all: install

@@ -26,16 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "Buffer",
-    "ChunkCodec",
-    "ChunkReader",
-    "ChunkWriter",
-    "Codec",
-    "Format",
-    "FrameCodec",
-    "FrameSpec",
-    "Survey",
-]
+    "Buffer", "ChunkCodec", "ChunkReader", "ChunkWriter", "Codec", "Format", "FrameCodec", "FrameSpec", "Survey",
+]  # fmt: skip
 
 Frame = npt.NDArray[Any]
 Buffer = bytes | bytearray | memoryview | Frame
@@ -377,6 +369,14 @@ class ChunkReader(ABC):
         `ChunkCodec.open_reader` is given them from then on. Empty where the codec does not know them all.
         """
         return ()
+
+    @property
+    def key_frames(self) -> Sequence[int]:
+        """Positions of the frames at which decoding may begin, ascending. Position 0 alone where the codec knows no others.
+
+        They say what is read together at little cost, and nothing is wrong where one is left out.
+        """
+        return (0,)
 
     @property
     def reads_ahead(self) -> bool:

@@ -28,6 +28,7 @@ __all__ = [
     "StoreExistsError",
     "StoreLockedError",
     "StoreWriteError",
+    "UnfinishedStoreError",
     "UnknownOptionError",
 ]
 
@@ -118,3 +119,20 @@ class RecorderFullError(ImgStoreError, BufferError):
 
 class StaleIndexError(ImgStoreError, ValueError):
     """The index does not agree with the chunks any more, which are right; or the store was replaced by another one."""
+
+
+class UnfinishedStoreError(ImgStoreError, RuntimeError):
+    """Some chunks of a store that several workers make are not there. Those that are stay: the same call completes it.
+
+    Attributes
+    ----------
+    failures : list of (int, str)
+        Numbers of chunks that failed, and why.
+    """
+
+    def __init__(self, message: str, failures: list[tuple[int, str]]):
+        super().__init__(message, failures)
+        self.failures = failures
+
+    def __str__(self) -> str:
+        return str(self.args[0])

@@ -63,6 +63,10 @@ class _Pages(ChunkReader):
     def frame_count(self) -> int:
         return self._count
 
+    @property
+    def key_frames(self) -> Sequence[int]:
+        return range(self._count)
+
     def read(self, position: int) -> Frame:
         if not 0 <= position < self._count:
             raise IndexError(f"{self._path}: there is no page {position + 1}")

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.cli._source import LeftOut, Source, SourceFrame
+from imgstore.cli._source import Source, SourceFrame
 from imgstore.errors import ArgumentError, ImgStoreWarning
+from imgstore.mapping import LeftOut
 from imgstore.pixels.shown import turned
 from imgstore.video_facts import creation_time, in_any_encoding, turn_of
 

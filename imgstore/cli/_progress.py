@@ -10,12 +10,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imgstore.cli._common import PlainError
+from imgstore.mapping import is_unfinished
 
 __all__ = ["note_signals", "see_that_nothing_is_in_the_way", "show_progress"]
 
 
-def see_that_nothing_is_in_the_way(dest: Path) -> None:
+def see_that_nothing_is_in_the_way(dest: Path, *, but_begun: bool = False) -> None:
     """Refuse to scatter a store over a folder of somebody's: the library allows it, as 0.x did, for files put there first.
+
+    Parameters
+    ----------
+    dest : Path
+        The folder.
+    but_begun : bool
+        A store that several workers have begun is not in the way.
 
     Raises
     ------
@@ -23,6 +31,10 @@ def see_that_nothing_is_in_the_way(dest: Path) -> None:
         There are files, and they are no store's.
     """
     if dest.is_dir() and not (dest / "metadata.yaml").exists() and any(dest.iterdir()):
+        if is_unfinished(dest):
+            if but_begun:
+                return
+            raise PlainError(f"{dest}: holds a store that several workers have begun, which --jobs or --cluster completes")
         raise PlainError(f"{dest}: holds files that are no store; name a folder that is empty or not there yet")
 
 

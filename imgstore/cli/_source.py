@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
-from imgstore.verify import describe_frames
+from imgstore.mapping import LeftOut
 
-__all__ = ["LeftOut", "Source", "SourceFrame"]
+__all__ = ["Source", "SourceFrame"]
 
 
 class SourceFrame(NamedTuple):
@@ -21,47 +21,6 @@ class SourceFrame(NamedTuple):
     time: float
     records: list[dict[str, Any]]
     earlier_records: list[dict[str, Any]] = []  # noqa: RUF012 - nobody adds to it
-
-
-@dataclass
-class LeftOut:
-    """Frames of a source that cannot be read.
-
-    Attributes
-    ----------
-    uncounted : int
-        How many of which nobody knows which they are.
-    ends_early : bool
-        Whether there is more behind the last one that was read, and nobody knows how much.
-    """
-
-    uncounted: int = 0
-    ends_early: bool = False
-    _runs: list[tuple[int, int, int, int, str]] = field(default_factory=list)
-
-    def add(self, position: int, number: int, why: str) -> None:
-        """Note a frame by its position in the source and its number."""
-        if self._runs and sum(self._runs[-1][:2]) == position:
-            first, count, first_number, _, reason = self._runs[-1]
-            self._runs[-1] = first, count + 1, first_number, number, reason
-        else:
-            self._runs.append((position, 1, number, number, why))
-
-    @property
-    def count(self) -> int:
-        """How many frames, as far as that is known."""
-        return self.uncounted + sum(run[1] for run in self._runs)
-
-    def __bool__(self) -> bool:
-        return bool(self.count) or self.ends_early
-
-    def lines(self) -> Iterator[str]:
-        """Say which they are, and why: frames in a row together."""
-        for first, count, first_number, last_number, why in self._runs:
-            which = describe_frames(first, count, (first_number, last_number))
-            yield f"left out: {which}: {why}{' (the first of them)' if count > 1 else ''}"
-        if self.uncounted:
-            yield f"damaged frames were left out: {self.uncounted}"
 
 
 @dataclass

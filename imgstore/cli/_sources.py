@@ -15,7 +15,7 @@ from imgstore.cli._source import Source, SourceFrame
 from imgstore.cli._store_source import open_frames
 from imgstore.errors import ArgumentError, ChunkError, ImgStoreError
 
-__all__ = ["open_source"]
+__all__ = ["is_live", "not_there_told", "open_source"]
 
 
 def open_source(name: str, *, deep: bool) -> Source:
@@ -36,14 +36,29 @@ def open_source(name: str, *, deep: bool) -> Source:
     ChunkError
         It holds no video.
     """
-    if not os.path.lexists(name):
-        if name.isdecimal():
-            return _webcam(int(name))
-        if "://" in name:
-            return open_address(name, deep)
-    try:
+    if is_live(name):
+        return _webcam(int(name)) if name.isdecimal() else open_address(name, deep)
+    with not_there_told(name):
         return open_frames(name)
-    except ChunkError:  # which says by itself what is wrong with a file that is there
+
+
+def is_live(name: str) -> bool:
+    """Whether a name stands for a webcam or an address, and not for files."""
+    return not os.path.lexists(name) and (name.isdecimal() or "://" in name)
+
+
+@contextlib.contextmanager
+def not_there_told(name: str) -> Iterator[None]:
+    """Say of a source that cannot be opened that it is that; one that is there says by itself what is wrong with it.
+
+    Raises
+    ------
+    ArgumentError
+        There is nothing of the kind.
+    """
+    try:
+        yield
+    except ChunkError:
         raise
     except ImgStoreError as error:
         raise ArgumentError(f"could not open source: {name}: {error}") from error

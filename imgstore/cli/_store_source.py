@@ -7,33 +7,33 @@ import os
 from collections.abc import Generator
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 import imgstore
-from imgstore.cli._source import LeftOut, Source, SourceFrame
-from imgstore.errors import ArgumentError, ChunkError
+from imgstore.cli._source import Source, SourceFrame
+from imgstore.errors import ArgumentError
+from imgstore.mapping import BEFORE_ALL, LeftOut, frames_between, records_by_position
 
-__all__ = ["open_frames"]
+__all__ = ["open_frames", "open_to_save"]
 
-Records = list[dict[str, Any]]
 
-_OF_THE_FRAME = ("frame_index", "frame_number", "frame_time")  # what the copy notes by itself
-_BEFORE_ALL = -1
+def open_to_save(path: str) -> tuple[imgstore.ImgStore, dict[str, Any]]:
+    """Open a store, or what else `imgstore.open` takes; return it, and the metadata of a store that is made of it."""
+    if imgstore.is_imgstore(path):
+        store = imgstore.open(path)
+        return store, dict(store.user_metadata)
+    name = os.fsencode(os.path.basename(path)).decode("utf-8", "replace")  # as text, also where it is none
+    return _open_plain(path), {"source": name}
 
 
 def open_frames(path: str) -> Source:
-    """Open a store, or what else `imgstore.open` takes, to be saved as a store."""
-    is_store = imgstore.is_imgstore(path)
-    store = imgstore.open(path) if is_store else _open_plain(path)
+    """Open what `open_to_save` takes, to be saved frame by frame."""
+    store, metadata = open_to_save(path)
     rate = store.fps
     left_out = LeftOut()
-    name = os.fsencode(os.path.basename(path)).decode("utf-8", "replace")  # as text, also where it is none
     return Source(
         _frames(store, left_out),
         count=store.frame_count,
         fps=rate if math.isfinite(rate) else None,
-        metadata=dict(store.user_metadata) if is_store else {"source": name},
+        metadata=metadata,
         left_out=left_out,
     )
 
@@ -51,50 +51,19 @@ def _open_plain(path: str) -> imgstore.ImgStore:
 
 def _frames(store: imgstore.ImgStore, left_out: LeftOut) -> Generator[SourceFrame, None, None]:
     with store:
-        numbers, records = store.frame_numbers, _records_by_position(store)
+        records = records_by_position(store)
         waiting: SourceFrame | None = None  # records of frames that are left out go to the one before
-        earlier = records.get(_BEFORE_ALL, [])
-        for position in range(store.frame_count):
-            own = records.get(position, [])
-            try:
-                img, (number, moment) = store.get_image(None, frame_index=position)
-            except ChunkError as error:
-                left_out.add(position, int(numbers[position]), str(error))
-                (earlier if waiting is None else waiting.records).extend(own)
-                continue
+        earlier = records.get(BEFORE_ALL, [])
+        behind = 0  # the first position whose records have not been given out
+        for position, img, number, moment in frames_between(store, 0, store.frame_count, left_out):
+            for missing in range(behind, position):
+                (earlier if waiting is None else waiting.records).extend(records.get(missing, []))
             if waiting is not None:
                 yield waiting
                 earlier = []
-            waiting = SourceFrame(img, number, moment, own, earlier)
+            waiting = SourceFrame(img, number, moment, records.get(position, []), earlier)
+            behind = position + 1
         if waiting is not None:
+            for missing in range(behind, store.frame_count):
+                waiting.records.extend(records.get(missing, []))
             yield waiting
-
-
-def _records_by_position(store: Any) -> dict[int, Records]:
-    """Return the records of each frame, by its position in the store, and those from before the first."""
-    found: dict[int, Records] = {}
-    position, numbers, times = _BEFORE_ALL, store.frame_numbers, store.frame_times
-    for record in store.get_extra_records(ignore_corrupt_chunks=True):
-        position = _position(record, numbers, times, position)
-        own = {key: value for key, value in record.items() if key not in _OF_THE_FRAME}
-        found.setdefault(position, []).append(own)
-    return found
-
-
-def _position(record: dict[str, Any], numbers: npt.NDArray[np.int64], times: npt.NDArray[np.float64], last: int) -> int:
-    """Return the position of the frame beside which a record was added.
-
-    It is the one that the record names, unless frames before it have been removed since; then it is found by its number.
-    A record that names no frame of the store is kept with the one before it.
-    """
-    index, number, moment = (record.get(key) for key in _OF_THE_FRAME)
-    if not isinstance(index, (int, float)) or not isinstance(number, (int, float)) or not math.isfinite(number):
-        return last
-    if 0 <= index < len(numbers) and (numbers[int(index)] == number or times[int(index)] == moment):
-        return int(index)
-    named = np.flatnonzero(numbers == number)
-    if not len(named):
-        return last
-    if not isinstance(moment, (int, float)) or not math.isfinite(moment):
-        return int(named[0])
-    return int(named[np.argmin(np.abs(times[named] - moment))])

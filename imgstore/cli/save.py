@@ -18,7 +18,8 @@ from imgstore.cli._group import group_options, save_group
 from imgstore.cli._picture import Levels, to_picture, with_status_bar
 from imgstore.cli._progress import note_signals, see_that_nothing_is_in_the_way, show_progress
 from imgstore.cli._source import Source, SourceFrame
-from imgstore.cli._sources import open_source
+from imgstore.cli._sources import is_live, open_source
+from imgstore.cli._workers import save_with_workers, worker_options
 from imgstore.errors import ArgumentError, ImgStoreError, ImgStoreWarning
 
 __all__ = ["command"]
@@ -67,6 +68,7 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--chunksize", type=click.IntRange(min=1), help="Frames per chunk.")
 @click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of the format's codec.")
 @click.option("--overwrite", is_flag=True, help="Replace a store that is there.")
+@worker_options
 @group_options
 @click.option("--preview", is_flag=True, help="Show the frames while they are saved; q stops.")
 @click.pass_context
@@ -81,6 +83,8 @@ def command(
     options: tuple[str, ...],
     overwrite: bool,
     preview: bool,
+    jobs: int | None,
+    cluster: str | None,
     group: bool,
     **of_group: Any,
 ) -> None:
@@ -96,11 +100,17 @@ def command(
     With --group the sources are stores, or a folder with the stores of one recording, and are saved in step: as stores in
     DEST that are named after their cameras, or side by side as one. Frames are numbered by steps then.
 
-    Ctrl-C ends the store where it is, whole and readable.
+    With --jobs or --cluster several workers make a chunk each of a source that is a store or files. The store is there when
+    all chunks are; the same command completes it, whatever came between.
+
+    Ctrl-C ends the store where it is, whole and readable; with several workers, to be completed later.
     """
     keywords = {"overwrite": overwrite, **_parse_options(options)}
     if chunksize is not None:
         keywords["chunksize"] = chunksize
+    with_workers = jobs is not None or cluster is not None
+    if with_workers and (group or preview or (jobs is not None and cluster is not None)):
+        raise click.UsageError("--jobs or --cluster goes with neither of --group and --preview, nor with the other")
     if group:
         ctx.exit(save_group(sources, dest, fmt, gray, keywords, **of_group))
     if len(sources) > 1 or of_group["side_by_side"]:
@@ -112,7 +122,11 @@ def command(
             raise PlainError(problem)
     if dest.exists() and Path(source).exists() and dest.samefile(source):
         raise click.UsageError(f"{source} cannot be saved onto itself")
-    see_that_nothing_is_in_the_way(dest)
+    see_that_nothing_is_in_the_way(dest, but_begun=with_workers)
+    if with_workers:
+        if is_live(source):
+            raise click.UsageError(f"{source} cannot be shared out: --jobs and --cluster are for stores and files")
+        ctx.exit(save_with_workers(source, dest, fmt, gray, keywords, jobs=jobs, cluster=cluster))
     try:
         opened = open_source(source, deep="uint16" in (_dtypes(fmt) or ("uint16",)))
     except ArgumentError as error:

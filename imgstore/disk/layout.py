@@ -13,6 +13,7 @@ __all__ = [
     "METADATA_FILENAME",
     "METADATA_KEY",
     "SQLITE_INDEX_FILENAME",
+    "UNFINISHED_DIRECTORY",
     "Listing",
     "chunk_base",
     "chunk_bases",
@@ -26,6 +27,7 @@ __all__ = [
 
 METADATA_FILENAME = "metadata.yaml"
 METADATA_KEY = "__store"
+UNFINISHED_DIRECTORY = ".unfinished"  # in which several workers make the chunks of a store that is not there yet
 LOCK_FILENAME = ".lock"
 SQLITE_INDEX_FILENAME = ".index.sqlite"
 FORK_INDEX_FILENAME = "index.db"  # the same, where imgstore-shaliulab has it

@@ -15,7 +15,7 @@ import numpy as np
 
 from imgstore.codec import Format, FrameSpec
 from imgstore.disk.atomic import replace_file
-from imgstore.disk.layout import METADATA_FILENAME, METADATA_KEY
+from imgstore.disk.layout import METADATA_FILENAME, METADATA_KEY, UNFINISHED_DIRECTORY
 from imgstore.disk.plain_yaml import MAX_SIZE, dump_plain_yaml, load_plain_yaml
 from imgstore.disk.read_file import read_file
 from imgstore.disk.user_metadata import plain_metadata, shown
@@ -153,6 +153,8 @@ def read_metadata(directory: str) -> StoreMetadata:
     except (FileNotFoundError, NotADirectoryError):
         what = f"has no {METADATA_FILENAME}" if os.path.isdir(directory) else "does not exist or is no directory"
         hint = "; imgstore.open opens videos and images that are in none" if os.path.exists(directory) else ""
+        if os.path.isdir(os.path.join(directory, UNFINISHED_DIRECTORY)):
+            hint = "; several workers were making one: the same call once more completes it"
         raise NotAStoreError(f"path {directory!r} is no store: it {what}{hint}") from None
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read: {error.strerror or error}") from error

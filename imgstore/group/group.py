@@ -6,7 +6,8 @@ import contextlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from imgstore.group.stand_ins import StandIns
 from imgstore.group.steps import NOT_THERE, Step, Steps
 from imgstore.group.table import Align, Table, make_table
 from imgstore.reading.left_out import LeftOut, OnError
+
+if TYPE_CHECKING:
+    import dask.array
 
 __all__ = ["Missing", "StoreGroup"]
 
@@ -164,6 +168,25 @@ class StoreGroup:
     def __reduce__(self) -> tuple[Any, ...]:
         """A pickled group opens its stores again, in whatever process."""
         return _again, (self.stores, self._arguments)
+
+    def open_again(self, *, threads: int | None = None, cache_size: int | None = None) -> StoreGroup:
+        """Return a group of the same steps over stores that are opened once more, which are closed with it.
+
+        Parameters
+        ----------
+        threads, cache_size : int, optional
+            As in `imgstore.open`; default as the stores were opened.
+        """
+        group = StoreGroup.__new__(StoreGroup)
+        group.__dict__.update(self.__dict__)
+        with contextlib.ExitStack() as opened:
+            group.stores = tuple(
+                opened.enter_context(store.open_again(threads=threads, cache_size=cache_size)) for store in self.stores
+            )
+            group._cameras = [replace(camera, store=own) for camera, own in zip(self._cameras, group.stores, strict=True)]
+            group.table = Table(self.table.columns, group._cameras, self._reference)
+            group._opened = opened.pop_all()
+        return group
 
     def estimate_offsets(self) -> list[Clock]:
         """Estimate the clocks of the stores, offset and drift, from frames with the same numbers.
@@ -343,6 +366,35 @@ class StoreGroup:
             result.only(np.flatnonzero(present.all(axis=1)))
             if self._missing == "drop" and not present.all()
             else result
+        )
+
+    def to_dask(self, frames_per_block: int | None = None) -> tuple[dask.array.Array, ...]:
+        """Return the frames as arrays of Dask's, one per store, all in step, which needs the extra ``dask``.
+
+        Each task reads a block of one store's frames at once, from the store that it opens for itself.
+
+        Parameters
+        ----------
+        frames_per_block : int, optional
+            About how many; default as many as have 64 MB. All arrays have the same blocks, which end where the chunks of the
+            reference do.
+
+        Returns
+        -------
+        tuple of dask.array.Array
+            Each ``(steps, h, w)`` or ``(steps, h, w, 3)``. Frames that are not there are black; where `missing` is ``"hold"``
+            they are the store's frame before. So are damaged ones, unless `on_error` is ``"raise"``; with ``"warn"`` the
+            worker's log says so. With ``"drop"`` damaged frames are an error, as an array cannot leave out steps any more.
+        """
+        from imgstore.bridges.dask import group_to_dask
+
+        return group_to_dask(
+            self.stores,
+            self.table.columns,
+            self._reference or 0,
+            frames_per_block,
+            hold=self._missing == "hold",
+            on_error="raise" if self._missing == "drop" else self._on_error,
         )
 
     def _indices(self, steps: Any) -> npt.NDArray[np.intp]:

@@ -241,6 +241,15 @@ class ChunkFrames:
         while len(self._open) > 1 and (len(self._open) > most or sum(r.nbytes for r in self._open.values()) > limit):
             self._open.popitem(last=False)[1].close()
 
+    def key_frames(self, chunk: int) -> Sequence[int]:
+        """Return the positions in a chunk at which decoding may begin; the first alone where it cannot be opened."""
+        if self._decode is not None:
+            return range(self.index.chunk_count(chunk) if self.index is not None else 0)
+        try:
+            return self.reader(chunk).key_frames
+        except ChunkError:
+            return (0,)
+
     def read(self, chunk: int, position: int) -> Frame:
         """Read one frame.
 
@@ -352,14 +361,16 @@ class ChunkFrames:
             finally:
                 if len(wanted) > 1:  # one chunk at a time keeps what its codec decodes with
                     reader.idle()
-                if len(opened) > room:
-                    opened.pop(chunk, reader).close()
+                if chunk in opened and len(opened) > room:
+                    opened.pop(chunk).close()
 
         # For one chunk too: codecs may have threads, and are not to be interrupted by Ctrl-C while these run.
         try:
             self._run_beside([partial(work, chunk) for chunk in wanted])
         finally:
             self._open.update(opened)
+            for chunk in self._open.keys() & wanted.keys():
+                self._open.move_to_end(chunk)
             self._drop_oldest()
 
     def _run_beside(self, calls: Sequence[Callable[[], object]]) -> None:

@@ -406,6 +406,24 @@ class Reader:
             wanted[chunk][1].append(out[k])
         self._frames.read_many(wanted)
 
+    def key_frames(self) -> npt.NDArray[np.int64]:
+        """Find the frames at which decoding may begin. See `ImgStore.get_key_frames`."""
+
+        def find() -> npt.NDArray[np.int64]:
+            found = [np.empty(0, np.int64)]
+            for chunk in self.index.chunks:
+                within = np.asarray(self._frames.key_frames(chunk), np.int64)
+                found.append(self.index.chunk_start(chunk) + within[within < self.index.chunk_count(chunk)])
+            return np.concatenate(found)
+
+        with self._lock:
+            self._begin_reading()
+            try:
+                self._stop_ahead()
+                return self._answer(find)
+            finally:
+                self._reading = False
+
     def refresh(self) -> None:
         """Bring in the frames that have been written since the store was opened.
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DirectoryImgStore", "ImgStore", "VideoImgStore"]
 
+_BEFORE_FIRST = -1  # position of the frame that was read last, when none was
+
 
 class ImgStore(StoreNames, Notebook, Writing, ExtraData, Indexes, LegacyNames):
     """A store of frames, opened for reading or for writing.
@@ -214,6 +216,32 @@ class ImgStore(StoreNames, Notebook, Writing, ExtraData, Indexes, LegacyNames):
             again, arguments = self._plain
             return again, (*arguments, reader.position)
         return _reopen, (type(self), self._root, self._options.once_more, reader.position, self._shown.encoding)
+
+    def open_again(
+        self, *, threads: int | None = None, cache_size: int | None = None, color: Color | None = None
+    ) -> ImgStore:
+        """Open the same frames once more, from the first one on: for reading at two places, or in another thread.
+
+        Parameters
+        ----------
+        threads, cache_size, color : optional
+            As in `imgstore.open`; default as this one was opened.
+
+        Raises
+        ------
+        ArgumentError
+            This one was opened with an index of the caller's.
+        """
+        self._readable  # noqa: B018 - one that is written or closed says so
+        if self._options.index is not None:
+            raise ArgumentError(f"{self._root}: was opened with an index that was given for it: open it with that once more")
+        given = {"threads": threads, "cache_size": cache_size, "color": color}
+        changed = {name: value for name, value in given.items() if value is not None}
+        if self._plain is not None:
+            again, (where, options) = self._plain
+            store: ImgStore = again(where, {**options, **changed}, _BEFORE_FIRST)
+            return store
+        return _reopen(type(self), self._root, {**self._options.once_more, **changed}, _BEFORE_FIRST, self._shown.encoding)
 
     # -- classes -------------------------------------------------------------------------------------------------
 

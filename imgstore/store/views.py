@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from imgstore.array import FrameArray
 from imgstore.pixels.shown import Color
@@ -12,6 +13,7 @@ from imgstore.store.reading import Reading
 from imgstore.store.shared import Frame
 
 if TYPE_CHECKING:
+    import dask.array
     import pandas as pd
 
 __all__ = ["ChunkFile", "Views"]
@@ -72,6 +74,25 @@ class Views(Reading):
         self._readable  # noqa: B018 - one that is written or closed says so
         return FrameArray(self, color)  # type: ignore[arg-type] # a part of ImgStore is never there by itself
 
+    def to_dask(self, frames_per_block: int | None = None) -> dask.array.Array:
+        """Return the frames as an array of Dask's, which needs the extra ``dask``.
+
+        Each task reads a block of frames at once, from the store that it opens for itself, and keeps open for the next.
+
+        Parameters
+        ----------
+        frames_per_block : int, optional
+            About how many; default as many as have 64 MB. Blocks end where chunks do, and hold whole groups of pictures.
+
+        Returns
+        -------
+        dask.array.Array
+            ``(n, h, w)`` or ``(n, h, w, 3)``, over the frames that are there now. The store may be closed.
+        """
+        from imgstore.bridges.dask import store_to_dask
+
+        return store_to_dask(self, frames_per_block)  # type: ignore[arg-type] # a part of ImgStore is never by itself
+
     def __getitem__(self, key: Any) -> Frame:
         """Return frames by position, as numpy indexes an array of them.
 
@@ -115,6 +136,23 @@ class Views(Reading):
             index=pd.RangeIndex(len(times), name="position"),
         )
         return table
+
+    def get_key_frames(self) -> npt.NDArray[np.int64]:
+        """Find the frames at which decoding may begin: what lies between two of them is read together at little cost.
+
+        Each chunk of videos is opened for it, which takes some milliseconds.
+
+        Returns
+        -------
+        numpy.ndarray of int64
+            Their positions, ascending. The first of each chunk is one; where frames are files, or depend on no others, all.
+        """
+        return self._readable.key_frames()
+
+    @property
+    def color(self) -> Color:
+        """Order of the channels of the frames that are returned: ``'bgr'`` or ``'rgb'``; ``'gray'`` where they have none."""
+        return (self._shown.color or "bgr") if len(self._frame_kind[0]) == 3 and self._frame_kind[0][2] == 3 else "gray"
 
     @property
     def chunk_files(self) -> list[ChunkFile]:

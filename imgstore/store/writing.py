@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from imgstore import plugins
-from imgstore.codec import ChunkCodec
 from imgstore.disk import lock
 from imgstore.disk.layout import list_store
-from imgstore.disk.metadata import StoreMetadata, new_metadata, write_metadata
+from imgstore.disk.metadata import StoreMetadata, write_metadata
 from imgstore.disk.store_arrays import store_arrays
 from imgstore.disk.user_metadata import plain_metadata, same_values
 from imgstore.errors import ArgumentError, ImgStoreWarning
 from imgstore.index.store_index import finished_chunks
 from imgstore.options import WriteOptions, check_codec_options
+from imgstore.store.new_store import chunk_extensions, describe_new_store
 from imgstore.store.shared import Frame, Shared
 from imgstore.writing.conform import Conformer, checked_dtype, checked_shape, conform, uncut
 from imgstore.writing.listeners import Listeners
@@ -30,38 +30,18 @@ from imgstore.writing.writer import Writer
 
 __all__ = ["Writing"]
 
-_DEFAULT_CHUNKSIZE = {True: 10000, False: 200}  # by whether chunks are video files
-
 
 class Writing(Shared):
     """The part of `ImgStore` that writes."""
 
     def _open_for_writing(self, options: WriteOptions) -> None:
-        if options.imgshape is None or options.format is None:
-            raise ArgumentError("writing needs imgshape (the shape of the frames) and format")
-        entry = self._entry = plugins.codec_for_format(options.format, options.backend, self._codec_kind)
-        extension = entry.format.extension if isinstance(entry.codec, ChunkCodec) else None
-        decoded = options.format.endswith(plugins.DECODED_SUFFIX)
-        conformer = conform(entry.format, options.imgshape, options.imgdtype, options.encoding, decoded)
-        codec_options = check_codec_options(entry.codec, entry.format, options)
-        entry.codec.check_options(entry.format, conformer.stored, codec_options)
-        meta = self._meta = new_metadata(
-            self._root,
-            format=entry.format.name,
-            extension=extension,
-            imgshape=conformer.noted,
-            imgdtype=conformer.stored.dtype,
-            chunksize=options.chunksize or _DEFAULT_CHUNKSIZE[extension is not None],
-            encoding=conformer.encoding,
-            fps=options.fps,
-            framerate=options.framerate,
-            user=options.metadata,
-        )
+        new = describe_new_store(self._root, options, self._codec_kind)
+        self._entry, self._meta, conformer = new.entry, new.metadata, new.conformer
         for loss in conformer.losses:
             warnings.warn(f"{self._root}: {loss}", ImgStoreWarning, stacklevel=5)
-        with new_directory(self._root, _chunk_extensions(), overwrite=options.overwrite, break_lock=options.break_lock):
-            write_metadata(self._root, meta)
-            self._start_writer(conformer, options, codec_options, [], options.first_chunk)
+        with new_directory(self._root, chunk_extensions(), overwrite=options.overwrite, break_lock=options.break_lock):
+            write_metadata(self._root, new.metadata)
+            self._start_writer(conformer, options, new.codec_options, [], options.first_chunk)
 
     def _open_for_appending(self, options: WriteOptions) -> None:
         meta = self._meta = self._read_metadata()
@@ -182,11 +162,6 @@ def _lock_released_on_error(root: str) -> Iterator[None]:
     except BaseException:
         lock.release(root)
         raise
-
-
-def _chunk_extensions() -> list[str | None]:
-    video = {e.format.extension for e in plugins.registered_codecs() if isinstance(e.codec, ChunkCodec)}
-    return [None, *sorted(video)]
 
 
 def _close_writer(writer: Writer, listeners: Listeners, pid: int) -> None:

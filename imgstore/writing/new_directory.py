@@ -12,7 +12,7 @@ from imgstore.disk.layout import METADATA_FILENAME, holds_chunks
 from imgstore.errors import StoreExistsError, StoreWriteError
 from imgstore.writing.remove_chunks import remove_chunks
 
-__all__ = ["new_directory"]
+__all__ = ["made_directory", "new_directory", "refuse_to_overwrite"]
 
 
 @contextlib.contextmanager
@@ -37,6 +37,28 @@ def new_directory(root: str, extensions: Sequence[str | None], *, overwrite: boo
     StoreWriteError
         The operating system refused.
     """
+    with made_directory(root), contextlib.ExitStack() as undo:
+        refuse_to_overwrite(root, extensions, overwrite)
+        lock.acquire(root, break_lock=break_lock)
+        undo.callback(lock.release, root)
+        exists = refuse_to_overwrite(root, extensions, overwrite)  # somebody may have made one meanwhile
+        if exists:
+            for extension in extensions:
+                remove_chunks(root, extension)
+        undo.callback(_remove_metadata, root)
+        yield
+        undo.pop_all()
+
+
+@contextlib.contextmanager
+def made_directory(root: str) -> Iterator[None]:
+    """Make a directory, and those above it; where the block ends in an error, those that were made and are empty go again.
+
+    Raises
+    ------
+    StoreWriteError
+        The operating system refused.
+    """
     with contextlib.ExitStack() as undo:
         for path in _missing(root):
             undo.callback(_remove_empty_directory, path)
@@ -44,14 +66,6 @@ def new_directory(root: str, extensions: Sequence[str | None], *, overwrite: boo
             make_directory(root)
         except OSError as error:
             raise StoreWriteError(error.errno, f"the store cannot be made: {error.strerror or error}", root) from error
-        _refuse_to_overwrite(root, extensions, overwrite)
-        lock.acquire(root, break_lock=break_lock)
-        undo.callback(lock.release, root)
-        exists = _refuse_to_overwrite(root, extensions, overwrite)  # somebody may have made one meanwhile
-        if exists:
-            for extension in extensions:
-                remove_chunks(root, extension)
-        undo.callback(_remove_metadata, root)
         yield
         undo.pop_all()
 
@@ -75,7 +89,7 @@ def _remove_metadata(root: str) -> None:
         os.unlink(os.path.join(root, METADATA_FILENAME))
 
 
-def _refuse_to_overwrite(root: str, extensions: Sequence[str | None], overwrite: bool) -> bool:
+def refuse_to_overwrite(root: str, extensions: Sequence[str | None], overwrite: bool) -> bool:
     """Return whether there is a store, or raise StoreExistsError where it may not be removed."""
     exists = os.path.lexists(os.path.join(root, METADATA_FILENAME))
     if exists and not overwrite:

@@ -71,6 +71,9 @@ class PyAVCodec(ChunkCodec):
         return option_help(ENCODERS[fmt.name])
 
     def check_options(self, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> None:
+        # Now, and not when the first frame comes: Ctrl-C in the midst of an import may leave its lock taken.
+        from imgstore_codecs.video.writing import video_writer  # noqa: F401
+
         check_encoder(settings_for(fmt, spec, options))
 
     def lossless(self, fmt: Format, options: Mapping[str, Any]) -> bool:

@@ -1,10 +1,16 @@
-"""Bridges are tried in an environment that has the libraries: ``tox -e bridges``."""
+"""Bridges are tried in environments that have the libraries: ``tox -e bridges`` and ``tox -e torch``."""
 
 from __future__ import annotations
 
 import importlib.util
 
-LIBRARIES = ("anywidget", "dask", "npe2", "nwbinspector", "pims", "pynwb", "xarray")
+LIBRARIES = {
+    "test_bridges.py": ("dask", "npe2", "pims", "xarray"),
+    "test_dask.py": ("dask", "distributed"),
+    "test_notebook.py": ("anywidget",),
+    "test_nwb.py": ("nwbinspector", "pynwb"),
+    "test_torch.py": ("torch",),
+}
 
 # Elsewhere there is nothing to collect: these libraries are not among what the tests of imgstore install.
-collect_ignore_glob = [] if all(map(importlib.util.find_spec, LIBRARIES)) else ["test_*.py"]
+collect_ignore = [name for name, needed in LIBRARIES.items() if not all(map(importlib.util.find_spec, needed))]

@@ -47,4 +47,4 @@ def record(path: str, fmt: str, frames: int) -> None:
             store.add_image(coded_frame(k), k, k / 4)
             if k % 5 == 0:
                 store.add_extra_data(value=k)
-            time.sleep(0.006)  # so that readers see it grow, however fast the format is
+            time.sleep(0.02)  # so that readers see it grow, however fast the format and however busy the machine is

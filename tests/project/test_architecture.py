@@ -38,9 +38,10 @@ MAY_KNOW = {
     "plain": {"codec", "disk", "errors", "index", "npy_header", "pixels", "plugins", "reading", "sources"},
     "writing": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
     "care": {"beside", "codec", "disk", "errors", "index", "npy_header", "pixels", "plugins", "reading"},
-    "group": {"disk", "errors", "opening", "reading", "store"},
-    "store": {"array", "beside", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins", "reading",
-              "v04", "web", "writing"},
+    "group": {"bridges", "disk", "errors", "opening", "reading", "store"},
+    "mapping": {"beside", "care", "codec", "disk", "errors", "opening", "options", "plugins", "store", "writing"},
+    "store": {"array", "beside", "bridges", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins",
+              "reading", "v04", "web", "writing"},
     "stores": {"codec", "constants", "disk", "errors", "group", "index", "opening", "pixels", "plugins", "store", "util", "v04"},
 }
 # The same for the one codec that is a house of its own.
@@ -53,15 +54,23 @@ VIDEO_MAY_KNOW = {
 # What anyone may import; the commands have to do with that. The self-check is a command's work in a package of its own.
 PUBLIC = {
     "imgstore",
+    "imgstore.bridges.dask",
     "imgstore.cli",
     "imgstore.errors",
     "imgstore.group",
+    "imgstore.mapping",
     "imgstore.plugins",
     "imgstore.repair",
     "imgstore.selftest",
     "imgstore.timecodes",
     "imgstore.verify",
     "imgstore.web",
+}
+# Methods, and an option, that are named after a library: the bridge is imported when they are called.
+NAMED_AFTER_A_LIBRARY = {
+    ("imgstore.cli._workers", "imgstore.bridges.dask"),
+    ("imgstore.group.group", "imgstore.bridges.dask"),
+    ("imgstore.store.views", "imgstore.bridges.dask"),
 }
 # What a server sends comes through FFmpeg as a file does, and is told and turned in the same way.
 COMMAND_EXCEPTIONS = {
@@ -245,11 +254,24 @@ def test_exceptions_of_commands_are_needed() -> None:
     assert {(module, i.module) for module, found in IMPORTS.items() for i in found} >= COMMAND_EXCEPTIONS
 
 
-def test_bridges_use_the_public_interface_and_are_known_to_nobody() -> None:
+def test_bridges_use_the_public_interface_and_are_known_to_what_is_named_after_them() -> None:
+    """A bridge may be a package, whose modules know each other."""
     bridges = {m for m in SOURCES if m.startswith("imgstore.bridges.")}
     assert bridges
-    assert {m: found for m in bridges if (found := faults(m, PUBLIC))} == {}
-    assert [m for m, found in IMPORTS.items() if any(i.module in bridges for i in found)] == []
+
+    def bridge(module: str) -> str:
+        return ".".join(module.split(".")[:3])
+
+    own = {m: {other for other in bridges if bridge(other) == bridge(m)} for m in bridges}
+    assert {m: found for m in bridges if (found := faults(m, PUBLIC | own[m]))} == {}
+    known = {(m, i.module, i.at_import) for m, found in IMPORTS.items() for i in found if i.module in bridges}
+    assert {k for k in known if bridge(k[0]) != bridge(k[1])} == {(m, named, False) for m, named in NAMED_AFTER_A_LIBRARY}
+
+
+def test_only_its_bridge_imports_pytorch() -> None:
+    known = {m for m, found in IMPORTS.items() if any(i.module.partition(".")[0] == "torch" for i in found)}
+    assert known
+    assert {m for m in known if not m.startswith("imgstore.bridges.torch")} == set()
 
 
 def test_the_page_uses_the_public_interface_and_is_known_by_its_door_alone() -> None:

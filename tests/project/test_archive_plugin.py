@@ -138,7 +138,8 @@ def test_plugins_that_raise_and_hang_hurt_neither_recording_nor_archive(
 @pytest.mark.long
 def test_the_examples_own_tests_pass(environment: Environment, repository: Path, tmp_path: Path) -> None:
     tests = copy(repository / "examples" / "archive_plugin" / "tests", tmp_path)
-    said = environment.call([environment.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)])
+    options = ["-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'their own'}"]
+    said = environment.call([environment.python, "-m", "pytest", *options, str(tests)])
     assert " passed" in said and "skipped" not in said and "warning" not in said, said
 
 

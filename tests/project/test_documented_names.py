@@ -43,7 +43,8 @@ NAMES = {
         MISSING_POLICY_DROP MISSING_POLICY_HOLD MISSING_POLICY_BLACK extract_common_frames iter_imgs
         """,
     "imgstore.group": "StoreGroup open_group Clock Step Steps Table find_cameras camera_names",
-    "imgstore.group.StoreGroup": "fps iter_images get_images estimate_offsets close",
+    "imgstore.group.StoreGroup": "fps iter_images get_images estimate_offsets to_dask close open_again",
+    "imgstore.mapping": "map_store processes Mapped LeftOut BatchMetadata",
     "imgstore.interface": "VideoCapture load_config",
     "imgstore.interface.VideoCapture": "get set read grab isOpened release",
     "imgstore.multistores": "MultiStore new_for_filename",
@@ -64,10 +65,11 @@ NAMES = {
     "imgstore.ImgStore": """
         frame_count frame_min frame_max frame_number frame_time frame_time_min frame_time_max duration image_shape chunks
         user_metadata uuid created mode filename full_path lossless close convert_frame_time_to_datetime get_next_image
-        get_image get_nearest_image get_next_framenumber get_frame_metadata has_extra_data get_extra_data
+        to_dask get_image get_nearest_image get_next_framenumber get_frame_metadata has_extra_data get_extra_data
         find_extra_data_files get_extra_data_samplerate disable_decoding save_index reindex add_image add_extra_data
         supported_formats supports_format _metadata _format _basedir _ext _chunk_paths _get_chunk_metadata
-        _chunk_n_and_chunk_paths _iter_chunk_n_and_chunk_paths view
+        _chunk_n_and_chunk_paths _iter_chunk_n_and_chunk_paths get_key_frames color chunk_files as_array
+        open_again view
         """,
     "imgstore.VideoImgStore": "insert_chunk empty",
 }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import random
+import signal
 import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Empty
 
 import pytest
 from random_reads import FIRST, FRAMES, read_at_random, read_in_a_process, record
@@ -75,11 +78,18 @@ def test_processes(path: str, start: str, shared: bool) -> None:
             store.get_next_image()  # so that it is decoding ahead when the processes begin
         answers = context.Queue()
         given = store if shared else path
+        gc.collect()  # not in the processes: what other tests have left of encoders cannot be freed there
         processes = [context.Process(target=read_in_a_process, args=(given, k, answers)) for k in range(PROCESSES)]
         for process in processes:
             process.start()
         assert read_at_random(store, 99) == 60
-        got = [answers.get(timeout=120) for _ in processes]
+        try:
+            got = [answers.get(timeout=120) for _ in processes]
+        except Empty:
+            for process in processes:
+                if process.is_alive() and process.pid is not None:
+                    os.kill(process.pid, signal.SIGABRT)  # pytest's faulthandler tells where it stands
+            raise
         for process in processes:
             process.join(60)
     assert got == [40] * PROCESSES

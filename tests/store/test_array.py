@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -165,3 +166,21 @@ def test_more_than_fits_into_memory_is_an_error_of_ours(gray: Any, monkeypatch: 
     monkeypatch.setattr(gray[0]._readable._frames, "spec", spec)
     with pytest.raises(ArgumentError, match="no memory"):
         gray[0].get_images(frame_indices=[0])
+
+
+@pytest.mark.parametrize("fmt, most", [("avc1/mp4", 25), ("h264/mkv", 25), ("mjpeg/avi", 1), ("ffv1/mkv", 1)])
+def test_key_frames_are_those_of_the_files(tmp_path: Path, fmt: str, most: int) -> None:
+    write_store(tmp_path / "s", fmt, 130, chunksize=60)
+    with imgstore.new_for_filename(tmp_path / "s") as store:
+        flagged = []
+        for file in store.chunk_files:
+            with av.open(file.path) as container:
+                frames = enumerate(container.decode(video=0))
+                flagged += [file.position + k for k, frame in frames if frame.key_frame]
+        assert store.get_key_frames().tolist() == flagged
+        assert {0, 60, 120} <= set(flagged) and max(np.diff(flagged)) <= most
+
+
+def test_all_frames_that_are_files_are_key_frames(tmp_path: Path) -> None:
+    with imgstore.new_for_filename(write_store(tmp_path / "s", "npy", 12)) as store:
+        assert store.get_key_frames().tolist() == list(range(12))

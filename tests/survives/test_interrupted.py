@@ -35,6 +35,20 @@ def test_reading_goes_on_after_ctrl_c(tmp_path: Path, options: str, way: str) ->
     assert interrupted > 20 and read > 20
 
 
+@pytest.mark.parametrize("fmt", ["npy", "png", "avc1/mp4", "mjpeg/avi"])
+def test_a_recording_that_has_begun_imports_nothing_of_ours(tmp_path: Path, fmt: str) -> None:
+    """Ctrl-C in the midst of an import may leave the lock of a module taken, and who imports it next waits for ever."""
+    program = (
+        "import sys, numpy as np, imgstore\n"
+        "with imgstore.new_for_format(sys.argv[2], sys.argv[1], imgshape=(48, 64), chunksize=5) as store:\n"
+        "    before = set(sys.modules)\n"
+        "    for k in range(12): store.add_image(np.zeros((48, 64), np.uint8), k, k / 10)\n"
+        "print([name for name in set(sys.modules) - before if name.startswith('imgstore')])\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "s"), fmt]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 @pytest.mark.parametrize("fmt", ["npy", "avc1/mp4"])
 def test_a_recording_is_whole_after_ctrl_c(tmp_path: Path, fmt: str) -> None:
     (interrupted,) = run("interrupted_writing.py", str(tmp_path), fmt, str(2 * SECONDS))

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_REORDERED",
     "NO_TIME",
-    "UNCHECKED",
     "PacketTable",
     "all_differ",
     "ends_early",
@@ -52,9 +51,6 @@ _FORMATS_WITHOUT_PTS = frozenset(["avi", "h264", "hevc", "m4v", "mpegvideo", "iv
 
 # How far from its place in the order of decoding a frame may be shown, in any codec
 MOST_REORDERED = 16
-
-# In the place of the checksum of a packet that none is known of
-UNCHECKED = np.uint64(0)
 
 
 @dataclass
@@ -87,7 +83,7 @@ class PacketTable:
     hashes : numpy.ndarray of uint64, optional
         XXH3-64 of the packets' bytes, where they have been read.
     expected : numpy.ndarray of uint64, optional
-        XXH3-64 that the packets' bytes must have; `UNCHECKED` where that is not known.
+        XXH3-64 that the packets' bytes must have; of those that are no frame none is known.
     strangers : set of int
         Packets that do not belong here, by their checksums.
     gaps : set of int
@@ -190,7 +186,7 @@ class PacketTable:
         Where the file does not hold as many, they tell which frame a packet is, as far as packets are as they were.
         """
         assert self.order is not None
-        self.expected = np.full(len(self), UNCHECKED)
+        self.expected = np.zeros(len(self), np.uint64)
         if self.fits(len(checksums)):
             self.expected[self.order] = checksums
             return

@@ -57,6 +57,13 @@ class Seeker:
         """Whether it goes anywhere but onwards."""
         return self._may_seek and self.table.can_seek
 
+    @property
+    def key_frames(self) -> list[int]:
+        """Positions of the frames that the container flags as key frames, as far as it may be gone to them; and the first."""
+        usable = [key for key in self._keys if self.table.point.get(key) is not SeekPoint.NONE] if self.seeks else []
+        found: list[int] = np.union1d(self.table.rank[usable], 0).tolist() if usable else [0]
+        return [position for position in found if position >= 0]
+
     def candidates(self, place: int) -> Iterator[int]:
         """Give the places where decoding may begin to reach a packet, nearest first; 0 comes last."""
         rank, point, changes = self.table.rank, self.table.point, self.table.changes

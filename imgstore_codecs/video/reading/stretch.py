@@ -29,7 +29,7 @@ from imgstore_codecs.video.bitstream.key_frames import (
 from imgstore_codecs.video.forked import leave_to_parent
 from imgstore_codecs.video.open_video import BEST, open_to_decode, video_stream
 from imgstore_codecs.video.reading.field_pairs import fields_of
-from imgstore_codecs.video.reading.packets import NO_TIME, UNCHECKED, PacketTable, packets_from
+from imgstore_codecs.video.reading.packets import NO_TIME, PacketTable, packets_from
 from imgstore_codecs.video.stream_description import describe
 
 if TYPE_CHECKING:
@@ -337,8 +337,8 @@ class Stretch:
             return "its checksums do not agree"
         if place in table.strangers:
             return _NOT_WRITTEN
-        expected = UNCHECKED if table.expected is None else table.expected[place]
-        if expected != UNCHECKED and xxhash.xxh3_64_intdigest(memoryview(packet)) != expected:
+        expected = table.expected if table.rank[place] >= 0 else None
+        if expected is not None and xxhash.xxh3_64_intdigest(memoryview(packet)) != expected[place]:
             return _NOT_WRITTEN
         return None
 

@@ -16,6 +16,7 @@ from imgstore.threads.side_by_side import SideBySide
 from imgstore_codecs.video.pixels.convert import PictureConverter
 from imgstore_codecs.video.pixels.row_helpers import RowHelpers
 from imgstore_codecs.video.reading.ahead import Ahead
+from imgstore_codecs.video.reading.batches import Wanted, decode_share, deliver
 from imgstore_codecs.video.reading.frame_order import find_frames, frame_checksums
 from imgstore_codecs.video.reading.in_order import InOrderDecoder
 from imgstore_codecs.video.reading.kept_table import frames_as_kept
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_CACHE_SIZE", "VideoReader"]
 
 Frame = npt.NDArray[Any]
-Wanted = dict[int, list[int]]  # place in decoding order -> where in the batch its frame goes
 
 DEFAULT_CACHE_SIZE = 256 << 20
 
@@ -42,7 +42,7 @@ _MOST_PICTURES = 64
 # While reading goes on in order, pictures that wait take at most this share.
 _WAITING_SHARE = 6
 
-# As many are kept of those before one that is read: a decoder may give several at once, and people step back by one or two.
+# As many are kept of those before one that is read: people step back by one or two.
 _FEW_PICTURES = 4
 
 # So far back counts as reading backwards.
@@ -95,8 +95,7 @@ class VideoReader(ChunkReader):
         self._beside = SideBySide("imgstore-video")
         self._row_helpers = RowHelpers(spec)
         self._pid = os.getpid()
-        survey = options.get("survey")
-        if survey is not None:
+        if (survey := options.get("survey")) is not None:
             stretch, self._table, self._faults = frames_as_kept(path, self._threads, survey.arrays)
         else:
             stretch, self._table, self._faults = find_frames(
@@ -147,8 +146,11 @@ class VideoReader(ChunkReader):
         stretch = self.stretch
         if stretch is None or self._faults:
             return []
-        names = stretch.container.format.name, stretch.codec
-        return frame_checksums(self._path, self._threads, self._table, *names)
+        return frame_checksums(self._path, self._threads, self._table, stretch.container.format.name, stretch.codec)
+
+    @property
+    def key_frames(self) -> list[int]:
+        return self._main.key_frames
 
     @property
     def reads_ahead(self) -> bool:
@@ -302,11 +304,12 @@ class VideoReader(ChunkReader):
         for k, position in enumerate(positions):
             wanted.setdefault(self._place(int(position)), []).append(k)
         for place in [p for p in wanted if p in self._pictures]:
-            _deliver(self._pictures[place][0], place, wanted, out, self._convert)
+            deliver(self._pictures[place][0], place, wanted, out, self._convert)
         if not wanted:
             return
         places = sorted(p for p in wanted if p not in self._faults)
-        dense = len(places) > 1 and places[-1] - places[0] + 1 == len(places)
+        ranks = self._table.rank[places]
+        dense = len(places) > 1 and int(ranks.max()) - int(ranks.min()) + 1 == len(places)  # frames in a row
         self._decode_many(places, wanted, out, dense)
         self._jumps = 0 if dense else self._jumps + 1
         self._last = int(positions[-1])
@@ -324,10 +327,10 @@ class VideoReader(ChunkReader):
         for (seeker, convert), share in zip(self._helpers, others, strict=False):
             part = {p: wanted.pop(p) for p in share}
             parts.append(part)
-            calls.append(partial(_decode_share, seeker, share, part, out, convert))
+            calls.append(partial(decode_share, seeker, share, part, out, convert))
 
         def own() -> None:
-            _decode_share(self._main, last, wanted, out, self._convert, drain=not dense)
+            decode_share(self._main, last, wanted, out, self._convert, keep=self._keep if dense else None)
             if dense:
                 self._finish(last, wanted, out)
 
@@ -341,7 +344,7 @@ class VideoReader(ChunkReader):
         while stretch is not None and not stretch.ended and any(p in stretch.waiting for p in places):
             for place, picture in stretch.feed(True):
                 if place in wanted:
-                    _deliver(picture, place, wanted, out, self._convert)
+                    deliver(picture, place, wanted, out, self._convert)
                 else:
                     self._keep(place, picture)
 
@@ -383,8 +386,14 @@ class VideoReader(ChunkReader):
         if place in self._pictures or place in self._faults:
             return
         self._pictures[place] = picture, _size(picture)
-        # while reading in order few are kept, so that the decoder's buffers stay in the processor's caches
-        self._drop_pictures(*(_MOST_PICTURES, self._pictures_bound) if self._jumps else (_FEW_PICTURES, 0))
+        if self._jumps:
+            self._drop_pictures(_MOST_PICTURES, self._pictures_bound)
+            return
+        # while reading in order few are kept, so that the decoder's buffers stay in the processor's caches: what comes
+        # next, of which a decoder may give as many at once as a picture can refer to, and not much of what was
+        rank = self._table.rank
+        while len(self._pictures) > _FEW_PICTURES and rank[next(iter(self._pictures))] <= self._last:
+            self._pictures.popitem(last=False)
 
     def _drop_pictures(self, most: int, bound: int) -> None:
         """Drop the oldest above a number, and above a number of bytes as long as there are more than a few."""
@@ -445,53 +454,6 @@ class VideoReader(ChunkReader):
     def _close_helpers(self) -> None:
         while self._helpers:
             self._helpers.pop()[0].close()
-
-
-def _decode_share(
-    seeker: Seeker,
-    places: list[int],
-    wanted: Wanted,
-    out: Sequence[Frame],
-    convert: PictureConverter,
-    drain: bool = True,
-) -> None:
-    """Decode packets, sorted, into ``out``, each group of pictures once, and take those that came from `wanted`."""
-
-    def take(found: list[tuple[int, VideoFrame]]) -> None:
-        for place, picture in found:
-            if place in wanted:
-                _deliver(picture, place, wanted, out, convert)
-
-    for place in places:
-        if place not in wanted:
-            continue
-        stretch = seeker.reaching(place)
-        if stretch is None:
-            if seeker.stretch is not None:
-                take(seeker.stretch.drain())
-            if place not in wanted:
-                continue
-            stretch = seeker.go_to(place, only=[p for p in places if p in wanted and p >= place] if drain else [])
-        while stretch.next <= place and not stretch.ended:
-            take(stretch.feed(stretch.next in wanted))
-    if drain and seeker.stretch is not None:
-        take(seeker.stretch.drain())
-
-
-def _deliver(picture: VideoFrame, place: int, wanted: Wanted, out: Sequence[Frame], convert: PictureConverter) -> None:
-    """Put a picture where it is wanted in a batch. One that is no frame of the store's kind stays wanted."""
-    where = wanted[place]
-    first = out[where[0]]
-    try:
-        if first.flags.c_contiguous:
-            convert(picture, first)
-        else:
-            first[...] = convert(picture)
-    except FrameDecodeError:
-        return
-    del wanted[place]
-    for k in where[1:]:
-        out[k][...] = first
 
 
 def _size(picture: VideoFrame) -> int:

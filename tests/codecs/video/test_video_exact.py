@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rounds import long_but
-from video_samples import HEIGHT, SAMPLES, WIDTH, Sample, encode, number_of, patch_edit_list, picture
+from video_samples import B_FRAMES, HEIGHT, SAMPLES, WIDTH, Sample, encode, number_of, patch_edit_list, picture
 
 from imgstore.codec import FrameSpec
 from imgstore.errors import ChunkError, FrameDecodeError, ImgStoreError
@@ -125,6 +125,62 @@ def test_batches(videos: Any, sample: Sample, options: dict[str, Any]) -> None:
         assert [number_of(img) for img in out] == [numbers[p] for p in positions]
         if positions:  # one by one goes on being right after a batch
             assert number_of(reader.read(positions[0])) == numbers[positions[0]]
+    reader.close()
+
+
+@each_sample
+def test_batches_that_follow_each_other(videos: Any, sample: Sample) -> None:
+    """As training takes frames: some from here on, then some from elsewhere, and on where the first ones ended."""
+    path, numbers = videos(sample)
+    count = len(numbers)
+    reader = open_video(path, threads=1, cache_size=0)
+    rng = random.Random(3)
+    for _ in range(4):
+        at = rng.randrange(count)
+        while at < count:
+            positions = range(at, min(count, at + rng.choice((1, 2, 5, 8))))
+            at = positions.stop
+            out = np.zeros((len(positions), HEIGHT, WIDTH), np.uint8)
+            reader.read_many(positions, out)
+            assert [number_of(img) for img in out] == [numbers[p] for p in positions]
+            if rng.random() < 0.1:
+                break
+    reader.close()
+
+
+@pytest.mark.parametrize("options", [{"x264-params": "bframes=0"}, B_FRAMES], ids=["", "b frames"])
+def test_batches_that_follow_each_other_decode_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    path = tmp_path / "long.mp4"
+    encode(path, range(200), gop=50, options=options)
+    fed = []
+    feed = Stretch.feed
+    monkeypatch.setattr(Stretch, "feed", lambda stretch, wanted: (fed.append(stretch.next), feed(stretch, wanted))[1])
+    reader = open_video(path, threads=1, cache_size=0)
+    for at in range(50, 146, 8):
+        out = np.zeros((8, HEIGHT, WIDTH), np.uint8)
+        reader.read_many(range(at, at + 8), out)
+        assert [number_of(img) for img in out] == list(range(at, at + 8))
+    assert 96 <= len(fed) <= 96 + 12
+    reader.close()
+
+
+@pytest.mark.parametrize("cache_size", [0, 1 << 28])
+@pytest.mark.parametrize("options", [{"x264-params": "bframes=0"}, B_FRAMES], ids=["", "b frames"])
+def test_reading_in_order_decodes_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], cache_size: int
+) -> None:
+    """However many pictures a decoder gives at once."""
+    path = tmp_path / "long.mp4"
+    encode(path, range(200), gop=50, options=options)
+    fed = []
+    feed = Stretch.feed
+    monkeypatch.setattr(Stretch, "feed", lambda stretch, wanted: (fed.append(stretch.next), feed(stretch, wanted))[1])
+    reader = open_video(path, threads=1, cache_size=cache_size)
+    for position in range(50, 146):
+        assert number_of(reader.read(position)) == position
+    assert 96 <= len(fed) <= 96 + 12
     reader.close()
 
 
