@@ -982,8 +982,10 @@ def test_threads_share_a_store(tmp_path: Path, fmt: str) -> None:
 def test_no_thread_is_left_behind(tmp_path: Path) -> None:
     path = write_store(tmp_path / "s", "avc1/mp4", 45)
 
+    others = set(threading.enumerate())  # of stores that wait to be read again, for one: see `imgstore.mapping`
+
     def ours(kind: str = "") -> int:
-        return sum(t.name.startswith(f"imgstore{kind}") for t in threading.enumerate())
+        return sum(t.name.startswith(f"imgstore{kind}") for t in set(threading.enumerate()) - others)
 
     before = threading.active_count()
     with imgstore.new_for_filename(path) as store:
