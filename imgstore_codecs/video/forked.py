@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import weakref
 
@@ -22,6 +23,9 @@ def leave_to_parent(owner: object) -> None:
 
 
 def _keep_all() -> None:
+    # What nobody refers to any more may wait to be collected, as PyAV's containers and their streams refer to each other.
+    # What is in a child when it begins is better left to the parent anyway: to look at it would copy its memory.
+    gc.freeze()
     for owner in [reference() for reference in _owners]:
         if owner is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(owner))

@@ -6,6 +6,8 @@ import gc
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -356,6 +358,33 @@ def test_a_forked_child_reads_on(videos: Any) -> None:
     assert [number_of(reader.read(p)) for p in (7, 8, 9, 30)] == [numbers[p] for p in (7, 8, 9, 30)]
     assert os.waitpid(child, 0)[1] == 0
     reader.close()
+
+
+_CHILD_COLLECTS = """
+import gc, os, sys
+from imgstore.codec import FrameSpec
+from imgstore_codecs.video.codec import PyAVCodec
+gc.disable()
+codec = PyAVCodec()
+fmt = next(f for f in codec.formats if f.name == "ffv1/mkv")
+reader = codec.open_reader(sys.argv[1], fmt, FrameSpec((int(sys.argv[2]), int(sys.argv[3])), "uint8"), {"threads": 2})
+reader.read(3)
+assert len(os.listdir("/proc/self/task")) > 1 or sys.platform != "linux"
+del reader  # not closed: PyAV's objects refer to each other, and wait to be collected
+child = os.fork()
+if not child:
+    gc.collect()
+    os._exit(0)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_collects_no_decoder(videos: Any) -> None:
+    """To free one is to wait for its threads, which are the parent's."""
+    path, _ = videos(next(s for s in SAMPLES if s.name == "ffv1.mkv"))
+    done = subprocess.run([sys.executable, "-c", _CHILD_COLLECTS, path, str(HEIGHT), str(WIDTH)], timeout=60)
+    assert done.returncode == 0
 
 
 def test_no_thread_is_left(videos: Any) -> None:
