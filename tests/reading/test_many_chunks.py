@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rounds import long_but
 from scenes import WITH_HELPERS, coded_frame, shown_number, write_store
 
 import imgstore
@@ -23,7 +24,7 @@ CHUNKS, EACH = 60, 6
 COUNT = CHUNKS * EACH
 
 
-@pytest.fixture(scope="module", params=["avc1/mp4", "mjpeg/avi", "h264/mkv"])
+@pytest.fixture(scope="module", params=long_but({"avc1/mp4"}, ["avc1/mp4", "mjpeg/avi", "h264/mkv"]))
 def recording(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_store(tmp_path_factory.mktemp("many") / "s", request.param, COUNT, first=0, chunksize=EACH))
 
