@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from imgstore import verify as verify
     from imgstore.capture import VideoCapture
     from imgstore.disk.update_metadata import update_metadata
+    from imgstore.exporting import export
     from imgstore.group import StoreGroup, open_group
     from imgstore.hookspecs import hookimpl
     from imgstore.pixels.color import ensure_color, ensure_grayscale
@@ -45,6 +46,7 @@ __all__ = [
     "__version__",
     "ensure_color",
     "ensure_grayscale",
+    "export",
     "extract_only_frame",
     "get_supported_formats",
     "hookimpl",
@@ -64,6 +66,7 @@ _LATER = {
     "VideoCapture": ("imgstore.capture", "VideoCapture"),
     "ensure_color": ("imgstore.pixels.color", "ensure_color"),
     "ensure_grayscale": ("imgstore.pixels.color", "ensure_grayscale"),
+    "export": ("imgstore.exporting", "export"),
     "hookimpl": ("imgstore.hookspecs", "hookimpl"),
     "open_group": ("imgstore.group", "open_group"),
     "serve": ("imgstore.web", "serve"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from imgstore.cli import codecs, index, info, repair, save, timecodes, verify, view
+from imgstore.cli import codecs, export, index, info, repair, save, timecodes, verify, view
 from imgstore.cli import test as selftest
 from imgstore.cli._common import HELP, Command
 
@@ -17,6 +17,7 @@ __all__ = ["codecs_main", "index_main", "main", "save_main", "test_main", "timec
 COMMANDS: tuple[click.Command, ...] = (
     view.command,
     save.command,
+    export.command,
     info.command,
     codecs.command,
     index.command,

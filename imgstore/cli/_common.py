@@ -21,7 +21,7 @@ from imgstore.errors import ImgStoreError, NotAStoreError
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["HELP", "Command", "PlainError", "chunk_progress", "counted", "frames_argument", "local_time", "make_table",
+__all__ = ["HELP", "Command", "PlainError", "chunk_progress", "counted", "frames_argument", "make_table",
            "print_json", "print_table", "store_argument"]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -156,29 +156,6 @@ def _jsonable(value: object) -> Any:
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
         return value.isoformat()
     return str(value)
-
-
-def local_time(store: Any, frame_time: float) -> str:
-    """Tell a frame's time in the recording's own time zone, or in seconds where it is no time since the epoch.
-
-    Parameters
-    ----------
-    store : imgstore.store.ImgStore
-        Where the frame is from.
-    frame_time : float
-        Seconds, since the epoch in most stores; in some since the start of the recording. Whatever lies in the first
-        year after the epoch is taken for the latter.
-    """
-    if not math.isfinite(frame_time):
-        return "no time"
-    year = 365 * 86400
-    if not frame_time > year:
-        return f"{frame_time:.3f} s"
-    try:
-        moment = store.convert_frame_time_to_datetime(frame_time)
-        return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {moment:%Z}".rstrip()
-    except (ValueError, OverflowError, OSError):  # beyond the calendar
-        return f"{frame_time:.3f} s"
 
 
 @contextlib.contextmanager

@@ -63,16 +63,18 @@ def note_signals() -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def show_progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show how far it has come and how long it will take, on stderr where that is a terminal."""
+def show_progress(total: int | None, doing: str = "saving") -> Iterator[Callable[..., None]]:
+    """Show how far it has come and how long it will take, on stderr where that is a terminal.
+
+    What is given is called with how much is done, and with how much there is where that was not known before.
+    """
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda done, total=None: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = ("saving", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    left = () if total is None else (TimeRemainingColumn(), "left")
-    with Progress(*columns, *left, console=Console(stderr=True)) as progress:
-        task = progress.add_task("saving", total=total)
-        yield lambda done: progress.update(task, completed=done)
+    columns = (doing, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), "left")
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(doing, total=total)
+        yield lambda done, total=None: progress.update(task, completed=done, total=total)

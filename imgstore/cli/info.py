@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 import imgstore
-from imgstore.cli._common import HELP, Command, counted, local_time, make_table, print_json, print_table
+from imgstore.cli._common import HELP, Command, counted, make_table, print_json, print_table
 from imgstore.cli._group import describe_group, find_stores
+from imgstore.local_time import local_time
 
 __all__ = ["command", "describe_store", "find_gaps"]
 

@@ -14,11 +14,12 @@ import click
 import numpy as np
 
 import imgstore
-from imgstore.cli._common import HELP, Command, PlainError, local_time
+from imgstore.cli._common import HELP, Command, PlainError
 from imgstore.cli._display import why_no_window
 from imgstore.cli._page import page_options, serve_page
 from imgstore.cli._picture import Image, Levels, to_picture, with_status_bar
 from imgstore.errors import ChunkError
+from imgstore.local_time import local_time
 
 __all__ = ["command"]
 

@@ -42,6 +42,7 @@ MAY_KNOW = {
     "mapping": {"beside", "care", "codec", "disk", "errors", "opening", "options", "plugins", "store", "writing"},
     "store": {"array", "beside", "bridges", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins",
               "reading", "v04", "web", "writing"},
+    "exporting": {"", "errors", "local_time"},  # the public interface alone
     "stores": {"codec", "constants", "disk", "errors", "group", "index", "opening", "pixels", "plugins", "store", "util", "v04"},
 }
 # The same for the one codec that is a house of its own.
@@ -57,8 +58,10 @@ PUBLIC = {
     "imgstore.bridges.dask",
     "imgstore.cli",
     "imgstore.errors",
+    "imgstore.exporting",
     "imgstore.group",
     "imgstore.mapping",
+    "imgstore.local_time",
     "imgstore.plugins",
     "imgstore.repair",
     "imgstore.selftest",

@@ -1,0 +1,5 @@
+"""Stores, or parts of them, for programs that know nothing of stores: videos, GIFs and images with their tables."""
+
+from imgstore.exporting.to_files import Exported, export
+
+__all__ = ["Exported", "export"]
