@@ -41,6 +41,7 @@ _SOME_LEFT_OUT = 3  # exit status
               help="The table OUT.frames: position, number, time and pts of each frame.")  # fmt: skip
 @click.option("--extra-data", type=click.Choice(["csv", "parquet"]), help="Write OUT.extra too: what was recorded beside these "
               "frames, and the last record before them.")  # fmt: skip
+@click.option("--sound", metavar="COLUMN", help="The column of Motif's extra data that is heard; LEFT,RIGHT for two.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("--dry-run", is_flag=True, help="Write nothing, and say what would be.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON.")

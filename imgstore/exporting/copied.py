@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ArgumentError, ChunkError
-from imgstore.exporting.entry_points import begins_anew, has_lengths, parameter_sets
+from imgstore.exporting.entry_points import OWN_FILE_ALONE, begins_anew, has_lengths, parameter_sets
 from imgstore.exporting.outputs import told
+from imgstore.exporting.sound import Sound, Track
 from imgstore.exporting.timing import Timing
 from imgstore.exporting.video_file import MUXERS
 
@@ -25,8 +27,6 @@ __all__ = ["Part", "copy_packets", "plan_copy"]
 
 Ints = npt.NDArray[np.int64]
 
-# A text in place of a video may be a list of other files, or of addresses: FFmpeg goes by content.
-_OWN_FILE_ALONE = {"format_whitelist": "mov,mp4,matroska,webm,avi", "enable_drefs": "0", "use_absolute_path": "0"}
 _INSTEAD = "leave --copy out, and the frames are encoded"
 
 
@@ -120,7 +120,7 @@ def _opened(path: str) -> Iterator[tuple[InputContainer, Any]]:
 
     how = {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
     try:
-        with open(path, "rb") as file, av.open(file, container_options=_OWN_FILE_ALONE, **how) as container:  # type: ignore[call-overload]
+        with open(path, "rb") as file, av.open(file, container_options=OWN_FILE_ALONE, **how) as container:  # type: ignore[call-overload]
             streams = [s for s in container.streams.video if s.codec_context is not None]
             if len(streams) != 1 or len(container.streams) != 1:
                 others = "sound or other streams" if len(streams) == 1 else f"{len(streams)} videos"
@@ -183,7 +183,9 @@ def _try_container(path: str, kind: str) -> None:
             raise ArgumentError(f"{path}: {kind} does not hold {codec}: export to {other}, or {_INSTEAD}") from error
 
 
-def copy_packets(parts: list[Part], target: Path, kind: str, timing: Timing, progress: Callable[[int], None]) -> Fraction:
+def copy_packets(
+    parts: list[Part], target: Path, kind: str, timing: Timing, sound: Sound | None, progress: Callable[[int], None]
+) -> Fraction:
     """Write the packets of parts, in order, into a file.
 
     Parameters
@@ -196,6 +198,8 @@ def copy_packets(parts: list[Part], target: Path, kind: str, timing: Timing, pro
         What it is.
     timing : Timing
         Of the frames from the first that is copied to the last.
+    sound : Sound or None
+        What is heard with them.
     progress : callable
         Is told how many were copied.
 
@@ -215,11 +219,13 @@ def copy_packets(parts: list[Part], target: Path, kind: str, timing: Timing, pro
     done = 0
     with target.open("r+b") as file, av.open(file, "w", format=MUXERS[kind], options={"avoid_negative_ts": "disabled"}) as out:
         copy: Any = None
+        track: Track | None = None
         for part in parts:
             with _opened(part.path) as (container, stream):
                 if copy is None:
                     copy = out.add_stream_from_template(stream, opaque=True)
                     copy.time_base = timing.time_base
+                    track = None if sound is None else Track(out, sound)
                     out.start_encoding()
                 place = 0
                 for packet in container.demux(stream):
@@ -231,6 +237,8 @@ def copy_packets(parts: list[Part], target: Path, kind: str, timing: Timing, pro
                         packet.pts, packet.dts, packet.duration = pts[done], dts[done], durations[done]
                         with told(target):
                             out.mux(packet)
+                            if track is not None:
+                                track.write_until(float(pts[done] * timing.time_base))
                         done += 1
                         progress(done)
                     place += 1
@@ -238,5 +246,7 @@ def copy_packets(parts: list[Part], target: Path, kind: str, timing: Timing, pro
                         break
                 if place < part.stop:
                     raise ChunkError(f"{part.path}: its packets are not the same when they are read again")
+        if track is not None:
+            track.write_until(inf)
         time_base = Fraction(copy.time_base)
     return time_base

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["begins_anew", "parameter_sets"]
+__all__ = ["OWN_FILE_ALONE", "begins_anew", "has_lengths", "parameter_sets"]
+
+# Options of FFmpeg, which goes by content: a text in place of a video may be a list of other files, or of addresses.
+OWN_FILE_ALONE = {"format_whitelist": "mov,mp4,matroska,webm,avi", "enable_drefs": "0", "use_absolute_path": "0"}
 
 # Codecs whose packets that are flagged as key frames are what they say
 _AS_FLAGGED = frozenset(["mjpeg", "ffv1", "mpeg4", "av1", "vp8", "vp9", "rawvideo", "png", "huffyuv"])

@@ -21,6 +21,7 @@ from imgstore.exporting.burn_in import Labels, parse_burn_in
 from imgstore.exporting.copied import Part, copy_packets, plan_copy
 from imgstore.exporting.outputs import Outputs, told, writing
 from imgstore.exporting.pictures import Image, Pictures, check_shape, parse_crop, parse_levels, parse_scale
+from imgstore.exporting.sound import Sound, find_sound, parse_sound, sound_in_file
 from imgstore.exporting.span import Place, find_range
 from imgstore.exporting.tables import TableKind, check_kind, extra_data_of, table_path, write_table
 from imgstore.exporting.timing import Timing, ticks_for
@@ -98,6 +99,7 @@ class _Job:
     parts: list[Part]
     crf: float | None
     tables: dict[str, TableKind | None]
+    sound: Sound | None
     skip: bool
     progress: Progress | None
 
@@ -128,6 +130,7 @@ def export(
     crf: float | None = None,
     sidecar: TableKind | None = "csv",
     extra_data: TableKind | None = None,
+    sound: str | Sequence[str] | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     overwrite: bool = False,
     dry_run: bool = False,
@@ -176,6 +179,9 @@ def export(
     extra_data : {'csv', 'parquet'}, optional
         Write what was recorded beside these frames, ``clip.mp4.extra.csv``, and before them the last record with a value of
         each column.
+    sound : str or sequence of str, optional
+        The column of Motif's extra data that is heard, or two of them for left and right. Integers are as loud as their type
+        allows; other numbers are divided by the largest where that is above 1.
     on_error : {'raise', 'skip'}
         What becomes of frames that are damaged: an error, or they are left out and listed.
     overwrite : bool
@@ -219,9 +225,10 @@ def export(
             check_kind(kind, name)
         job = _Job(
             reader, target, fmt, range(first, stop, step), pictures, Labels(reader, parse_burn_in(burn_in)), None, [], crf,
-            tables, on_error == "skip", progress,
+            tables, None, on_error == "skip", progress,
         )  # fmt: skip
         notes = _prepare(job, copy, speed, fps)
+        _prepare_sound(job, parse_sound(sound), speed != 1 or fps is not None, notes)
         return _write(job, notes, overwrite, dry_run)
 
 
@@ -297,6 +304,18 @@ def _prepare(job: _Job, copy: bool, speed: float, fps: float | None) -> list[str
     return notes
 
 
+def _prepare_sound(job: _Job, columns: Sequence[str], other_speed: bool, notes: list[str]) -> None:
+    """Gather what is heard, or say what is not."""
+    if columns:
+        if job.format not in _VIDEOS or other_speed:
+            raise ArgumentError("sound goes with mp4 and mkv, at the speed at which it was recorded: leave --speed and --fps out")
+        job.sound = find_sound(job.store, job.positions, columns)
+    elif job.format in _VIDEOS:
+        path = next(file.path for file in job.store.chunk_files if file.position + file.frame_count > job.positions.start)
+        if os.path.isfile(path) and sound_in_file(path):
+            notes.append(f"the sound of {path} is not exported")
+
+
 def _write(job: _Job, notes: list[str], overwrite: bool, dry_run: bool) -> Exported:
     height, width = job.size
     span = job.positions
@@ -336,7 +355,7 @@ def _write_frames(job: _Job, temporary: Path) -> tuple[npt.NDArray[np.int64], Le
     """Write all frames; return which of them, counted from the first, those that cannot be read, and the file's ticks."""
     if job.parts:
         assert job.timing is not None
-        time_base = copy_packets(job.parts, temporary, job.format, job.timing, job.tell)
+        time_base = copy_packets(job.parts, temporary, job.format, job.timing, job.sound, job.tell)
         return np.arange(len(job.positions)), [], time_base
     done: list[int] = []
     left_out: LeftOut = []
@@ -347,7 +366,7 @@ def _write_frames(job: _Job, temporary: Path) -> tuple[npt.NDArray[np.int64], Le
             done.append(k)
         return np.array(done, np.int64), left_out, None
     color = len(job.store.image_shape) == 3 and job.store.image_shape[2] == 3
-    with VideoFile(temporary, job.format, job.size, color, job.timing, job.crf) as video:
+    with VideoFile(temporary, job.format, job.size, color, job.timing, job.crf, job.sound) as video:
         for k, img in _pictures(job, left_out):
             video.add(img, int(job.timing.pts[k]), int(job.timing.durations[k]))
             done.append(k)

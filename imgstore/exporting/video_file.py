@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from imgstore.errors import ImgStoreWarning
 from imgstore.exporting.pictures import Image
+from imgstore.exporting.sound import Sound, Track
 from imgstore.exporting.timing import Timing
 
 if TYPE_CHECKING:
@@ -44,12 +46,14 @@ class VideoFile:
         Whether they have three channels.
     timing : Timing
         When they are shown.
-    crf : float, optional
+    crf : float or None
         Quality of H.264, 0 (best) to 51.
+    sound : Sound or None
+        What is heard.
     """
 
     def __init__(
-        self, path: Path, kind: str, size: tuple[int, int], color: bool, timing: Timing, crf: float | None = None
+        self, path: Path, kind: str, size: tuple[int, int], color: bool, timing: Timing, crf: float | None, sound: Sound | None
     ) -> None:
         import av
 
@@ -81,6 +85,7 @@ class VideoFile:
                 context.color_range, context.colorspace = _MPEG, _SMPTE170M
                 context.options = {"crf": f"{DEFAULT_CRF if crf is None else crf:g}", "preset": "veryfast"}
             self._stream, self._context = stream, context
+            self._track = None if sound is None else Track(self._container, sound)
         except BaseException:
             self._file.close()
             raise
@@ -130,6 +135,8 @@ class VideoFile:
             if not packet.duration:
                 packet.duration = self._duration_at(packet.pts)
             self._container.mux(packet)
+            if self._track is not None:
+                self._track.write_until(packet.pts * float(self._timing.time_base))
 
     def _duration_at(self, pts: int) -> int:
         k = int(np.searchsorted(self._timing.pts, pts))
@@ -143,6 +150,8 @@ class VideoFile:
                 for frame in self._through_palette(None):
                     self._write(frame)
                 self._write(None)
+                if self._track is not None:
+                    self._track.write_until(inf)
             self._container.close()
             self._file.flush()
         except Exception:
