@@ -84,7 +84,7 @@ def _tell(store: str, result: Exported, dry_run: bool) -> None:
         click.echo(f"imgstore: warning: left out: the frame at position {position} (number {number}): {why}", err=True)
     done = ("would copy" if result.copied else "would export") if dry_run else "copied" if result.copied else "exported"
     span = f"positions {result.start} to {result.end - 1}" if result.end - result.start > 1 else f"position {result.start}"
-    every = f", every {result.step}th" if result.step > 1 else ""
+    every = f", step {result.step}" if result.step > 1 else ""
     length = "" if result.duration is None else f", {result.duration:.3f} s"
     left_out = f", {counted(len(result.left_out), 'frame')} left out" if result.left_out else ""
     click.echo(

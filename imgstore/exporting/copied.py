@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ArgumentError, ChunkError
-from imgstore.exporting.entry_points import OWN_FILE_ALONE, begins_anew, has_lengths, parameter_sets
+from imgstore.exporting.entry_points import OWN_FILE_ALONE, address, begins_anew, has_lengths, parameter_sets
 from imgstore.exporting.outputs import told
 from imgstore.exporting.sound import Sound, Track
 from imgstore.exporting.timing import Timing
@@ -120,7 +120,7 @@ def _opened(path: str) -> Iterator[tuple[InputContainer, Any]]:
 
     how = {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
     try:
-        with open(path, "rb") as file, av.open(file, container_options=OWN_FILE_ALONE, **how) as container:  # type: ignore[call-overload]
+        with av.open(address(path), container_options=OWN_FILE_ALONE, **how) as container:  # type: ignore[call-overload]
             streams = [s for s in container.streams.video if s.codec_context is not None]
             if len(streams) != 1 or len(container.streams) != 1:
                 others = "sound or other streams" if len(streams) == 1 else f"{len(streams)} videos"
@@ -137,6 +137,7 @@ def _look_through(path: str, frame_count: int) -> _Packets:
         if not has_lengths(codec, extradata):
             raise ArgumentError(f"{path}: holds {codec} in a form that is rewritten for other files: {_INSTEAD}")
         times: list[int] = []
+        early = False  # whether any is decoded before it is shown, which MP4 says
         entries: list[int] = []
         for packet in container.demux(stream):
             if not packet.size:
@@ -153,6 +154,7 @@ def _look_through(path: str, frame_count: int) -> _Packets:
                 if found.rstrip(b"\0") not in (extradata or b""):
                     raise ArgumentError(f"{path}: its parameters change along the way: {_INSTEAD}")
             times.append(moment)
+            early = early or packet.dts != moment
         pts = np.array(times, np.int64)
         order = np.argsort(pts, kind="stable")
         if len(pts) < frame_count or len(np.unique(pts)) != len(pts):
@@ -161,8 +163,11 @@ def _look_through(path: str, frame_count: int) -> _Packets:
             )
         rank = np.empty(len(pts), np.int64)
         rank[order] = np.arange(len(pts))
-        if container.format.name == "avi" and codec not in ("mjpeg", "ffv1") and context.has_b_frames:
-            raise ArgumentError(f"{path}: AVI does not say in which order frames are shown: {_INSTEAD}")
+        # AVI has no times of showing. Those that only ever rise, of a codec that may show frames in another order, may be
+        # times of decoding.
+        rising = len(pts) > 2 and bool((np.diff(pts) > 0).all()) and not (early and container.format.name.startswith("mov"))
+        if context.has_b_frames and (rising or container.format.name == "avi"):
+            raise ArgumentError(f"{path}: does not say in which order its frames are shown: {_INSTEAD}")
         description = (codec, extradata, context.width, context.height, context.pix_fmt, context.color_range)
         return _Packets(rank, entries, description)
 
@@ -217,7 +222,7 @@ def copy_packets(
     dts = (timing.pts - early).tolist()
     pts, durations = timing.pts[ranks].tolist(), timing.durations[ranks].tolist()
     done = 0
-    with target.open("r+b") as file, av.open(file, "w", format=MUXERS[kind], options={"avoid_negative_ts": "disabled"}) as out:
+    with av.open(address(target), "w", format=MUXERS[kind], options={"avoid_negative_ts": "disabled"}) as out:
         copy: Any = None
         track: Track | None = None
         for part in parts:

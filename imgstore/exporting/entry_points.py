@@ -1,10 +1,11 @@
-"""From which packets of a video can decoding begin, exactly: read off the packets, as flags of containers say more."""
+"""How chunks are opened for their packets, and from which of these can decoding begin, exactly: flags say it of more."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
-__all__ = ["OWN_FILE_ALONE", "begins_anew", "has_lengths", "parameter_sets"]
+__all__ = ["OWN_FILE_ALONE", "address", "begins_anew", "has_lengths", "parameter_sets"]
 
 # Options of FFmpeg, which goes by content: a text in place of a video may be a list of other files, or of addresses.
 OWN_FILE_ALONE = {"format_whitelist": "mov,mp4,matroska,webm,avi", "enable_drefs": "0", "use_absolute_path": "0"}
@@ -12,6 +13,11 @@ OWN_FILE_ALONE = {"format_whitelist": "mov,mp4,matroska,webm,avi", "enable_drefs
 # Codecs whose packets that are flagged as key frames are what they say
 _AS_FLAGGED = frozenset(["mjpeg", "ffv1", "mpeg4", "av1", "vp8", "vp9", "rawvideo", "png", "huffyuv"])
 _NAL_CODECS = {"h264": 4, "hevc": 21}  # which byte of their description says how long the lengths of units are
+
+
+def address(path: str | os.PathLike[str]) -> str:
+    """Return a file's path as FFmpeg takes it, which else takes what comes before a colon for a protocol."""
+    return f"file:{os.path.abspath(path)}"
 
 
 def begins_anew(codec: str, extradata: bytes | None, data: memoryview, flagged: bool) -> bool:

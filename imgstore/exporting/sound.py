@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ArgumentError
-from imgstore.exporting.entry_points import OWN_FILE_ALONE
+from imgstore.exporting.entry_points import OWN_FILE_ALONE, address
 
 __all__ = ["Sound", "Track", "find_sound", "parse_sound", "sound_in_file"]
 
@@ -147,7 +147,7 @@ def sound_in_file(path: str) -> bool:
     import av
 
     try:
-        with open(path, "rb") as file, av.open(file, container_options=OWN_FILE_ALONE) as container:
+        with av.open(address(path), container_options=OWN_FILE_ALONE) as container:
             return bool(container.streams.audio)
     except (OSError, av.FFmpegError, UnicodeError):
         return False  # whoever reads its frames tells what is wrong with it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgstore.errors import ImgStoreWarning
+from imgstore.exporting.entry_points import address
 from imgstore.exporting.pictures import Image
 from imgstore.exporting.sound import Sound, Track
 from imgstore.exporting.timing import Timing
@@ -37,7 +39,7 @@ class VideoFile:
     Parameters
     ----------
     path : Path
-        The file, open for writing under whatever name.
+        The file, which is written over.
     kind : {'mp4', 'mkv', 'gif'}
         What it is.
     size : tuple of int
@@ -66,10 +68,8 @@ class VideoFile:
                 ImgStoreWarning,
                 stacklevel=4,
             )
-        self._path = path
-        self._file = path.open("r+b")
+        self._container = av.open(address(path), "w", format=MUXERS[kind])
         try:
-            self._container = av.open(self._file, "w", format=MUXERS[kind])
             rate = Fraction(timing.rate).limit_denominator(100_000)
             stream: Any = self._container.add_stream("gif" if kind == "gif" else "libx264", rate=rate or 1)
             context = stream.codec_context
@@ -87,7 +87,7 @@ class VideoFile:
             self._stream, self._context = stream, context
             self._track = None if sound is None else Track(self._container, sound)
         except BaseException:
-            self._file.close()
+            self._container.close()
             raise
 
     def __enter__(self) -> Self:
@@ -145,20 +145,18 @@ class VideoFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            with contextlib.suppress(Exception):  # there is one already
+                self._container.close()
+            return
         try:
-            if error is None:
-                for frame in self._through_palette(None):
-                    self._write(frame)
-                self._write(None)
-                if self._track is not None:
-                    self._track.write_until(inf)
-            self._container.close()
-            self._file.flush()
-        except Exception:
-            if error is None:
-                raise
+            for frame in self._through_palette(None):
+                self._write(frame)
+            self._write(None)
+            if self._track is not None:
+                self._track.write_until(inf)
         finally:
-            self._file.close()
+            self._container.close()
 
 
 def _palette_graph(width: int, height: int, time_base: Fraction) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from rounds import long_but
 from scenes import HELPERS, coded_frame, shown_number
+from small_disk import small_disk
 
 import imgstore
 import imgstore.index.store_index
@@ -44,20 +45,10 @@ def frame(k: int) -> np.ndarray[Any, Any]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MB, nearly filled by the file ``ballast``."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(place)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"needs the right to mount a small file system ({done.stderr.strip()})")
-    try:
+    with small_disk(tmp_path / "disk", DISK) as place:
         with (place / "ballast").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, DISK - ROOM)
         yield place
-    finally:
-        subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def fill_disk(disk: Path) -> Path:
