@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from imgstore.cli import codecs, export, index, info, repair, save, timecodes, verify, view
+from imgstore.cli import annotate, codecs, export, index, info, repair, save, sheet, timecodes, verify, view
 from imgstore.cli import test as selftest
 from imgstore.cli._common import HELP, Command
 
@@ -18,7 +18,9 @@ COMMANDS: tuple[click.Command, ...] = (
     view.command,
     save.command,
     export.command,
+    sheet.command,
     info.command,
+    annotate.command,
     codecs.command,
     index.command,
     verify.command,

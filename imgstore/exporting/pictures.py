@@ -103,7 +103,7 @@ class Pictures(NamedTuple):
             f"{store.filename}: samples are {store.image_dtype}, and what is exported has 8 bits: {low:g} becomes black and"
             f" {high:g} white; --levels sets others",
             ImgStoreWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         return self._replace(levels=(low, high))
 

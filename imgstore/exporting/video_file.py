@@ -66,7 +66,7 @@ class VideoFile:
             warnings.warn(
                 f"pictures of {width} x {height}: H.264 has even sizes alone, the last row or column is there twice",
                 ImgStoreWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         self._container = av.open(address(path), "w", format=MUXERS[kind])
         try:

@@ -19,7 +19,7 @@ NAMES = {
         ensure_grayscale test __version__ ImgStore Recorder StoreGroup VideoCapture hookimpl is_imgstore open_group serve
         update_metadata export
         """,
-    "imgstore.exporting": "export Exported",
+    "imgstore.exporting": "export Exported contact_sheet writing",
     "imgstore.stores": """
         new_for_filename new_for_format extract_only_frame get_supported_formats VideoImgStore DirectoryImgStore ensure_color
         ensure_grayscale STORE_MD_FILENAME STORE_LOCK_FILENAME STORE_MD_KEY STORE_INDEX_FILENAME _extract_store_metadata

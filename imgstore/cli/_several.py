@@ -1,0 +1,50 @@
+"""Commands that take several stores, and folders with stores in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import click
+
+import imgstore
+
+__all__ = ["names_for", "paths_argument", "stores_among"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def paths_argument() -> Callable[[F], F]:
+    """Return the argument PATH..., of stores, folders with stores in them, and whatever `imgstore.open` takes."""
+    return click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+
+
+def stores_among(paths: Iterable[str]) -> list[str]:
+    """Return paths as they are, and for each folder that is no store and holds some the stores in it, by name."""
+    found: list[str] = []
+    for path in paths:
+        stores = [] if imgstore.is_imgstore(path) else _stores_in(path)
+        found += stores or [path]  # whoever opens it tells what is wrong
+    return found
+
+
+def _stores_in(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.path for entry in entries if entry.is_dir() and imgstore.is_imgstore(entry.path))
+    except OSError:
+        return []
+
+
+def names_for(paths: Iterable[str]) -> list[str]:
+    """Return a name for each path that is a file's: that of its folder or file, numbered where several have it."""
+    taken: dict[str, int] = {}
+    names = []
+    for path in paths:
+        whole = os.path.abspath(path)
+        name = os.path.basename(os.path.dirname(whole) if os.path.basename(whole) == "metadata.yaml" else whole) or "sheet"
+        name = "".join("_" if letter in '*?"<>|:' else letter for letter in name)
+        taken[name] = taken.get(name, 0) + 1
+        names.append(name if taken[name] == 1 else f"{name}-{taken[name]}")
+    return names
