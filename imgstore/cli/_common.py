@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["HELP", "Command", "PlainError", "chunk_progress", "counted", "frames_argument", "make_table",
-           "print_json", "print_table", "store_argument"]  # fmt: skip
+           "one_line", "print_json", "print_json_line", "print_table", "store_argument", "told_error", "warn"]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,7 +38,7 @@ class PlainError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the line."""
-        click.echo(f"imgstore: error: {_one_line(self.message)}", file=file or sys.stderr)
+        click.echo(f"imgstore: error: {one_line(self.message)}", file=file or sys.stderr)
 
 
 class _NoStore(PlainError):
@@ -57,18 +57,25 @@ class Command(click.Command):
         try:
             with _plain_warnings():
                 return super().invoke(ctx)
-        except NotAStoreError as error:
-            raise _NoStore(str(error)) from error
-        except ImgStoreError as error:
-            raise PlainError(str(error)) from error
         except BrokenPipeError:
             # The reader of our output (`head`, say) has gone. Python would complain once more while it flushes at exit.
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             ctx.exit(1)
-        except OSError as error:
-            raise PlainError(f"{error.filename or ctx.info_name}: {error.strerror or error}") from error
+        except (ImgStoreError, OSError) as error:
+            raise told_error(error, ctx.info_name) or error from error
         except KeyboardInterrupt:
             ctx.exit(130)
+
+
+def told_error(error: BaseException, about: object) -> PlainError | None:
+    """Return an error as it is told, None where it is a fault of ours; `about` is for those that name nothing."""
+    if isinstance(error, NotAStoreError):
+        return _NoStore(str(error))
+    if isinstance(error, ImgStoreError):
+        return PlainError(str(error))
+    if isinstance(error, OSError):
+        return PlainError(f"{error.filename or about}: {error.strerror or error}")
+    return None
 
 
 def frames_argument() -> Callable[[F], F]:
@@ -86,8 +93,14 @@ def counted(count: int, noun: str, style: str = "") -> str:
     return f"{count:{style}} {noun}{'' if count == 1 else 's'}"
 
 
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
+def one_line(text: object) -> str:
+    """Return a text without line breaks; what is no Unicode of a file's name is shown as question marks."""
+    return " ".join(str(text).split()).encode("utf-8", "replace").decode()
+
+
+def warn(message: object, file: TextIO | None = None) -> None:
+    """Tell a warning as a line on stderr."""
+    click.echo(f"imgstore: warning: {one_line(message)}", file=file or sys.stderr)
 
 
 @contextlib.contextmanager
@@ -102,7 +115,7 @@ def _plain_warnings() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        click.echo(f"imgstore: warning: {_one_line(message)}", file=file or sys.stderr)
+        warn(message, file)
 
     with warnings.catch_warnings():
         warnings.showwarning = show
@@ -138,6 +151,11 @@ def print_table(table: Table) -> None:
 def print_json(value: object) -> None:
     """Print a value as JSON; numpy's types and times are turned into JSON's, NaN and infinity into null."""
     click.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_json_line(value: object) -> None:
+    """Print a value as JSON in one line, as programs take them that read line by line."""
+    click.echo(json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False))
 
 
 def _jsonable(value: object) -> Any:

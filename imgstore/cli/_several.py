@@ -32,7 +32,8 @@ def stores_among(paths: Iterable[str]) -> list[str]:
 def _stores_in(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.path for entry in entries if entry.is_dir() and imgstore.is_imgstore(entry.path))
+            # also broken ones: none is left out without a word
+            return sorted(e.path for e in entries if e.is_dir() and os.path.lexists(os.path.join(e.path, "metadata.yaml")))
     except OSError:
         return []
 

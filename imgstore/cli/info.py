@@ -5,172 +5,144 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-import numpy.typing as npt
 
 import imgstore
-from imgstore.cli._common import HELP, Command, counted, make_table, print_json, print_table
-from imgstore.cli._group import describe_group, find_stores
+from imgstore.cli._common import (
+    HELP,
+    Command,
+    counted,
+    make_table,
+    print_json,
+    print_json_line,
+    print_table,
+    told_error,
+)
+from imgstore.cli._facts import describe_store
+from imgstore.cli._group import describe_group
+from imgstore.cli._jobs import worst
+from imgstore.cli._plot import draw_in_terminal, draw_to_file, panels_of
+from imgstore.cli._several import paths_argument, stores_among
+from imgstore.errors import ImgStoreError
 from imgstore.local_time import local_time
 
-__all__ = ["command", "describe_store", "find_gaps"]
+__all__ = ["command"]
 
-# A pause between two frames is a gap where it is longer than this many usual ones: less is a camera's jitter.
-GAP_FACTOR = 1.5
 _GAPS_SHOWN = 5
+_MOST_IN_STEP = 16  # stores of which it is told how they go together
 
 
 @click.command("info", cls=Command, short_help="Tell what a store holds.", context_settings=HELP)
-@click.argument("path", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, every gap included.")
+@paths_argument()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, every gap included; of several stores a line "
+              "for each.")  # fmt: skip
 @click.option("--size/--no-size", default=True, help="Add up the sizes of its files, or not (slow for millions).")
-def command(path: tuple[str, ...], as_json: bool, size: bool) -> None:
+@click.option("--plot", is_flag=True, help="Draw intervals over time, gaps, and extra data in the terminal.")
+@click.option("--plot-file", type=click.Path(path_type=Path), help="Draw the same into a file, .svg or .png.")
+@click.pass_context
+def command(
+    ctx: click.Context, paths: tuple[str, ...], as_json: bool, size: bool, plot: bool, plot_file: Path | None
+) -> None:
     """Tell what the store at PATH holds: frames, span, rate, gaps, format, metadata, extra data.
 
-    PATH may be a video, a folder of images or a pattern ('frames/*.png') as well.
+    PATH may be a video, a folder of images or a pattern ('frames/*.png') as well. Of several, or of a folder with stores in it,
+    a line for each is printed, and how they go together.
 
-    Of several stores, or of a folder with those of one recording, also how they go together.
+    \b
+    Examples:
+      imgstore info recording
+      imgstore info recording --plot
+      imgstore info recordings/
+      imgstore info --json recordings/* | jq -r 'select(.gaps.missing_numbers > 0).path'
     """
-    with contextlib.ExitStack() as opened:
-        stores = [opened.enter_context(imgstore.open(each)) for each in find_stores(path)]
-        facts = [describe_store(store, size=size) for store in stores]
-        group = describe_group(stores) if len(stores) > 1 else None
+    stores = stores_among(paths)
+    if plot_file is not None and (len(stores) > 1 or plot_file.suffix.lower() not in (".svg", ".png")):
+        raise click.UsageError("--plot-file: the name of an .svg or .png is wanted, for one store")
+    if len(stores) > 1:
+        ctx.exit(_several(stores, as_json, size, plot))
+    with imgstore.open(stores[0]) as store:
+        facts = describe_store(store, size=size)
         if as_json:
-            print_json({"stores": facts, "group": group} if group is not None else facts[0])
-            return
-        for store, of_store in zip(stores, facts, strict=True):
-            _show(store, of_store)
-            if group is not None:
+            print_json(facts)
+        else:
+            _show(store, facts)
+        if plot and not as_json:
+            click.echo()
+            draw_in_terminal(panels_of(store))
+        if plot_file is not None:
+            draw_to_file(panels_of(store), plot_file)
+            click.echo(f"wrote {plot_file}", err=as_json)
+
+
+def _several(paths: list[str], as_json: bool, size: bool, plot: bool) -> int:
+    """Tell of each in a line, and of those that cannot be opened on stderr; return the exit status."""
+    statuses = []
+    with contextlib.ExitStack() as opened:
+        stores = []
+        rows = []
+        for path in paths:
+            try:
+                store = imgstore.open(path)
+                with contextlib.ExitStack() as closing:
+                    closing.callback(store.close)
+                    facts = describe_store(store, size=size)
+                    closing.pop_all()
+            except (ImgStoreError, OSError) as error:
+                told = told_error(error, path)
+                assert told is not None
+                told.show()
+                statuses.append(told.exit_code)
+                continue
+            if len(paths) <= _MOST_IN_STEP:
+                stores.append(opened.enter_context(store))
+            if as_json:
+                print_json_line(facts)
+            else:
+                rows.append(_line(store, facts))
+            if plot and not as_json:
+                click.echo(facts["path"])
+                draw_in_terminal(panels_of(store))
+            if len(paths) > _MOST_IN_STEP:
+                store.close()
+        if rows:
+            table = make_table(*_HEADINGS, right=frozenset(_HEADINGS) - {"store", "format", "begins"})
+            for row in rows:
+                table.add_row(*row)
+            print_table(table)
+        if len(stores) > 1:
+            group = describe_group(stores)
+            if as_json:
+                print_json_line({"group": group})
+            else:
                 click.echo()
-        if group is not None:
-            _print_rows(_group_rows(group))
+                _print_rows(_group_rows(group))
+    return worst(statuses)
 
 
-def describe_store(store: Any, *, size: bool = True) -> dict[str, Any]:
-    """Gather what can be told about a store without decoding a frame.
-
-    Parameters
-    ----------
-    store : imgstore.store.ImgStore
-        Open for reading.
-    size : bool
-        Add up the sizes of its files, which takes time where there are millions.
-
-    Returns
-    -------
-    dict
-        Times in seconds, sizes in bytes; see `find_gaps` for ``gaps``.
-    """
-    created, timezone = store.created
-    numbers, times = store.frame_numbers, store.frame_times
-    return {
-        "path": os.path.abspath(store.filename),
-        "uuid": store.uuid,
-        "created": created,
-        "timezone": str(timezone),
-        "class": type(store).__name__,
-        "format": store.format,
-        "lossless": store.lossless,
-        "shape": list(store.image_shape),
-        "dtype": str(store.image_dtype),
-        "frame_count": store.frame_count,
-        "frame_number_first": numbers[0] if len(numbers) else None,
-        "frame_number_last": numbers[-1] if len(numbers) else None,
-        "frame_number_min": numbers.min() if len(numbers) else None,
-        "frame_number_max": numbers.max() if len(numbers) else None,
-        "frame_time_min": store.frame_time_min if len(numbers) else None,
-        "frame_time_max": store.frame_time_max if len(numbers) else None,
-        "duration": store.duration,
-        "fps": store.fps,
-        "gaps": find_gaps(numbers, times),
-        "chunks": list(store.chunks),
-        "size": _size(store) if size else None,
-        "has_extra_data": bool(store.has_extra_data),
-        "extra_data_columns": _extra_data_columns(store),
-        "user_metadata": store.user_metadata,
-    }
+_HEADINGS = ("store", "format", "frames", "rate", "begins", "lasts", "lost", "size")
 
 
-def find_gaps(numbers: npt.NDArray[Any], times: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Find where numbers are missing or a pause is longer than usual.
-
-    Parameters
-    ----------
-    numbers : numpy.ndarray, shape (n,), integer
-        Frame numbers in store order.
-    times : numpy.ndarray, shape (n,), float
-        Frame times in seconds, in store order.
-
-    Returns
-    -------
-    dict
-        ``missing_numbers``: how many numbers were left out between one frame and the next; ``number_gaps``: a list of
-        ``{frame_index, after, before, missing}``, `frame_index` being the position of the frame after the gap;
-        ``repeated_numbers`` and ``backward_numbers``: how many frames have the number of the one before, or a lower
-        one; ``usual_interval``: the median of the positive intervals (None where there is none); ``time_gaps``: a list
-        of ``{frame_index, frame_number, seconds}`` for intervals above 1.5 times that; ``backward_times``: how many
-        frames are earlier than the one before.
-    """
-    # unsigned: numbers may span all of 64 bits, where a difference of int64 would wrap around
-    unsigned = numbers.astype(np.uint64)
-    step = np.where(numbers[1:] > numbers[:-1], unsigned[1:] - unsigned[:-1], 1)
-    at = np.flatnonzero(step > 1)
-    interval = np.diff(times)
-    forward = interval[interval > 0]
-    usual = float(np.median(forward)) if len(forward) else None
-    pauses = np.flatnonzero(interval > usual * GAP_FACTOR) if usual is not None else at[:0]
-    number_gaps = [
-        {"frame_index": k + 1, "after": int(numbers[k]), "before": int(numbers[k + 1]), "missing": int(step[k]) - 1}
-        for k in at.tolist()
-    ]
-    return {
-        "missing_numbers": sum(gap["missing"] for gap in number_gaps),
-        "number_gaps": number_gaps,
-        "repeated_numbers": int(np.count_nonzero(numbers[1:] == numbers[:-1])),
-        "backward_numbers": int(np.count_nonzero(numbers[1:] < numbers[:-1])),
-        "usual_interval": usual,
-        "time_gaps": [
-            {"frame_index": k + 1, "frame_number": int(numbers[k + 1]), "seconds": float(interval[k])}
-            for k in pauses.tolist()
-        ],
-        "backward_times": int(np.count_nonzero(interval < 0)),
-    }
-
-
-def _extra_data_columns(store: Any) -> list[str] | None:
-    if not store.has_extra_data:
-        return None
-    table = store.get_extra_data(ignore_corrupt_chunks=True)
-    return None if table is None else [str(column) for column in table.columns]
-
-
-def _size(store: Any) -> int | None:
-    """Return how many bytes a store has on the disk, or the files that are read as if they were one; None: not known."""
-    if os.path.isdir(store.filename):
-        return _size_on_disk(store.filename)
-    paths = [file.path for file in store.chunk_files]
-    return sum(map(os.path.getsize, paths)) if all(map(os.path.isfile, paths)) else None
-
-
-def _size_on_disk(directory: str) -> int:
-    total, waiting = 0, [directory]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    with contextlib.suppress(OSError):  # a link to what is not there, or a file that has gone meanwhile
-                        total += entry.stat().st_size
-    return total
+def _line(store: Any, facts: dict[str, Any]) -> tuple[str, ...]:
+    count = facts["frame_count"]
+    begins = local_time(store, facts["frame_time_min"]) if count else ""
+    return (
+        os.path.basename(facts["path"]),
+        str(facts["format"]),
+        str(count),
+        f"{facts['fps']:.4g}" if math.isfinite(facts["fps"]) else "",
+        begins[:19] if begins[:1].isdigit() and "-" in begins else begins,
+        _duration(facts["duration"]) if count else "",
+        str(facts["gaps"]["missing_numbers"]),
+        _bytes(facts["size"]) if facts["size"] is not None else "",
+    )
 
 
 def _group_rows(group: dict[str, Any]) -> list[tuple[str, str]]:
     if group["align"] is None:
-        return [("group", f"none: {group['why']}")]
+        return [("group", f"none: {group['why'].partition('. ')[0]}")]
     head = f"{group['steps']:,} steps by {group['align']}, {group['complete']:,} with a frame of each store"
     return [
         ("group", head),
@@ -222,11 +194,31 @@ def _rows(store: Any, facts: dict[str, Any]) -> list[tuple[str, str]]:
             ("span", f"{local_time(store, facts['frame_time_min'])} to {local_time(store, facts['frame_time_max'])}"),
             ("duration", _duration(facts["duration"])),
             ("rate", f"{facts['fps']:.6g} frames per second" if math.isfinite(facts["fps"]) else "unknown"),
+            *_interval_rows(facts["intervals"]),
             *_gap_rows(facts["gaps"]),
+            *_zone_rows(store, facts["daylight_saving"]),
         ]
     columns = facts["extra_data_columns"]
     rows.append(("extra data", ", ".join(columns) if columns else "none"))
     return rows
+
+
+def _interval_rows(intervals: dict[str, float] | None) -> list[tuple[str, str]]:
+    if intervals is None:
+        return []
+    shortest, usual, longest, jitter = (intervals[name] * 1000 for name in ("shortest", "usual", "longest", "jitter"))
+    near = f"{jitter:.3g} ms" if jitter >= 0.001 else "a microsecond"
+    return [("intervals", f"{usual:.4g} ms, nine tenths within {near}; {shortest:.4g} to {longest:.4g} ms")]
+
+
+def _zone_rows(store: Any, changes: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    def offset(seconds: float) -> str:
+        return f"UTC{'-' if seconds < 0 else '+'}{abs(seconds) // 3600:02.0f}:{abs(seconds) % 3600 // 60:02.0f}"
+
+    return [
+        ("clock", f"from {offset(change['before'])} to {offset(change['after'])} at {local_time(store, change['time'])}")
+        for change in changes[:_GAPS_SHOWN]
+    ]
 
 
 def _gap_rows(gaps: dict[str, Any]) -> list[tuple[str, str]]:
@@ -249,11 +241,16 @@ def _gap_rows(gaps: dict[str, Any]) -> list[tuple[str, str]]:
         usual = gaps["usual_interval"]
         rows.append(("pauses", f"{_times(len(found))}, where frames are usually {usual * 1000:.4g} ms apart"))
         for gap in found[:_GAPS_SHOWN]:
-            rows.append(("", f"{_duration(gap['seconds'])} before frame number {gap['frame_number']}"))
+            why = "" if gap["missing"] else ", where no number is missing"
+            rows.append(("", f"{_duration(gap['seconds'])} before frame number {gap['frame_number']}{why}"))
         rows += _and_more(found)
-    if gaps["backward_times"]:
-        verb = "is" if gaps["backward_times"] == 1 else "are"
-        rows.append(("", f"{counted(gaps['backward_times'], 'frame')} {verb} earlier than the one before"))
+    steps = gaps["clock_steps"]
+    if steps:
+        verb = "is" if len(steps) == 1 else "are"
+        rows.append(("clock", f"{counted(len(steps), 'frame', ',')} {verb} earlier than the one before"))
+        for step in steps[:_GAPS_SHOWN]:
+            rows.append(("", f"back by {_duration(-step['seconds'])} before frame number {step['frame_number']}"))
+        rows += _and_more(steps)
     return rows
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import imgstore
-from imgstore.cli._common import HELP, Command, chunk_progress, counted, print_json, store_argument
+from imgstore.cli._common import HELP, Command, chunk_progress, counted, one_line, print_json, print_json_line
+from imgstore.cli._jobs import jobs_option, run_each, worst
+from imgstore.cli._several import paths_argument, stores_among
 from imgstore.errors import MetadataError, NotAStoreError
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ __all__ = ["command"]
 
 
 @click.command("repair", cls=Command, short_help="Make an interrupted or damaged store whole.", context_settings=HELP)
-@store_argument()
+@paths_argument()
 @click.option("--dry-run", is_flag=True, help="Change nothing; say what would be done.")
 @click.option("--estimate-times", is_flag=True, help="Estimate numbers and times that are lost, and mark them as such.")
 @click.option("--accept-metadata", is_flag=True, help="metadata.yaml was changed on purpose: take it as it is now.")
@@ -34,19 +37,11 @@ __all__ = ["command"]
 @click.option("--break-lock", is_flag=True, help="The writer that the store's lock names is gone, you know that.")
 @click.option("--set-aside", type=click.Path(path_type=Path), metavar="DIR",
               help="Where to put what cannot be used, on the store's file system; default PATH.set-aside.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@jobs_option()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON; of several paths a line for each.")
 @click.pass_context
 def command(
-    context: click.Context,
-    path: Path,
-    dry_run: bool,
-    estimate_times: bool,
-    accept_metadata: bool,
-    accept_frames: bool,
-    make_metadata: bool,
-    break_lock: bool,
-    set_aside: Path | None,
-    as_json: bool,
+    context: click.Context, /, paths: tuple[str, ...], jobs: int, set_aside: Path | None, as_json: bool, **how: bool
 ) -> None:
     """Make the store at PATH whole, as far as its files allow, without encoding anything again.
 
@@ -54,56 +49,102 @@ def command(
     beside the store, extra data and cached indexes are put in order. Nothing is deleted, and a second run changes
     nothing. Then the store is verified. The exit status is 0 where verify finds no fault any more, 1 where something
     could not be repaired, 2 where there is no store.
+
+    PATH may be a folder with stores in it, and there may be several.
+
+    \b
+    Examples:
+      imgstore repair recording --dry-run
+      imgstore repair recording
+      imgstore repair --jobs 4 recordings/
     """
+    stores = list(paths) if how["make_metadata"] else stores_among(paths)
+    if len(stores) == 1:
+        with chunk_progress() as progress:
+            done = _repair(stores[0], how, set_aside, progress)
+        _tell(done, how["dry_run"], as_json, print_json)
+        context.exit(0 if done.whole else 1)
+    if set_aside is not None:
+        raise click.UsageError("--set-aside is of one store: each of several has a folder of its own beside it")
+    statuses = []
+    for path, outcome in run_each(partial(_repair, how=how), stores, jobs, "repairing"):
+        if outcome.value is not None:
+            _tell(outcome.value, how["dry_run"], as_json, print_json_line)
+        elif as_json:
+            print_json_line({"path": path, "ok": False, "error": outcome.error})
+        statuses.append(outcome.status or (0 if outcome.value.whole else 1))
+    if not as_json:
+        state = "would be whole" if how["dry_run"] else "whole"
+        click.echo(f"{statuses.count(0)} of {counted(len(stores), 'store')} {state}")
+    context.exit(worst(statuses))
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What was done to a store, and what verifying it has found afterwards."""
+
+    path: str
+    actions: list[Action]
+    faults: list[Fault]
+
+    @property
+    def left(self) -> list[Action]:
+        return [action for action in self.actions if action.kind == "left"]
+
+    @property
+    def untold(self) -> list[Fault]:
+        told = {action.path for action in self.left}
+        return [fault for fault in self.faults if fault.path not in told]
+
+    @property
+    def whole(self) -> bool:
+        return not self.left and not self.faults
+
+
+def _repair(
+    path: str, how: dict[str, bool], set_aside: Path | None = None, progress: Callable[[int, int], object] | None = None
+) -> _Done:
     from imgstore.repair import repair_store
     from imgstore.verify import check_store
 
     try:
-        actions = repair_store(
-            path,
-            dry_run=dry_run,
-            estimate_times=estimate_times,
-            accept_metadata=accept_metadata,
-            accept_frames=accept_frames,
-            make_metadata=make_metadata,
-            break_lock=break_lock,
-            set_aside=set_aside,
-        )
+        actions = repair_store(path, set_aside=set_aside, **how)
     except (NotAStoreError, MetadataError) as error:
-        if make_metadata or not path.exists():
+        if how["make_metadata"] or not os.path.exists(path):
             raise
         raise type(error)(f"{error}; --make-metadata makes one where there are chunks") from error
     faults: list[Fault] = []
     if imgstore.is_imgstore(path):  # it is not yet, where --dry-run has made no metadata
-        with chunk_progress() as progress:
-            faults = check_store(path, progress=progress).faults
-    if dry_run:
+        faults = check_store(path, progress=progress).faults
+    if how["dry_run"]:
         faults = [fault for fault in faults if not _would_go(fault, actions)]
-    left = [action for action in actions if action.kind == "left"]
-    told = {action.path for action in left}
-    untold = [fault for fault in faults if fault.path not in told]
-    whole = not left and not faults
+    return _Done(path, actions, faults)
+
+
+def _tell(done: _Done, dry_run: bool, as_json: bool, printed: Callable[[object], None]) -> None:
     if as_json:
-        print_json(
+        printed(
             {
-                "ok": whole,
+                "path": os.path.abspath(done.path),
+                "ok": done.whole,
                 "dry_run": dry_run,
-                "actions": [asdict(action) for action in actions],
-                "faults": [asdict(fault) for fault in faults],
+                "actions": [asdict(action) for action in done.actions],
+                "faults": [asdict(fault) for fault in done.faults],
             }
         )
-    else:
-        for line in _lines(actions, dry_run):
-            click.echo(line)
-        for fault in untold:
-            click.echo(f"not repaired: {fault.kind}: {' '.join(str(fault).split())}")
-        done = len(actions) - len(left)
-        if not actions and whole:
-            click.echo(f"nothing to do: {path}")
-        else:
-            verdict = f"{done} {'to do' if dry_run else 'done'}, {len(left) + len(untold)} not repaired: {path}"
-            click.echo(verdict if whole or dry_run else f"{verdict}; imgstore verify tells what is wrong with it still")
-    context.exit(0 if whole else 1)
+        return
+    for line in _lines(done.actions, dry_run):
+        click.echo(line)
+    for fault in done.untold:
+        click.echo(f"not repaired: {fault.kind}: {one_line(fault)}")
+    if not done.actions and done.whole:
+        click.echo(f"nothing to do: {one_line(done.path)}")
+        return
+    count = len(done.actions) - len(done.left)
+    verdict = (
+        f"{count} {'to do' if dry_run else 'done'}, {len(done.left) + len(done.untold)} not repaired: {one_line(done.path)}"
+    )
+    click.echo(verdict if done.whole or dry_run else f"{verdict}; imgstore verify tells what is wrong with it still")
 
 
 def _would_go(fault: Fault, actions: Sequence[Action]) -> bool:
@@ -123,7 +164,7 @@ def _lines(actions: Sequence[Action], dry_run: bool) -> Iterator[str]:
         paths = [action.path for action in same]
         which = paths[0] if len(paths) == 1 else f"{place}: {counted(len(paths), 'file')}, {_names(paths)}"
         prefix = "not repaired" if kind == "left" else f"would: {kind}" if dry_run else kind
-        yield f"{prefix}: {' '.join(f'{which}: {message}'.split())}"
+        yield f"{prefix}: {one_line(f'{which}: {message}')}"
 
 
 def _names(paths: Sequence[str]) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 import imgstore
-from imgstore.cli._common import HELP, Command, chunk_progress, counted, frames_argument, print_json
+from imgstore.cli._common import HELP, Command, chunk_progress, counted, one_line, print_json, print_json_line
+from imgstore.cli._jobs import jobs_option, run_each, worst
+from imgstore.cli._several import paths_argument, stores_among
 from imgstore.errors import ChunkError, NotAStoreError
 
 if TYPE_CHECKING:
@@ -19,22 +22,48 @@ __all__ = ["command"]
 
 
 @click.command("verify", cls=Command, short_help="Check that a store is what was written.", context_settings=HELP)
-@frames_argument()
+@paths_argument()
 @click.option("--deep", is_flag=True, help="Decode every frame.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@jobs_option()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON; of several paths a line for each.")
 @click.pass_context
-def command(context: click.Context, path: Path, deep: bool, as_json: bool) -> None:
+def command(context: click.Context, paths: tuple[str, ...], deep: bool, jobs: int, as_json: bool) -> None:
     """Check the store at PATH: files, indexes, counts, sizes, checksums, extra data. Nothing is changed.
 
     Prints a line for each fault; frames in a row that have the same fault are one line. The exit status is 0 where
     there is none, 1 where there are some, 2 where there is no store.
 
-    PATH may be a video, images or a pattern ('frames/*.png') as well. Nothing was noted of these: one frame of each file
-    is decoded, of images the first, and with --deep every frame.
+    PATH may be a folder with stores in it, and there may be several. It may be a video, images or a pattern ('frames/*.png') as
+    well. Nothing was noted of these: one frame of each file is decoded, of images the first, and with --deep every frame.
+
+    \b
+    Examples:
+      imgstore verify recording
+      imgstore verify --deep --jobs 4 recordings/
+      imgstore verify --json recordings/* | grep '"ok": false'
     """
-    report = _check(path, deep)
+    stores = stores_among(paths)
+    if len(stores) == 1:
+        with chunk_progress() as progress:
+            report = _check(stores[0], deep, progress)
+        _tell(report, deep, as_json, print_json)
+        context.exit(1 if report.faults else 0)
+    statuses = []
+    for path, outcome in run_each(partial(_check, deep=deep), stores, jobs, "verifying"):
+        if outcome.value is not None:
+            _tell(outcome.value, deep, as_json, print_json_line)
+        elif as_json:
+            print_json_line({"path": path, "ok": False, "error": outcome.error})
+        statuses.append(outcome.status or (1 if outcome.value.faults else 0))
+    if not as_json:
+        whole = statuses.count(0)
+        click.echo(f"{whole} of {counted(len(stores), 'store')} without a fault")
+    context.exit(worst(statuses))
+
+
+def _tell(report: Report, deep: bool, as_json: bool, printed: Callable[[object], None]) -> None:
     if as_json:
-        print_json(
+        printed(
             {
                 "path": report.path,
                 "ok": not report.faults,
@@ -47,23 +76,21 @@ def command(context: click.Context, path: Path, deep: bool, as_json: bool) -> No
                 "notes": [asdict(note) for note in report.notes],
             }
         )
-    else:
-        for fault in report.faults:
-            click.echo(f"{fault.kind}: {' '.join(str(fault).split())}")
-        if any(fault.kind in ("checksum", "size") for fault in report.faults):
-            click.echo("hint: if files were changed on purpose, imgstore repair --accept-frames takes them as they are")
-        for note in report.notes:
-            click.echo(f"note: {' '.join(str(note).split())}")
-        click.echo(_summary(report))
-    context.exit(1 if report.faults else 0)
+        return
+    for fault in report.faults:
+        click.echo(f"{fault.kind}: {one_line(fault)}")
+    if any(fault.kind in ("checksum", "size") for fault in report.faults):
+        click.echo("hint: if files were changed on purpose, imgstore repair --accept-frames takes them as they are")
+    for note in report.notes:
+        click.echo(f"note: {one_line(note)}")
+    click.echo(_summary(report))
 
 
-def _check(path: Path, deep: bool) -> Report:
+def _check(path: str, deep: bool, progress: Callable[[int, int], object] | None = None) -> Report:
     from imgstore.verify import check_store
 
     try:
-        with chunk_progress() as progress:
-            return check_store(path, deep=deep, progress=progress)
+        return check_store(path, deep=deep, progress=progress)
     except NotAStoreError as error:
         try:
             opened = imgstore.open(path)

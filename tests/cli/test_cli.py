@@ -17,7 +17,7 @@ from commands import ELSEWHERE, typed
 import imgstore
 import imgstore.apps
 from imgstore import cli, plugins
-from imgstore.cli.info import _size_on_disk, find_gaps
+from imgstore.cli._facts import _size_on_disk, find_gaps
 
 TIMES = [1_700_000_000.0 + k / 50 for k in range(10)]
 

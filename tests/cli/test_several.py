@@ -1,0 +1,67 @@
+"""Commands on several stores and on folders of them: each is told of, and one that is broken ends no other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import ELSEWHERE, typed
+from scenes import write_store
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three stores: whole, with a frame that is another, and one whose index is torn; and something that is none."""
+    for name in ("a", "b", "c"):
+        write_store(tmp_path / "all" / name, "png", 12)
+    frames = tmp_path / "all" / "b" / "000000"
+    (frames / "000003.png").write_bytes((frames / "000004.png").read_bytes())
+    index = tmp_path / "all" / "c" / "000001" / "index.npz"
+    index.write_bytes(index.read_bytes()[:100])
+    (tmp_path / "all" / "notes").mkdir()
+    return tmp_path / "all"
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_verify(folder: Path, jobs: int) -> None:
+    done = typed("verify", folder, folder / "none", "--jobs", jobs, "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert [(Path(row["path"]).name, row["ok"]) for row in rows] == [("a", True), ("b", False), ("c", False), ("none", False)]
+    assert "is no store" in rows[3]["error"] and "none" in done.stderr
+    done = typed("verify", folder / "a", folder / "b", "--jobs", jobs)
+    assert done.returncode == 1 and "000003.png" in done.stdout and "1 of 2 stores without a fault" in done.stdout
+    assert typed("verify", folder / "a", folder / "none").returncode == 2
+    assert typed("verify", folder / "a", folder / "a").returncode == 0
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_repair(folder: Path, jobs: int) -> None:
+    planned = typed("repair", folder, "--dry-run", "--jobs", jobs)
+    assert planned.returncode == 1 and "would be whole" in planned.stdout
+    done = typed("repair", folder, "--jobs", jobs, "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1 and [row["ok"] for row in rows[:2]] == [True, False]
+    assert rows[2]["ok"] == (typed("verify", folder / "c").returncode == 0)
+    assert typed("repair", folder / "a", folder / "c", "--set-aside", folder / "x").returncode == 2
+    done = typed("repair", folder / "b", "--accept-frames")
+    assert done.returncode == 0 and typed("verify", folder / "b").returncode == 0
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="signals are not sent to others there")
+def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
+    for k in range(6):
+        write_store(tmp_path / "all" / str(k), "ffv1/mkv", 300, imgshape=(480, 640))
+    command = [sys.executable, "-m", "imgstore", "verify", "--deep", "--jobs", "2", str(tmp_path / "all")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ELSEWHERE) as process:
+        time.sleep(2.5)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and b"Traceback" not in said
