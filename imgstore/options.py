@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -123,8 +124,10 @@ def check_codec_options(codec: Codec, fmt: Format, options: WriteOptions) -> dic
     known = codec.write_options(fmt)
     for name in options.codec:
         if name not in known:
+            near = difflib.get_close_matches(name, known, n=2)
+            meant = f" (did you mean {' or '.join(near)}?)" if near else ""
             raise UnknownOptionError(
-                f"writing {fmt.name!r} takes no keyword {name!r}; its options are: {', '.join(known) or 'none'}"
+                f"writing {fmt.name!r} takes no keyword {name!r}{meant}; its options are: {', '.join(known) or 'none'}"
             )
     if options.fps is not None and "fps" in known:
         return {**options.codec, "fps": options.fps}

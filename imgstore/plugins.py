@@ -5,6 +5,7 @@ This is the only place through which the core knows a codec.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.metadata
 import warnings
@@ -253,7 +254,10 @@ def codec_for_format(
         and (entry.format.decoded_variant or not decoded)
     ]
     if not known:
-        raise FormatError(f"format {name!r} is not known. Supported are: {', '.join(supported_formats(kind))}")
+        supported = supported_formats(kind)
+        near = difflib.get_close_matches(str(name), supported, n=2, cutoff=0.5)
+        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise FormatError(f"format {name!r} is not known.{meant} Supported are: {', '.join(supported)}")
     if backend is not None:
         chosen = [entry for entry in known if entry.codec.name == backend]
         if not chosen:

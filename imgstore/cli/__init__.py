@@ -6,11 +6,13 @@ They use the public interface alone.
 
 from __future__ import annotations
 
+import difflib
+
 import click
 
 from imgstore.cli import annotate, codecs, export, index, info, repair, save, sheet, timecodes, verify, view
 from imgstore.cli import test as selftest
-from imgstore.cli._common import HELP, Command
+from imgstore.cli._common import HELP, Command, OneLine
 
 __all__ = ["codecs_main", "index_main", "main", "save_main", "test_main", "timecodes_main", "view_main"]
 
@@ -30,16 +32,37 @@ COMMANDS: tuple[click.Command, ...] = (
 )
 
 
-class _InGivenOrder(click.Group):
-    """A group whose help lists the commands as they were added."""
+class _InGivenOrder(OneLine, click.Group):
+    """A group whose help lists the commands as they were added, and that knows what a mistyped one was meant to be."""
 
     command_class = Command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or suggest one."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            near = difflib.get_close_matches(args[0], self.commands, n=2)
+            meant = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(self.commands)}."
+            ctx.fail(f"there is no command {args[0]!r}. {meant}")
+        return super().resolve_command(ctx, args)
 
-@click.group(cls=_InGivenOrder, context_settings=HELP)
+
+@click.group(cls=_InGivenOrder, context_settings=HELP, epilog="""\b
+Examples:
+  imgstore save --source video.mp4 recording     a video becomes a store
+  imgstore info recording                        what is in it
+  imgstore export recording clip.mp4             and a video again
+  imgstore verify recording                      is everything there?
+\b
+Completion, in bash, zsh and fish (for good: in the shell's own start file):
+  eval "$(_IMGSTORE_COMPLETE=bash_source imgstore)"
+  eval "$(_IMGSTORE_COMPLETE=zsh_source imgstore)"
+  _IMGSTORE_COMPLETE=fish_source imgstore | source
+""")  # fmt: skip
 @click.version_option(package_name="imgstore", prog_name="imgstore")
 def main() -> None:
     """Record, look at and look after stores of video frames."""

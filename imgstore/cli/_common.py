@@ -7,6 +7,7 @@ import datetime
 import json
 import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from imgstore.errors import ImgStoreError, NotAStoreError
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["HELP", "Command", "PlainError", "chunk_progress", "counted", "frames_argument", "make_table",
+__all__ = ["HELP", "Command", "OneLine", "PlainError", "chunk_progress", "counted", "frames_argument", "make_table",
            "one_line", "print_json", "print_json_line", "print_table", "store_argument", "told_error", "warn"]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,15 +46,57 @@ class _NoStore(PlainError):
     exit_code = 2
 
 
-class Command(click.Command):
-    """A command whose errors of ours are one line on stderr.
+class _WrongUse(PlainError):
+    """A command that was called wrongly: one line too, with where to read how it is meant."""
+
+    exit_code = 2
+
+    def __init__(self, error: click.UsageError, path: str) -> None:
+        message = error.format_message().rstrip()
+        stop = "" if message.endswith((".", "?", "!")) else "."
+        super().__init__(f"{message}{stop} See '{path} --help'")
+
+
+class OneLine(click.Command):
+    """A command, or a group of some, whose errors of ours are one line on stderr.
 
     The exit status is 0, 1 after an error, 2 where the command was used wrongly or the path holds no store, 130 after
     Ctrl-C.
     """
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse what was typed."""
+        path = f"{parent.command_path} {info_name}" if parent is not None else str(info_name)
+        with _told_in_one_line(path):
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, see the class."""
+        with _told_in_one_line(ctx.command_path):
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _told_in_one_line(path: str) -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        raise _WrongUse(error, path) from error
+
+
+class Command(OneLine):
+    """A command that does something; see `OneLine`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, see the class."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, ValueError):  # what stands in for one has no encoding
+                # names of files that are no Unicode are printed as they are
+                stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
         try:
             with _plain_warnings():
                 return super().invoke(ctx)
@@ -62,9 +105,21 @@ class Command(click.Command):
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             ctx.exit(1)
         except (ImgStoreError, OSError) as error:
-            raise told_error(error, ctx.info_name) or error from error
+            told = told_error(error, ctx.info_name)
+            assert told is not None
+            raise type(told)(in_own_words(told.message, self)) from error
         except KeyboardInterrupt:
             ctx.exit(130)
+
+
+def in_own_words(message: str, command: click.Command) -> str:
+    """Turn keywords of Python in a message into the options of a command: ``overwrite=True`` is ``--overwrite`` there."""
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name is not None:
+            typed = max(option.opts, key=len)
+            message = re.sub(rf"(?<![\w-]){re.escape(option.name)}=True\b", typed, message)
+            message = re.sub(rf"(?<![\w-]){re.escape(option.name)}=(?=\s|$)", typed, message)
+    return message
 
 
 def told_error(error: BaseException, about: object) -> PlainError | None:
@@ -94,8 +149,8 @@ def counted(count: int, noun: str, style: str = "") -> str:
 
 
 def one_line(text: object) -> str:
-    """Return a text without line breaks; what is no Unicode of a file's name is shown as question marks."""
-    return " ".join(str(text).split()).encode("utf-8", "replace").decode()
+    """Return a text without line breaks."""
+    return " ".join(str(text).split())
 
 
 def warn(message: object, file: TextIO | None = None) -> None:
@@ -150,12 +205,20 @@ def print_table(table: Table) -> None:
 
 def print_json(value: object) -> None:
     """Print a value as JSON; numpy's types and times are turned into JSON's, NaN and infinity into null."""
-    click.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(_json(value, 2))
 
 
 def print_json_line(value: object) -> None:
     """Print a value as JSON in one line, as programs take them that read line by line."""
-    click.echo(json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False))
+    click.echo(_json(value, None))
+
+
+def _json(value: object, indent: int | None) -> str:
+    plain = _jsonable(value)
+    text = json.dumps(plain, indent=indent, ensure_ascii=False, allow_nan=False)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # of a name that is no Unicode, which JSON is
+        return json.dumps(plain, indent=indent, allow_nan=False)
+    return text
 
 
 def _jsonable(value: object) -> Any:

@@ -22,8 +22,8 @@ _SOME_LEFT_OUT = 3  # exit status
 @click.command("export", cls=Command, short_help="Make a video, a GIF or images of a store.", context_settings=HELP)
 @click.argument("store")
 @click.argument("out")
-@click.option("--format", "fmt", metavar="FORMAT", help="mp4, mkv or gif; png, jpg or tif for a folder of images. Default "
-              "what OUT ends in.")  # fmt: skip
+@click.option("--format", "fmt", type=click.Choice(["mp4", "mkv", "gif", "png", "jpg", "tif"]),
+              help="Default what OUT ends in; png, jpg and tif make a folder of images.")  # fmt: skip
 @click.option("--start", metavar="PLACE", help="The first frame: 250 (a position, from 0), n250 (a frame number), 10.5s or "
               "1:30 (from the first frame), 2024-05-01T14:30:00. Negative ones count from the end.")  # fmt: skip
 @click.option("--end", metavar="PLACE", help="The frame behind the last one, in the same forms.")
@@ -60,7 +60,7 @@ def command(
     \b
     Examples:
       imgstore export recording clip.mp4
-      imgstore export recording clip.mp4 --start 10s --end 20s --burn-in number,time
+      imgstore export recording clip.mp4 --start 10s --end 20s --burn-in number
       imgstore export recording clip.mkv --start n5000 --end n6000 --copy
       imgstore export recording clip.gif --step 5 --scale 0.25
       imgstore export recording frames --format png --levels 0,4095

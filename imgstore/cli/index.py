@@ -25,6 +25,11 @@ def command(path: Path, sqlite: bool) -> None:
 
     Opening reads that file from then on. It is never needed: a store that changes afterwards is read from its chunks
     again.
+
+    \b
+    Examples:
+      imgstore index recording
+      imgstore index recording --sqlite
     """
     with imgstore.new_for_filename(path) as store:
         store.cache_index()

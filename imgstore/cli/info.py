@@ -56,7 +56,7 @@ def command(
       imgstore info recording
       imgstore info recording --plot
       imgstore info recordings/
-      imgstore info --json recordings/* | jq -r 'select(.gaps.missing_numbers > 0).path'
+      imgstore info --json recordings/ | jq -r .gaps.missing_numbers
     """
     stores = stores_among(paths)
     if plot_file is not None and (len(stores) > 1 or plot_file.suffix.lower() not in (".svg", ".png")):

@@ -22,5 +22,10 @@ def command(ctx: click.Context, pytest_arguments: tuple[str, ...]) -> None:
     """Write and read back every format that works on this machine, and say which do not and why.
 
     PYTEST_ARGUMENTS are handed to pytest (-k png, -x, -v, ...), whose summary and exit status these are.
+
+    \b
+    Examples:
+      imgstore test
+      imgstore test -k png -v
     """
     ctx.exit(selftest.run(pytest_arguments))

@@ -32,6 +32,11 @@ def command(path: tuple[str, ...], output: str) -> None:
 
     Of several stores, or of a folder with those of one recording, a file each is written, and all count from the first frame
     of any: as tracks of one video they are in step.
+
+    \b
+    Examples:
+      imgstore timecodes recording --output times.txt
+      imgstore timecodes recordings/ --output times/
     """
     with contextlib.ExitStack() as opened:
         stores = [opened.enter_context(imgstore.open(each)) for each in find_stores(path)]

@@ -67,6 +67,13 @@ def command(
 
     With --web the page of one recording, of several in step, or of folders full of them is served to browsers, and its
     address printed; Ctrl-C ends it.
+
+    \b
+    Examples:
+      imgstore view recording
+      imgstore view recording --fps 0
+      imgstore view 'frames/*.png' --fps 5
+      imgstore view --web recordings/
     """
     if web:
         serve_page(path, **page)

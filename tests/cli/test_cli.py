@@ -275,7 +275,7 @@ class TestNames:
     def test_help_lists_every_command(self) -> None:
         result = run("--help")
         assert result.returncode == 0
-        listed = [line.split()[0] for line in result.stdout.partition("Commands:\n")[2].splitlines() if line.strip()]
+        listed = [line.split()[0] for line in result.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()]
         assert listed == [command.name for command in cli.COMMANDS]
         assert {"view", "save", "info", "codecs", "index", "test"} <= set(listed)
 

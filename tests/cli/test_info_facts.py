@@ -91,4 +91,3 @@ def test_text_of_one_and_lines_of_several(recording: str, tmp_path: Path) -> Non
     assert done.returncode == 2 and "none" in done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[2][:4] == ["s", "png", "50", "10"] and lines[3][:4] == ["t", "npy", "3", "2"]
-    assert max(map(len, done.stdout.splitlines())) <= 100
