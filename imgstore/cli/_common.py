@@ -22,7 +22,7 @@ from imgstore.errors import ImgStoreError, NotAStoreError
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["HELP", "Command", "OneLine", "PlainError", "chunk_progress", "counted", "frames_argument", "make_table",
+__all__ = ["HELP", "Command", "OneLine", "PlainError", "chunk_progress", "counted", "make_table",
            "one_line", "print_json", "print_json_line", "print_table", "store_argument", "told_error", "warn"]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -131,11 +131,6 @@ def told_error(error: BaseException, about: object) -> PlainError | None:
     if isinstance(error, OSError):
         return PlainError(f"{error.filename or about}: {error.strerror or error}")
     return None
-
-
-def frames_argument() -> Callable[[F], F]:
-    """Return the argument PATH, of whatever `imgstore.open` takes."""
-    return click.argument("path", type=click.Path(path_type=Path))
 
 
 def store_argument() -> Callable[[F], F]:
