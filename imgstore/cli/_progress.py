@@ -75,6 +75,7 @@ def show_progress(total: int | None, doing: str = "saving") -> Iterator[Callable
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (doing, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), "left")
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    # what goes to the same terminal is printed above the bar, and a pipe gets its own
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as progress:
         task = progress.add_task(doing, total=total)
         yield lambda done, total=None: progress.update(task, completed=done, total=total)

@@ -40,7 +40,7 @@ def contact_sheet(
     Parameters
     ----------
     store : imgstore.store.ImgStore
-        Open for reading. Where reading goes on is changed.
+        Open for reading. Where reading goes on stays as it is.
     start, end : int, float, str, datetime.datetime or datetime.timedelta, optional
         See `imgstore.export`.
     count : int
@@ -64,13 +64,21 @@ def contact_sheet(
     ArgumentError
         There are no frames, or no room for them.
     """
+    with store.open_again(color="bgr") as reader:
+        return _sheet(reader, start, end, count, columns, width, parse_levels(levels), labels)
+
+
+def _sheet(
+    store: Any, start: Place | None, end: Place | None, count: int, columns: int, width: int,
+    levels: tuple[float, float] | None, labels: bool,
+) -> npt.NDArray[np.uint8]:  # fmt: skip
     check_shape(store)
     first, stop = find_range(store, start, end)
     positions = np.unique(np.linspace(first, stop - 1, min(count, stop - first)).round().astype(np.int64)).tolist()
     columns = min(columns, len(positions))
     if min(count, columns) < 1 or width > _MOST or (width - _MARGIN) // columns - _MARGIN < _LEAST:
         raise ArgumentError(f"{columns} frames do not fit beside each other into {width} pixels (at most {_MOST})")
-    pictures = Pictures(None, None, parse_levels(levels)).for_8_bits(store, range(first, stop))
+    pictures = Pictures(None, None, levels).for_8_bits(store, range(first, stop))
     cell = (width - _MARGIN) // columns - _MARGIN
     height = max(1, round(cell * store.image_shape[0] / store.image_shape[1]))
     rows, top = math.ceil(len(positions) / columns), _LINE if labels else 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from copy import copy as opened_again
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -211,8 +210,8 @@ def export(
     --------
     >>> imgstore.export("recording", "clip.mp4", start="1:30", end="2:00")  # doctest: +SKIP
     """
-    given = store if isinstance(store, imgstore.ImgStore) else None
-    with opened_again(given) if given is not None else imgstore.open(store) as reader:  # type: ignore[arg-type]
+    # whatever an open one shows, pictures are made of BGR here
+    with store.open_again(color="bgr") if isinstance(store, imgstore.ImgStore) else imgstore.open(store) as reader:
         target = Path(path)
         fmt = _format(target, format)
         _check_target(reader, target, fmt, overwrite)

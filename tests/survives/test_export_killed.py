@@ -71,6 +71,7 @@ def test_a_kill_leaves_no_half_under_the_name(fmt: str, how: str, kills: int, st
     assert {path.name for path in tmp_path.iterdir()} == names and is_whole(out)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="signals are not sent to others there")
 def test_ctrl_c_leaves_nothing(store: str, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
