@@ -107,8 +107,6 @@ def _cut(file: Any, packets: _Packets, first: int, end: int, joined: bool) -> Pa
     latest = np.maximum.accumulate(rank[begin:])
     whole = latest - rank[begin] == np.arange(len(latest))
     ends = np.flatnonzero(whole & (latest >= end - 1))
-    if not len(ends) or latest[ends[0]] >= file.frame_count:
-        raise ArgumentError(f"{file.path}: its last frames refer to ones that are not in the index: {_INSTEAD}")
     stop = begin + int(ends[0]) + 1
     return Part(file.path, begin, stop, file.position + rank[begin:stop])
 
@@ -157,10 +155,9 @@ def _look_through(path: str, frame_count: int) -> _Packets:
             early = early or packet.dts != moment
         pts = np.array(times, np.int64)
         order = np.argsort(pts, kind="stable")
-        if len(pts) < frame_count or len(np.unique(pts)) != len(pts):
-            raise ArgumentError(
-                f"{path}: holds {len(np.unique(pts))} packets with times of their own for {frame_count} frames: {_INSTEAD}"
-            )
+        if len(pts) != frame_count or len(np.unique(pts)) != len(pts):  # some hold a field each, or are not in the index
+            times_of = f"{len(pts)} packets with {len(np.unique(pts))} different times"
+            raise ArgumentError(f"{path}: holds {times_of} for {frame_count} frames: {_INSTEAD}")
         rank = np.empty(len(pts), np.int64)
         rank[order] = np.arange(len(pts))
         # AVI has no times of showing. Those that only ever rise, of a codec that may show frames in another order, may be

@@ -21,6 +21,7 @@ _POSITION = re.compile(r"-?\d+\Z", re.ASCII)
 _NUMBER = re.compile(r"n(-?\d+)\Z", re.ASCII)
 _SECONDS = re.compile(r"(-?)(\d+(?:\.\d*)?|\.\d+)\s*s\Z", re.ASCII)
 _CLOCK = re.compile(r"(-?)(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)\Z", re.ASCII)
+_NEAR = 1e-6  # seconds: those since 1970 are known to a quarter of that
 _WANTED = (
     "give a position (250, or -1 for the last frame), a frame number (n250), seconds from the first frame (10.5s, 1:30),"
     " or a date (2024-05-01T14:30:00)"
@@ -101,7 +102,7 @@ def _parsed(text: str, name: str) -> Place:
 
 def _first_from(times: npt.NDArray[np.float64], moment: float) -> int:
     """Return the position of the first frame that is not earlier, that behind the last one where all are."""
-    later = times >= moment - 1e-9  # what a person types has no more digits
+    later = times >= moment - _NEAR
     return int(np.argmax(later)) if later.any() else len(times)
 
 

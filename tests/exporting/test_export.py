@@ -269,6 +269,14 @@ class TestPlaces:
     def test_forms(self, store: Any, start: Any, end: Any, wanted: tuple[int, int]) -> None:
         assert find_range(store, start, end) == wanted
 
+    def test_seconds_meet_the_frame_that_has_them(self) -> None:
+        """Whatever adding them to a time since 1970 rounds away."""
+        for rate in (3, 7, 30, 97, 1000 / 41):
+            recording = _Times((START + np.arange(500) / rate).tolist())
+            for k in range(0, 500, 7):
+                assert find_range(recording, k / rate, None)[0] == k
+                assert find_range(recording, f"{k / rate:.6f}s", None)[0] == k
+
     def test_dates_without_a_zone_are_of_the_recording(self, store: Any) -> None:
         moment = store.convert_frame_time_to_datetime(START + 50).replace(tzinfo=None)
         assert find_range(store, moment, (moment + datetime.timedelta(seconds=3)).isoformat()) == (25, 27)
@@ -289,6 +297,7 @@ class _Times:
 
     def __init__(self, times: list[float]) -> None:
         self.frame_times = np.array(times)
+        self.frame_count = len(times)
 
 
 @given(st.lists(st.floats(2e-6, 5000), min_size=1, max_size=30), st.sampled_from([1.0, 0.1, 7.0]))
