@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from commands import ELSEWHERE, typed
 from scenes import write_store
@@ -57,11 +58,15 @@ def test_repair(folder: Path, jobs: int) -> None:
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="signals are not sent to others there")
 def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
-    for k in range(6):
-        write_store(tmp_path / "all" / str(k), "ffv1/mkv", 300, imgshape=(480, 640))
+    for k in range(4):
+        write_store(tmp_path / "all" / str(k), "ffv1/mkv", 60, imgshape=(480, 640))
     command = [sys.executable, "-m", "imgstore", "verify", "--deep", "--jobs", "2", str(tmp_path / "all")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ELSEWHERE) as process:
-        time.sleep(2.5)
+        parent = psutil.Process(process.pid)
+        while len(children := parent.children(recursive=True)) < 3:  # two that work, and one that cleans up after them
+            assert process.poll() is None
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and b"Traceback" not in said
+    assert psutil.wait_procs(children, timeout=30)[1] == []
