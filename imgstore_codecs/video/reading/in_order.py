@@ -7,6 +7,7 @@ threads cannot share a picture, as it is one slice, its threads take one each.
 
 from __future__ import annotations
 
+import bisect
 import math
 import os
 import weakref
@@ -107,7 +108,7 @@ class InOrderDecoder:
     ) -> None:
         self._table = table
         self._groups = _groups_of(table) if seeks else []
-        self._at = {group.positions.start: k for k, group in enumerate(self._groups)}
+        self._starts = [group.positions.start for group in self._groups]
         self._longest = max((len(group.positions) for group in self._groups), default=0)
         cores = threads or os.cpu_count() or 1
         count = min(cores, _MOST_DECODERS, len(self._groups))
@@ -151,7 +152,8 @@ class InOrderDecoder:
         """Whether to `begin` there is possible and worth its while."""
         count = len(self._seekers)
         if count > 1:
-            return self._at.get(position, len(self._groups)) + count <= len(self._groups)
+            k = self._group_at(position)
+            return k >= 0 and position - self._starts[k] <= _NEAR and k + count <= len(self._groups)
         place = self._place(position)
         return count > 0 and place - next(self._seekers[0].candidates(place)) <= _NEAR
 
@@ -161,7 +163,8 @@ class InOrderDecoder:
         count = len(self._seekers)
         self._room = self._rooms(count)
         if count > 1:
-            groups = self._groups[self._at[position] :]
+            first, *others = self._groups[self._group_at(position) :]
+            groups = [first._replace(positions=range(position, first.positions.stop)), *others]
             ways = [_of_groups(seeker, self._table, groups[k::count]) for k, seeker in enumerate(self._seekers)]
         else:
             groups = [_Group(self._place(position), len(self._table), range(position, self._table.frame_count))]
@@ -177,6 +180,9 @@ class InOrderDecoder:
         self._turns = chain.from_iterable(repeat(k % count, len(group.positions)) for k, group in enumerate(groups))
         self._heirs = cycle(range(count))
         self.due = position
+
+    def _group_at(self, position: int) -> int:
+        return bisect.bisect_right(self._starts, position) - 1
 
     def _place(self, position: int) -> int:
         assert self._table.order is not None

@@ -45,6 +45,12 @@ _WAITING_SHARE = 6
 # As many are kept of those before one that is read: people step back by one or two.
 _FEW_PICTURES = 4
 
+# Bytes of a frame that takes as long to convert as to hand over.
+_MUCH_TO_CONVERT = 2 << 20
+
+# Of a file after which the next one has to be opened soon, which is better done in the background.
+_FEW_FRAMES = 256
+
 # So far back counts as reading backwards.
 _STEP_BACK = 8
 
@@ -154,7 +160,9 @@ class VideoReader(ChunkReader):
 
     @property
     def reads_ahead(self) -> bool:
-        return True
+        # Where decoders run ahead by themselves what is left is to convert: mostly less than to hand a frame to another thread.
+        by_themselves = self._decoders > 1 and (self._run <= _LONG_RUN or self._decodes_in_order)
+        return not by_themselves or self.frame_count < _FEW_FRAMES or self._spec.nbytes > _MUCH_TO_CONVERT
 
     @property
     def nbytes(self) -> int:

@@ -269,7 +269,7 @@ def test_stepping_back_and_jumping(videos: Any, taken: list[bool]) -> None:
     for position in [*range(50), 49, 48, *range(49, 80)]:
         assert number_of(reader.read(position)) == position
     assert threads_of_groups() == 3
-    assert len(taken) == 80 - GOP
+    assert len(taken) == 80 - 7  # it is seen by then that reading goes on in order
     assert number_of(reader.read(3)) == 3
     assert not threads_of_groups()
     reader.close()
@@ -299,8 +299,8 @@ def test_a_bounded_number_of_pictures_waits(videos: Any, monkeypatch: pytest.Mon
         assert number_of(reader.read(position)) == position
     assert threads_of_groups() == threads
     time.sleep(0.1)
-    # some more are in the midst of being decoded
-    assert fed <= 5 * GOP + needed + 2 * threads
+    # some more are in the midst of being decoded, and the first ones were decoded before it was seen that reading goes on
+    assert fed <= 5 * GOP + needed + 2 * threads + 7
     assert fed >= 5 * GOP + GOP * (threads - 1) // 2
     assert reader.nbytes >= (fed - 5 * GOP - 2 * threads) * HEIGHT * WIDTH * 3 // 2
     reader.close()
