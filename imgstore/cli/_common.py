@@ -78,11 +78,17 @@ class OneLine(click.Command):
             return super().invoke(ctx)
 
 
+# Newer versions of click have an error of wrong use that is none.
+_SHOWS_HELP: tuple[type[Exception], ...] = tuple(
+    error for name, error in vars(click.exceptions).items() if name == "NoArgsIsHelpError"
+)
+
+
 @contextlib.contextmanager
 def _told_in_one_line(path: str) -> Iterator[None]:
     try:
         yield
-    except click.exceptions.NoArgsIsHelpError:
+    except _SHOWS_HELP:
         raise
     except click.UsageError as error:
         raise _WrongUse(error, path) from error

@@ -33,7 +33,7 @@ def check_kind(kind: object, name: str) -> None:
         try:
             import_module("pyarrow")
         except ImportError as error:
-            raise ArgumentError(f"{name} parquet: needs pyarrow ({error}): pip install pyarrow") from error
+            raise ArgumentError(f"{name} parquet: needs pyarrow ({error}): pip install 'imgstore[parquet]'") from error
 
 
 def write_table(table: pd.DataFrame, path: Path, kind: TableKind) -> None:
