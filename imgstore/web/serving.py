@@ -111,6 +111,7 @@ class PageServer:
             )
         )
         self._thread: threading.Thread | None = None
+        self._closing = False
 
     def run(self) -> None:
         """Answer until `close` is called, or Ctrl-C is pressed; then a KeyboardInterrupt is raised."""
@@ -118,6 +119,8 @@ class PageServer:
             self._server.run(sockets=[self._socket])
         finally:
             self._end()
+        if not self._closing:  # uvicorn hands Ctrl-C on, but not whatever it is at
+            raise KeyboardInterrupt
 
     def start(self) -> None:
         """Answer in a thread, until `close` is called."""
@@ -126,7 +129,7 @@ class PageServer:
 
     def close(self) -> None:
         """Stop answering, and close the recordings. More than once does no harm."""
-        self._server.should_exit = True
+        self._closing = self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(10)
         else:
