@@ -88,6 +88,7 @@ def make_application(catalogue: Catalogue) -> Starlette:
             Route(f"/api/{name}", answer(function))
             for name, function in {
                 "facts": _facts, "summary": _summary, "find": _find, "fault": _fault, "timeline": _timeline,
+                "pictures": _pictures,
                 "columns": _columns, "plot": _plot, "values": _values, "refresh": _refresh, "export": _export,
             }.items()
         ),
@@ -231,7 +232,8 @@ def _find(catalogue: Catalogue, request: Request) -> Response:
     if len(text) > _MOST_TEXT:
         raise _Refused(400, f"{what} is too long")
     with _use(catalogue, request) as recording:
-        return _json({"index": recording.find(what, text, near)})
+        index, beside = recording.find(what, text, near)
+        return _json({"index": index, "beside": round(beside, 6)})
 
 
 def _fault(catalogue: Catalogue, request: Request) -> Response:
@@ -250,6 +252,12 @@ def _timeline(catalogue: Catalogue, request: Request) -> Response:
     start, stop, buckets = _stretch(request)
     with _use(catalogue, request) as recording:
         return _json(recording.timeline(_camera(request, recording), start, stop, buckets))
+
+
+def _pictures(catalogue: Catalogue, request: Request) -> Response:
+    start, stop, count = _stretch(request)
+    with _use(catalogue, request) as recording:
+        return _json({"steps": recording.pictures(start, stop, count)})
 
 
 def _columns(catalogue: Catalogue, request: Request) -> Response:

@@ -22,7 +22,9 @@ __all__ = ["Camera", "NoFrameError", "Recording", "open_recording"]
 
 _KINDS = {"missing": "sum", "pause": "max", "repeat": "sum", "back": "sum", "clock": "max", "fault": "sum", "absent": "sum"}
 _TICKS = 8
+_MOST_OPENED = 40  # chunks, to find their key frames
 _MOST_FAULTS = 10_000  # that were met and are remembered
+_BESIDE = 0.75  # of the usual interval: a frame that is further from a time is not the one of that time
 _LIVE = 10.0  # seconds after which a recording that has not grown is taken for finished
 
 
@@ -43,6 +45,7 @@ class Camera:
         self._faults: dict[int, str] = {}
         self._lock = threading.Lock()
         self._known: tuple[int, dict[str, Events], float | None, Series] | None = None
+        self._quickest: tuple[int, Positions] | None = None
         self._columns = Columns(store)
 
     def read(self, position: int) -> tuple[Any, int, float]:
@@ -96,6 +99,18 @@ class Camera:
             _, events, usual, series = self._known
         met = np.array(sorted(self._faults), np.int64)
         return {**events, "fault": Events(met, np.ones(len(met)))}, series, usual
+
+    def quickest(self) -> Positions:
+        """Return positions of frames that are decoded alone: key frames; of many chunks, or damaged ones, their first frames."""
+        with self._lock:
+            if self._quickest is None or self._quickest[0] != self.store.frame_count:
+                files = self.store.chunk_files
+                found = np.array([file.position for file in files], np.int64)
+                if len(files) <= _MOST_OPENED:
+                    with contextlib.suppress(ImgStoreError, OSError):
+                        found = self.store.get_key_frames()
+                self._quickest = self.store.frame_count, found
+            return self._quickest[1]
 
     def columns(self) -> Columns:
         """Return what was recorded beside the frames; read from when it is first asked for, and again when there is more."""
@@ -204,8 +219,8 @@ class Recording:
 
     # -- finding a frame -------------------------------------------------------------------------------------------
 
-    def find(self, what: str, text: str, near: int) -> int:
-        """Return the step that somebody has typed.
+    def find(self, what: str, text: str, near: int) -> tuple[int, float]:
+        """Return the step that somebody has typed, and the seconds by which it is beside the time, if that is not another's.
 
         Parameters
         ----------
@@ -235,13 +250,16 @@ class Recording:
             if not len(at):
                 raise FrameNotFoundError(f"no frame has the number {number}: it is missing")
             later = at[at > near]
-            return int(later[0] if len(later) and near in at else at[0])
+            return int(later[0] if len(later) and near in at else at[0]), 0.0
         times = store.frame_times[: self.count]
         wanted = read_time(store, text, float(times[near]), float(times[0]))
         away = np.abs(times - wanted)
         if not np.isfinite(away).any():
             raise FrameNotFoundError("the frames have no times")
-        return int(np.nanargmin(away))
+        found = int(np.nanargmin(away))
+        _, _, usual = camera.index()
+        beside = float(times[found]) - wanted
+        return found, beside if abs(beside) > _BESIDE * (usual or 0.0) else 0.0
 
     def next_fault(self, step: int, direction: int) -> tuple[int, str, str] | None:
         """Return the next step, or the one before, at which something begins to be wrong; what, and of which camera."""
@@ -287,6 +305,18 @@ class Recording:
             at = np.unique(np.linspace(start, stop - 1, _TICKS + 1).astype(np.int64)[:-1])
             answer["ticks"] = [[int(p), tell_time(self.cameras[0].store, float(times[p]))] for p in at]
         return answer
+
+    def pictures(self, start: int, stop: int, count: int) -> list[int]:
+        """Return a step in each of so many parts of a stretch: of the first camera's key frames the one next to the middle."""
+        edges, _, _ = self._edges(start, stop, count)
+        middles = (edges[:-1] + edges[1:]) // 2
+        keys = self.cameras[0].quickest()
+        if len(keys):
+            after = np.minimum(np.searchsorted(keys, middles), len(keys) - 1)
+            before = np.maximum(after - 1, 0)
+            near = np.where(middles - keys[before] < keys[after] - middles, keys[before], keys[after])
+            middles = np.where((near >= edges[:-1]) & (near < edges[1:]), near, middles)
+        return [int(step) for step in middles]
 
     def plot(self, camera: int, column: int | None, start: int, stop: int, buckets: int) -> dict[str, Any]:
         """Return minimum, maximum and count per bucket of a column, or of the intervals between frames.

@@ -61,7 +61,7 @@ export async function showOverview({ title, recordings }) {
     clearTimeout(soon);
     soon = setTimeout(arrange, 200);
   });
-  $("compare").addEventListener("click", () => location.assign(linkTo([...chosen].join("."))));
+  $("compare").addEventListener("click", () => location.assign(linkTo([...chosen].join(".")) + location.hash));
   arrange();
 }
 

@@ -17,6 +17,11 @@ export class Picture {
     this.over.className = "over";
     this.over.hidden = true;
     this.caption = document.createElement("figcaption");
+    this.said = {};
+    for (const kind of ["name", "number", "date", "pixel", "how"]) {
+      this.said[kind] = Object.assign(document.createElement("span"), { className: kind });
+      this.caption.append(this.said[kind]);
+    }
     this.window.append(this.canvas, this.over);
     this.element.append(this.window, this.caption);
     this.name = name;
@@ -45,13 +50,13 @@ export class Picture {
     } else {
       this.draw();
     }
-    const parts = [["name", this.name]];
-    if (label && !frame.absent) parts.push(["number", `frame ${label.number}`], ["date", label.date]);
-    parts.push(["how", frame.error ? (frame.absent ? "no frame" : "error") : frame.kind === "raw" ? "exact" : "preview"]);
-    this.caption.replaceChildren(
-      ...parts.map(([kind, text]) => Object.assign(document.createElement("span"), { className: kind, textContent: text })),
-    );
-    this.canvas.setAttribute("aria-label", parts.map(([, text]) => text).join(", "));
+    const there = label && !frame.absent;
+    const parts = {
+      name: this.name, number: there ? `frame ${label.number}` : "", date: there ? label.date : "",
+      how: frame.error ? (frame.absent ? "no frame" : "error") : frame.kind === "raw" ? "exact" : "preview",
+    };
+    for (const [kind, text] of Object.entries(parts)) this.said[kind].textContent = text;
+    this.canvas.setAttribute("aria-label", Object.values(parts).filter(Boolean).join(", "));
     this.canvas.dataset.index = label?.index ?? "";
     this.canvas.dataset.number = frame.absent ? "" : (label?.number ?? "");
     this.canvas.dataset.kind = frame.error ? (frame.absent ? "absent" : "error") : frame.kind;
@@ -185,25 +190,30 @@ export class Picture {
       this.pointer = now;
       this.point();
     });
+    this.window.addEventListener("pointerleave", () => {
+      this.pointer = null;
+      this.point();
+    });
     this.window.addEventListener("pointerup", () => (dragged = null));
     this.window.addEventListener("pointercancel", () => (dragged = null));
   }
 
   // Tell what is under the pointer: the samples of the frame itself, whatever is done to the picture.
   point() {
-    if (!this.pointer || !this.at) return;
-    const x = Math.floor((this.pointer[0] - this.at.x) / this.at.scale);
-    const y = Math.floor((this.pointer[1] - this.at.y) / this.at.scale);
-    if (x < 0 || y < 0 || x >= this.canvas.width || y >= this.canvas.height) return;
+    this.said.pixel.textContent = this.pointer && this.at ? this.under(...this.pointer) : "";
+    if (this.pointer) this.told(this.said.pixel.textContent);
+  }
+
+  under(left, top) {
+    const x = Math.floor((left - this.at.x) / this.at.scale);
+    const y = Math.floor((top - this.at.y) / this.at.scale);
     const { frame } = this;
-    if (!frame?.samples) {
-      this.told(frame?.error ? "" : `x ${x}, y ${y}: …`);
-      return;
-    }
+    if (!frame || frame.error || x < 0 || y < 0 || x >= this.canvas.width || y >= this.canvas.height) return "";
+    if (!frame.samples) return `x ${x}, y ${y}: …`;
     const [, width, channels = 1] = frame.label.shape;
     const at = (y * width + x) * channels;
     const values = Array.from(frame.samples.subarray(at, at + channels), String);
-    this.told(`x ${x}, y ${y}: ${channels === 3 ? `B ${values[0]}, G ${values[1]}, R ${values[2]}` : values[0]}`);
+    return `x ${x}, y ${y}: ${channels === 3 ? `B ${values[0]}, G ${values[1]}, R ${values[2]}` : values[0]}`;
   }
 }
 

@@ -1,7 +1,7 @@
 // What was recorded beside the frames, in step with them: lowest and highest value of each bucket, and ticks for events.
 
 import { ask, newest } from "./asking.js";
-import { colour, fitted } from "./timeline.js";
+import { Here, colour, fitted } from "./timeline.js";
 
 export const INTERVALS = -1; // the column of the index itself
 
@@ -52,9 +52,11 @@ export class Plots {
     const output = document.createElement("output");
     const head = document.createElement("p");
     head.append(Object.assign(document.createElement("span"), { textContent: name }), output);
-    element.append(head, canvas);
+    const ruled = Object.assign(document.createElement("div"), { className: "ruled" });
+    ruled.append(canvas);
+    element.append(head, ruled);
     this.place.append(element);
-    const plot = { element, canvas, output, name, kind, column, answer: null };
+    const plot = { element, canvas, output, name, kind, column, answer: null, here: new Here(canvas) };
     plot.load = newest(async (signal) => {
       const [start, stop] = this.span;
       const buckets = Math.min(4096, Math.max(1, Math.round(canvas.clientWidth)));
@@ -91,7 +93,7 @@ export class Plots {
 
   move(index) {
     this.index = index;
-    for (const plot of this.plots.values()) this.paint(plot);
+    for (const plot of this.plots.values()) plot.here.move(index, this.span);
     clearTimeout(this.telling);
     this.telling = setTimeout(() => this.tell(), 80);
   }
@@ -132,24 +134,18 @@ export class Plots {
       const y = (value) => 4 + (1 - (value - low) / (high - low)) * (height - 8);
       context.strokeStyle = colour("--accent");
       context.lineWidth = 1.2;
-      let last = null;
+      context.beginPath();
       for (let b = 0; b < answer.low.length; b++) {
         if (answer.low[b] === null) continue;
         const [at, top, bottom] = [place(b + 0.5), y(answer.high[b]), y(answer.low[b])];
         context.fillRect(at - 0.6, top - 0.6, 1.2, Math.max(1.2, bottom - top + 1.2));
-        if (last) {
-          context.beginPath();
-          context.moveTo(last[0], last[1]);
-          context.lineTo(at, (top + bottom) / 2);
-          context.stroke();
-        }
-        last = [at, (top + bottom) / 2];
+        context.lineTo(at, (top + bottom) / 2);
       }
+      context.stroke();
       context.fillStyle = colour("--quiet");
       context.font = "10.5px system-ui, sans-serif";
       context.fillText(all, 4, 12);
     }
-    context.fillStyle = colour("--text");
-    context.fillRect(Math.min(width - 1.5, x(this.index + 0.5)), 0, 1.5, height);
+    plot.here.move(this.index, this.span);
   }
 }

@@ -1,6 +1,6 @@
 // The film strip: small pictures over the zoomed part, made one after the other when nothing else is wanted.
 
-import { askFrame } from "./asking.js";
+import { ask, askFrame } from "./asking.js";
 
 const WIDTH = 96; // pixels that a picture gets about
 
@@ -17,19 +17,19 @@ export class Strip {
     this.span = span;
     this.said = said;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.fill(), 250);
+    this.timer = setTimeout(() => this.fill().catch(() => {}), 250); // the time line tells of a server that is away
   }
 
   async fill() {
     const mine = ++this.run;
     const [start, stop] = this.span;
     const count = Math.max(1, Math.min(stop - start, Math.round(this.element.clientWidth / WIDTH)));
-    const steps = Array.from({ length: count }, (_, k) => Math.floor(start + ((k + 0.5) / count) * (stop - start)));
+    const { steps } = await ask("pictures", { ...this.question, start, stop, buckets: count });
+    if (mine !== this.run) return;
     const buttons = steps.map((step) => {
       const button = document.createElement("button");
       button.type = "button";
       button.tabIndex = -1; // the time lines are the way by keyboard
-      button.setAttribute("role", "listitem");
       button.setAttribute("aria-label", this.said(step));
       button.addEventListener("click", () => this.go(step));
       this.picture(button, this.kept.get(step));

@@ -10,6 +10,7 @@ export const KINDS = {
 };
 const COLOURS = { missing: "--missing", pause: "--pause", repeat: "--order", back: "--order", clock: "--clock", fault: "--fault", absent: "--absent" };
 const THINNEST = 2; // pixels
+const NEAR = 4; // pixels: whoever clicks so close to a mark means it
 
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -28,6 +29,21 @@ export function fitted(canvas) {
   return [context, width, height];
 }
 
+// A line over a canvas at the frame that is shown: moved alone, so that nothing under it is drawn anew for each frame.
+export class Here {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.mark = Object.assign(document.createElement("i"), { className: "here" });
+    canvas.after(this.mark);
+  }
+
+  move(index, [start, stop]) {
+    const width = this.canvas.clientWidth;
+    this.mark.hidden = index < start || index >= stop;
+    this.mark.style.transform = `translateX(${Math.min(width - 1, Math.max(1, ((index + 0.5 - start) / (stop - start)) * width))}px)`;
+  }
+}
+
 export class Line {
   // canvas; question: r, align; go(step), zoom(factor, step), pan(frames): what the reader does
   constructor(canvas, question, cameras, { go, zoom = null, pan = null, name }) {
@@ -37,6 +53,7 @@ export class Line {
     this.marks = [null, null];
     this.window = null;
     this.answers = [];
+    this.here = new Here(canvas);
     this.load = newest(async (signal) => {
       const [start, stop] = this.span;
       const buckets = Math.min(4096, Math.max(1, Math.round(this.canvas.clientWidth)));
@@ -57,9 +74,14 @@ export class Line {
     canvas.addEventListener("pointerdown", (event) => {
       held = true;
       canvas.setPointerCapture(event.pointerId);
-      go(at(event));
+      go(this.under(event.offsetX)?.position ?? at(event)); // nobody hits one of ten thousand frames
     });
-    canvas.addEventListener("pointermove", (event) => held && go(at(event)));
+    canvas.addEventListener("pointermove", (event) => {
+      if (held) go(at(event));
+      const found = this.under(event.offsetX);
+      const several = found?.kind === "missing" && found.amount > 1;
+      canvas.title = found ? `position ${found.position}: ${several ? `${found.amount} ` : ""}${KINDS[found.kind][Number(several)]}` : "";
+    });
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (held = false));
     if (zoom) {
       canvas.addEventListener("wheel", (event) => {
@@ -89,12 +111,27 @@ export class Line {
     canvas.setAttribute("aria-valuemax", this.span[1] - 1);
     canvas.setAttribute("aria-valuenow", index);
     canvas.setAttribute("aria-valuetext", said);
-    this.draw();
+    this.here.move(index, this.span);
   }
 
   x(index, width) {
     const [start, stop] = this.span;
     return ((index - start) / (stop - start)) * width;
+  }
+
+  // What is wrong at a pixel, or close by; nothing where each frame has a pixel of its own.
+  under(x) {
+    const width = this.canvas.clientWidth;
+    let best = null;
+    for (const { start, stop, buckets, events } of this.span[1] - this.span[0] <= width ? [] : this.answers) {
+      for (const [kind, found] of Object.entries(events)) {
+        for (const [bucket, amount, position] of found) {
+          const away = Math.abs(this.x(start + ((bucket + 0.5) * (stop - start)) / buckets, width) - x);
+          if (away < NEAR && (!best || away < best.away)) best = { away, kind, amount, position };
+        }
+      }
+    }
+    return best;
   }
 
   draw() {
@@ -157,15 +194,6 @@ export class Line {
       free = x + wide + 14;
       if (zone.length) day = date;
     }
-    const x = Math.min(width - THINNEST, Math.max(0, this.x(this.index + 0.5, width)));
-    if (this.index >= this.span[0] && this.index < this.span[1]) {
-      context.fillStyle = colour("--text");
-      context.fillRect(x - 1, 0, THINNEST, band);
-      context.beginPath();
-      context.moveTo(x - 5, 0);
-      context.lineTo(x + 5, 0);
-      context.lineTo(x, 6);
-      context.fill();
-    }
+    this.here.move(this.index, this.span);
   }
 }

@@ -193,7 +193,10 @@ class Viewer {
     const before = this.frames[0].find(this.shown - 1, false)?.label?.since;
     if (label && before !== undefined && before !== null) this.intervals = [this.shown, `${(label.since - before).toPrecision(5)} s`];
     clearTimeout(this.writing);
-    this.writing = setTimeout(() => history.replaceState(null, "", this.address()), 250);
+    this.writing = setTimeout(() => {
+      history.replaceState(null, "", this.address());
+      if (label) $("home").hash = `time=${label.time}`; // whoever chooses others to see beside it sees them there
+    }, 250);
   }
 
   address() {
@@ -216,9 +219,10 @@ class Viewer {
 
   async find(what, text) {
     try {
-      const { index } = await ask("find", { ...this.question, [what]: text, near: this.shown });
+      const { index, beside } = await ask("find", { ...this.question, [what]: text, near: this.shown });
       await this.jump(index, what);
-      this.say("");
+      const away = spanOf(Math.abs(beside));
+      this.say(beside ? `There is no frame at that time. This is the nearest, ${away} ${beside < 0 ? "before" : "after"} it.` : "");
       return true;
     } catch (error) {
       this.say(error.message, true);
