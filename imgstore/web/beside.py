@@ -21,6 +21,7 @@ _OF_THE_FRAME = ("frame_number", "frame_time", "frame_index")
 _MOST_TEXT = 200  # characters of a value
 _AT_ONCE = 16  # chunks
 _EXACT = 2**53  # integers up to here are floats, too
+_MORE = 1.3  # times as many rows
 _SOON = 0.5  # seconds that a question waits for what is nearly read
 
 
@@ -148,7 +149,8 @@ class Columns:
                 raise ArgumentError(f"there is no column {column} of extra data")
             name = names[column]
             rows, series = self._series.get(name, (-1, None))
-            if series is None or rows != self._rows:
+            # while more are read it is made again when there is worth in it: of millions it takes a while
+            if series is None or (rows != self._rows and (self._read == 1.0 or self._rows > _MORE * rows)):
                 positions, values = self._positions[: self._rows], self._columns[name][: self._rows]
                 if name in self._events:
                     there = np.flatnonzero(~np.isnan(values))

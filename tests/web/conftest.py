@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from page_client import Client
@@ -37,3 +40,23 @@ def serve() -> Iterator[Callable[..., Any]]:
 def client(serve: Callable[..., Any]) -> Callable[..., Client]:
     """Serve paths and return who asks the server."""
     return lambda *paths, **arguments: Client(serve(*paths, **arguments))
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Serve with the command, in a process of its own."""
+    processes = []
+
+    def begin(*paths: Path) -> Any:
+        command = [sys.executable, "-m", "imgstore", "view", "--web", "--no-browser", *map(str, paths)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        assert process.stdout is not None
+        process.url = process.stdout.readline().strip()  # type: ignore[attr-defined]
+        assert urlsplit(process.url).port  # type: ignore[attr-defined]
+        return process
+
+    yield begin
+    for process in processes:
+        process.terminate()
+        process.communicate(timeout=20)

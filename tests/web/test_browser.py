@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import re
 import threading
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from coded_frames import HEIGHT, WIDTH, coded, decoded, record
 from page_browser import Page, browser, resize
@@ -107,43 +105,6 @@ def test_jumps_steps_and_playing(page: Callable[..., Page], tmp_path: Path) -> N
 @pytest.mark.parametrize("fmt", ["avc1/mp4", "h264/mkv", "mjpeg/avi", "npy", "png", "jpg"])
 def test_many_jumps(page: Callable[..., Page], tmp_path: Path, fmt: str) -> None:
     jump_about(page(record(tmp_path / "store", fmt, 2000, lost={50, 51})), 1998, jumps=2000, steps=500)
-
-
-@pytest.mark.long
-def test_many_jumps_do_not_make_the_page_grow(page: Callable[..., Page], tmp_path: Path) -> None:
-    """An hour of looking: jumps in frames of a size at which what is kept fills its bounds soon."""
-    with imgstore.new_for_format("mjpeg/avi", tmp_path / "store", imgshape=(480, 640)) as store:
-        for n in range(600):
-            store.add_image(np.kron(coded(n), np.ones((8, 10), np.uint8))[:480, :640], n, n / 25)
-    seen = page(tmp_path / "store")
-    seen.at(0)
-
-    def jumps(count: int) -> None:
-        generator = random.Random(count)
-        for _ in range(count):
-            wanted = generator.randrange(600)
-            seen.run("location.hash = '#index=' + arguments[0]", wanted)
-            seen.wait(
-                "const c = document.querySelector('.camera canvas');"
-                "return c.dataset.index === arguments[0] && c.dataset.kind === 'raw'",
-                str(wanted),
-            )
-
-    jumps(200)
-    before = memory_of_pages(seen.driver)
-    jumps(1000)
-    assert memory_of_pages(seen.driver) - before < 100e6
-
-
-def memory_of_pages(driver: Any) -> int:
-    """Return the bytes of memory that the browser's pages take, without what nobody holds any more."""
-    driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
-    total = 0
-    for process in psutil.Process(driver.service.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "--type=renderer" in process.cmdline():
-                total += process.memory_info().rss
-    return total
 
 
 @pytest.mark.long
@@ -437,3 +398,29 @@ def test_sizes_names_and_keys(page: Callable[..., Page], driver: Any, tmp_path: 
         assert seen.run("return document.getElementById('help').open")
     finally:
         resize(driver, 1280, 900)
+
+
+def test_the_newest_wish_counts(page: Callable[..., Page], tmp_path: Path) -> None:
+    """An answer that comes late moves nothing; keys that are pressed faster than answers come are all counted."""
+    from selenium.webdriver.common.keys import Keys
+
+    seen = page(record(tmp_path / "store", "npy", 400, lost={100, 200, 300}, rate=20))
+    seen.at(0)
+    seen.run(
+        "const before = window.fetch; window.late = 0;"
+        "window.fetch = async (...given) => {"
+        " const answer = await before(...given);"
+        " if (/fault|find/.test(given[0])) { await new Promise(done => setTimeout(done, 300)); window.late++; }"
+        " return answer; }"
+    )
+    seen.press(Keys.PAGE_DOWN)
+    seen.run("location.hash = '#index=37'")
+    seen.at(37)
+    seen.wait("return window.late === 1")
+    time.sleep(0.1)
+    check(*seen.at(37))
+    seen.press(*[Keys.PAGE_DOWN] * 3)
+    check(*seen.at(298))  # the third
+    seen.press(*[Keys.ARROW_LEFT] * 3, holding=Keys.SHIFT)
+    found, _ = seen.at(239)  # three seconds before number 301
+    assert found["number"] == "241"

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
@@ -65,26 +62,6 @@ def test_a_range_that_nobody_reads_is_not_made(serve: Callable[..., Any], tmp_pa
     for connection in answers:
         connection.close()
     assert client.ask("frame", index=0)[0] == 200
-
-
-@pytest.fixture
-def command(tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Serve with the command, in a process of its own."""
-    processes = []
-
-    def begin(*paths: Path) -> Any:
-        command = [sys.executable, "-m", "imgstore", "view", "--web", "--no-browser", *map(str, paths)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        processes.append(process)
-        assert process.stdout is not None
-        process.url = process.stdout.readline().strip()  # type: ignore[attr-defined]
-        assert urlsplit(process.url).port  # type: ignore[attr-defined]
-        return process
-
-    yield begin
-    for process in processes:
-        process.terminate()
-        process.communicate(timeout=20)
 
 
 @pytest.mark.long

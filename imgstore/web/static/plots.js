@@ -1,7 +1,7 @@
 // What was recorded beside the frames, in step with them: lowest and highest value of each bucket, and ticks for events.
 
 import { ask, newest } from "./asking.js";
-import { Here, colour, fitted } from "./timeline.js";
+import { Here, bucketsOf, colour, fitted } from "./timeline.js";
 
 export const INTERVALS = -1; // the column of the index itself
 
@@ -59,7 +59,7 @@ export class Plots {
     const plot = { element, canvas, output, name, kind, column, answer: null, here: new Here(canvas) };
     plot.load = newest(async (signal) => {
       const [start, stop] = this.span;
-      const buckets = Math.min(4096, Math.max(1, Math.round(canvas.clientWidth)));
+      const buckets = bucketsOf(canvas);
       plot.answer = await ask("plot", { ...this.question, camera: 0, column, start, stop, buckets }, signal);
       this.paint(plot);
     });

@@ -10,6 +10,7 @@ export const KINDS = {
 };
 const COLOURS = { missing: "--missing", pause: "--pause", repeat: "--order", back: "--order", clock: "--clock", fault: "--fault", absent: "--absent" };
 const THINNEST = 2; // pixels
+const MOST = 1024; // buckets
 const NEAR = 4; // pixels: whoever clicks so close to a mark means it
 
 export function colour(name) {
@@ -27,6 +28,11 @@ export function fitted(canvas) {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
   return [context, width, height];
+}
+
+// As many as there are pixels, and no more than an answer holds that is no burden.
+export function bucketsOf(canvas) {
+  return Math.min(MOST, Math.max(1, Math.round(canvas.clientWidth)));
 }
 
 // A line over a canvas at the frame that is shown: moved alone, so that nothing under it is drawn anew for each frame.
@@ -56,7 +62,7 @@ export class Line {
     this.here = new Here(canvas);
     this.load = newest(async (signal) => {
       const [start, stop] = this.span;
-      const buckets = Math.min(4096, Math.max(1, Math.round(this.canvas.clientWidth)));
+      const buckets = bucketsOf(this.canvas);
       const answers = await Promise.all(
         this.cameras.map((_, camera) => ask("timeline", { ...this.question, camera, start, stop, buckets }, signal)),
       );

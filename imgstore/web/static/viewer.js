@@ -33,6 +33,7 @@ class Viewer {
     this.shown = 0; // the step that is wanted, and soon seen
     this.towards = 1; // the last way that it went
     this.near = true; // and whether that was a single step: more of these come, likely
+    this.wishes = 0; // how often the reader has wanted to be elsewhere: what is found for one before the last moves nothing
     this.asked = this.seen = 0; // how often it was asked to show a step, and the last of these that is seen
     this.label = null; // of the first camera's frame that is seen
     this.marks = [null, null];
@@ -163,6 +164,7 @@ class Viewer {
   }
 
   jump(step, anchor = "index") {
+    this.wishes++;
     this.player.stop();
     this.tellPlaying();
     if (!this.count) return Promise.resolve();
@@ -217,39 +219,76 @@ class Viewer {
     if (!this.label && !this.frames[0].find(this.shown, false)) await this.see(0);
   }
 
+  // Ask where to go; null where the reader has gone elsewhere before the answer came.
+  async whereTo(what, parameters) {
+    const mine = ++this.wishes;
+    const answer = await ask(what, { ...this.question, ...parameters });
+    return mine === this.wishes ? answer : null;
+  }
+
   async find(what, text) {
     try {
-      const { index, beside } = await ask("find", { ...this.question, [what]: text, near: this.shown });
+      const found = await this.whereTo("find", { [what]: text, near: this.shown });
+      if (!found) return;
+      const { index, beside } = found;
       await this.jump(index, what);
       const away = spanOf(Math.abs(beside));
       this.say(beside ? `There is no frame at that time. This is the nearest, ${away} ${beside < 0 ? "before" : "after"} it.` : "");
-      return true;
     } catch (error) {
       this.say(error.message, true);
-      return false;
     }
   }
 
-  async fault(direction) {
-    const { index, kind, camera } = await ask("fault", { ...this.question, index: this.shown, direction });
-    if (index === null) {
-      this.say(direction > 0 ? "Nothing is missing after this frame." : "Nothing is missing before this frame.");
+  // Go on by questions, one after the other: what is pressed again before an answer has come is added to what is left to do.
+  // move(amount) gives what is left of it, or null where the reader has gone elsewhere.
+  async goOn(what, amount, move) {
+    if (this.going?.what === what) {
+      this.going.amount += amount;
       return;
     }
-    await this.jump(index);
-    this.say(`Here: ${KINDS[kind][0]}${camera === null ? "" : ` (${camera})`}.`);
+    const mine = (this.going = { what, amount });
+    try {
+      while (mine.amount && this.going === mine) {
+        const now = mine.amount;
+        mine.amount = 0;
+        const left = await move(now);
+        if (left === null) return;
+        mine.amount += left;
+      }
+    } finally {
+      if (this.going === mine) this.going = null;
+    }
   }
 
-  async seconds(away) {
-    const now = Number(this.label?.time ?? NaN);
-    if (!Number.isFinite(now)) {
-      await this.jump(this.shown + Math.round(away * (this.fps || 25)));
-      return;
-    }
-    const before = this.shown;
-    const { index } = await ask("find", { ...this.question, time: (now + away).toFixed(6), near: before });
-    // where a gap is longer than the step the nearest frame would be this one again
-    await this.jump(index === before ? before + Math.sign(away) : index);
+  fault(direction) {
+    return this.goOn("fault", direction, async (amount) => {
+      const found = await this.whereTo("fault", { index: this.shown, direction: Math.sign(amount) });
+      if (!found) return null;
+      const { index, kind, camera } = found;
+      if (index === null) {
+        this.say(amount > 0 ? "Nothing is missing after this frame." : "Nothing is missing before this frame.");
+        return null;
+      }
+      await this.jump(index);
+      this.say(`Here: ${KINDS[kind][0]}${camera === null ? "" : ` (${camera})`}.`);
+      return amount - Math.sign(amount);
+    });
+  }
+
+  seconds(away) {
+    return this.goOn("seconds", away, async (amount) => {
+      const now = Number(this.label?.time ?? NaN);
+      const before = this.shown;
+      let index = before + Math.round(amount * (this.fps || 25));
+      if (Number.isFinite(now)) {
+        const found = await this.whereTo("find", { time: (now + amount).toFixed(6), near: before });
+        if (!found) return null;
+        // where a gap is longer than the step the nearest frame would be this one again
+        index = found.index === before ? before + Math.sign(amount) : found.index;
+      }
+      await this.jump(index);
+      return 0;
+    });
   }
 
   say(text, bad = false) {
@@ -261,6 +300,7 @@ class Viewer {
 
   play(direction = null) {
     const { player } = this;
+    this.wishes++;
     if (player.playing && (direction === null || direction === player.direction)) player.stop();
     else if (this.count) {
       if (direction !== null) player.direction = direction;
