@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shlex
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,8 @@ def command(
             raise PlainError(f"{store.filename}: the store is empty, there is nothing to show")
         problem = why_no_window()
         if problem is not None:
-            raise PlainError(f"{problem}; or in a browser, of another machine too: imgstore view --web {path[0]}")
+            page = f"imgstore view --web {shlex.quote(str(path[0]))}"
+            raise PlainError(f"{problem}; or in a browser, of another machine too: {page}")
         if fps is None:
             fps = store.fps if math.isfinite(store.fps) else _DEFAULT_FPS
         _play(_Screen(store, show_bar=not hide_statusbar), _Player(store.frame_count, fps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import re
@@ -9,9 +10,14 @@ from typing import Any
 
 from imgstore.errors import ArgumentError
 
-__all__ = ["read_time", "tell_time"]
+__all__ = ["read_time", "round_times", "tell_time"]
 
 _YEAR = 365 * 86400  # seconds: times below count from the start of the recording, and not from 1970
+_STEPS = (
+    *(part * 10.0**k for k in (-3, -2, -1) for part in (1, 2, 5)), 1, 2, 5, 10, 15, 30,
+    *(60 * n for n in (1, 2, 5, 10, 15, 30)), *(3600 * n for n in (1, 2, 3, 6, 12)),
+    *(86400 * n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
+)  # fmt: skip
 _CLOCK = re.compile(
     r"(?:(?P<date>\d{4}-\d{2}-\d{2})[ T]+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<part>\.\d{1,9})?)?",
     re.ASCII,
@@ -38,6 +44,29 @@ def tell_time(store: Any, seconds: float) -> str:
         except (ValueError, OverflowError, OSError):  # beyond the calendar
             pass
     return f"{seconds:.3f} s"
+
+
+def round_times(store: Any, first: float, last: float, most: int) -> list[float]:
+    """Return times that are round on a clock of a store's zone, so many at most, ascending; none where there is no length.
+
+    Parameters
+    ----------
+    store : ImgStore
+        Whose zone counts.
+    first, last : float
+        Within which they lie.
+    most : int
+        How many are wanted.
+    """
+    if not (math.isfinite(first) and math.isfinite(last) and last > first):
+        return []
+    step = next((step for step in _STEPS if (last - first) / step < most), last - first)
+    offset = 0.0
+    if first > _YEAR:
+        with contextlib.suppress(ValueError, OverflowError, OSError):  # beyond the calendar
+            offset = (store.convert_frame_time_to_datetime(first).utcoffset() or datetime.timedelta()).total_seconds()
+    begin = math.ceil((first + offset) / step)
+    return [k * step - offset for k in range(begin, math.floor((last + offset) / step) + 1)]
 
 
 def read_time(store: Any, text: str, near: float, first: float) -> float:

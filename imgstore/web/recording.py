@@ -16,7 +16,7 @@ from imgstore.errors import ArgumentError, ChunkError, FrameNotFoundError, ImgSt
 from imgstore.group import StoreGroup, camera_names
 from imgstore.web.beside import Columns
 from imgstore.web.buckets import Events, Positions, Series, edges_of, find_events
-from imgstore.web.clock import read_time, tell_time
+from imgstore.web.clock import read_time, round_times, tell_time
 
 __all__ = ["Camera", "NoFrameError", "Recording", "open_recording"]
 
@@ -301,10 +301,23 @@ class Recording:
             inside = borders[(borders > start) & (borders < stop)]
             answer["chunks"] = inside.tolist() if len(inside) <= buckets // 4 else []
         if camera == 0 and stop > start:
-            times = self.cameras[0].store.frame_times
-            at = np.unique(np.linspace(start, stop - 1, _TICKS + 1).astype(np.int64)[:-1])
-            answer["ticks"] = [[int(p), tell_time(self.cameras[0].store, float(times[p]))] for p in at]
+            answer["ticks"] = self._ticks(start, stop)
         return answer
+
+    def _ticks(self, start: int, stop: int) -> list[list[Any]]:
+        """Return positions in a stretch and the times to be written there: round ones, where clocks do not go back."""
+        store = self.cameras[0].store
+        times = store.frame_times
+        back = self.cameras[0].index()[0]["clock"].positions
+        if np.searchsorted(back, start + 1) == np.searchsorted(back, stop):
+            part = times[start:stop]
+            wanted = round_times(store, float(part[0]), float(part[-1]), _TICKS)
+            at = np.searchsorted(part, wanted)
+            places, kept = np.unique(at, return_index=True)  # of those within a pause the first
+            if len(places) > 1:
+                return [[start + int(p), tell_time(store, wanted[k])] for p, k in zip(places, kept, strict=True)]
+        at = np.unique(np.linspace(start, stop - 1, _TICKS + 1).astype(np.int64)[:-1])
+        return [[int(p), tell_time(store, float(times[p]))] for p in at]
 
     def pictures(self, start: int, stop: int, count: int) -> list[int]:
         """Return a step in each of so many parts of a stretch: of the first camera's key frames the one next to the middle."""

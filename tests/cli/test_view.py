@@ -10,6 +10,7 @@ import ctypes
 import ctypes.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -338,6 +339,7 @@ class TestWithoutDisplay:
         assert result.returncode == 1
         (line,) = result.stderr.splitlines()
         assert line.startswith("imgstore: error: ") and "display" in line
+        assert (f"imgstore view --web {shlex.quote(str(store))}" in line) == (command == "view")
         assert not (tmp_path / "x").exists()
 
     def test_empty_store(self, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from page_client import Client
 import imgstore
 from imgstore.errors import ArgumentError, NotAStoreError
 from imgstore.web.buckets import Events, Series, edges_of, find_events
-from imgstore.web.clock import read_time, tell_time
+from imgstore.web.clock import read_time, round_times, tell_time
 from imgstore.web.pictures import encode
 
 LABEL = "x-imgstore-frame"
@@ -91,7 +91,9 @@ def test_frames_are_found_by_number_and_time(client: Callable[..., Client], tmp_
     assert status == 404 and "missing" in json.loads(body)["error"]
     assert asking.json("find", time="22:13:21.2")["index"] == 12  # 1700000000 is 22:13:20 UTC
     assert asking.json("find", time="2023-11-14 22:13:29.9")["index"] == 79
-    assert asking.json("find", time="+3.04")["index"] == 30
+    assert asking.json("find", time="+3.04") == {"index": 30, "beside": 0.0}
+    assert asking.json("find", time="+5.8") == {"index": 40, "beside": pytest.approx(0.2)}  # in the gap
+    assert asking.json("find", time="2023-11-14 23:13:20")["beside"] == pytest.approx(-3590.1)  # after the end
     assert asking.json("find", time=repr(START + 0.5))["index"] == 5
     label, _ = frame(asking, index=33)
     assert asking.json("find", time=label["date"])["index"] == 33  # what is shown can be typed
@@ -111,6 +113,38 @@ def test_times_that_are_told_can_be_typed(seconds: int, milliseconds: int) -> No
     when = seconds + milliseconds / 1000
     text = tell_time(Store(), when)
     assert read_time(Store(), text, when, 0.0) == pytest.approx(when, abs=1e-3)
+
+
+@given(st.floats(0, 2e9), st.floats(0.01, 1e8), st.integers(2, 12))
+def test_times_on_the_line_are_round(first: float, long: float, most: int) -> None:
+    class Store:
+        def convert_frame_time_to_datetime(self, t: float) -> Any:
+            import datetime
+
+            return datetime.datetime.fromtimestamp(t, datetime.timezone(datetime.timedelta(hours=5, minutes=30)))
+
+    times = round_times(Store(), first, first + long, most)
+    assert 1 <= len(times) <= most or long < 0.02
+    assert all(first - 1e-6 <= t <= first + long + 1e-6 for t in times)
+    if first > 1e9 and 10 * most < long < 1e9:
+        assert all(tell_time(Store(), t).split()[1].endswith(("0.000", "5.000")) for t in times)
+
+
+def test_the_line_is_labelled_with_round_times(client: Callable[..., Client], tmp_path: Path) -> None:
+    record(tmp_path / "store", "npy", 100, lost=range(42, 70), rate=10)
+    ticks = client(tmp_path / "store").json("timeline", start=0, stop=72, buckets=10)["ticks"]
+    assert ticks[:2] == [[0, "2023-11-14 22:13:20.000 UTC"], [20, "2023-11-14 22:13:22.000 UTC"]]
+    assert ticks[3] == [42, "2023-11-14 22:13:26.000 UTC"]  # the first within the pause
+
+
+def test_pictures_of_the_strip_are_of_key_frames(client: Callable[..., Client], tmp_path: Path) -> None:
+    record(tmp_path / "store", "avc1/mp4", 400, lost={7})
+    with imgstore.new_for_filename(tmp_path / "store") as store:
+        keys = set(store.get_key_frames().tolist())
+    asking = client(tmp_path / "store")
+    steps = asking.json("pictures", start=0, stop=399, buckets=7)["steps"]
+    assert steps == sorted(steps) and len(set(steps)) == 7 and keys.issuperset(steps)
+    assert asking.json("pictures", start=101, stop=104, buckets=7)["steps"] == [101, 102, 103]
 
 
 @pytest.mark.parametrize("text", ["", "noon", "25:00:00", "2026-13-01 00:00:00", "1:2", "٣:٣٠", "1e5", "--5", "<b>"])

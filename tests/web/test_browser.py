@@ -6,10 +6,12 @@ import random
 import re
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from coded_frames import HEIGHT, WIDTH, coded, decoded, record
@@ -398,6 +400,41 @@ def test_sizes_names_and_keys(page: Callable[..., Page], driver: Any, tmp_path: 
         assert seen.run("return document.getElementById('help').open")
     finally:
         resize(driver, 1280, 900)
+
+
+def test_what_is_saved(page: Callable[..., Page], driver: Any, tmp_path: Path) -> None:
+    """The frame as PNG, with number and time in its name; a marked range; and what is said of a time without a frame."""
+    seen = page(record(tmp_path / "store", "avc1/mp4", 60, lost=range(20, 30), rate=10))
+    seen.at(0)
+    saved = tmp_path / "saved"
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(saved)})
+
+    def wait_for(pattern: str) -> Path:
+        deadline = time.monotonic() + 60
+        while not (found := [*saved.glob(pattern)]):
+            assert time.monotonic() < deadline, [*saved.glob("*")]
+            time.sleep(0.02)
+        return found[0]
+
+    seen.type("time", "22:13:22.3")  # in the gap
+    found, _ = seen.at(19)
+    assert found["number"] == "19"
+    said = seen.wait("return document.getElementById('message').textContent")
+    assert "no frame at that time" in said and "0.4 s before" in said
+    seen.press(".")
+    seen.at(20)
+    assert seen.run("return document.getElementById('message').textContent") == ""  # that was about another frame
+    seen.press("s")
+    picture = cv2.imread(str(wait_for("*.png")), cv2.IMREAD_UNCHANGED)
+    assert wait_for("*.png").name == "store_frame-30_2023-11-14-22-13-23.000-UTC.png"
+    with imgstore.new_for_filename(tmp_path / "store") as store:
+        assert np.array_equal(picture, store[20])
+    seen.press("i", ".")
+    seen.at(21)
+    seen.press("o")
+    driver.find_element("id", "export").click()
+    with zipfile.ZipFile(wait_for("*.zip")) as archive:
+        assert len(archive.namelist()) == 3 and "frames.csv" in archive.namelist()
 
 
 def test_the_newest_wish_counts(page: Callable[..., Page], tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ export const KINDS = {
   back: ["number that goes back", "numbers that go back"], clock: ["clock step back", "clock steps back"],
   fault: ["frame that cannot be read", "frames that cannot be read"], absent: ["no frame at this instant", "instants without a frame"],
 };
-const COLOURS = { missing: "--missing", pause: "--pause", repeat: "--order", back: "--order", clock: "--clock", fault: "--fault", absent: "--absent" };
+// in the order in which they are drawn: none hides all of another
+const COLOURS = { absent: "--absent", missing: "--missing", pause: "--pause", repeat: "--order", back: "--order", clock: "--clock", fault: "--fault" };
 const THINNEST = 2; // pixels
 const MOST = 1024; // buckets
 const NEAR = 4; // pixels: whoever clicks so close to a mark means it
@@ -35,7 +36,8 @@ export function bucketsOf(canvas) {
   return Math.min(MOST, Math.max(1, Math.round(canvas.clientWidth)));
 }
 
-// A line over a canvas at the frame that is shown: moved alone, so that nothing under it is drawn anew for each frame.
+// A line over a canvas at the frame that is shown: moved alone, so that nothing under it is drawn anew for each frame; thinner than
+// a mark, so that one at this frame is seen.
 export class Here {
   constructor(canvas) {
     this.canvas = canvas;
@@ -46,7 +48,8 @@ export class Here {
   move(index, [start, stop]) {
     const width = this.canvas.clientWidth;
     this.mark.hidden = index < start || index >= stop;
-    this.mark.style.transform = `translateX(${Math.min(width - 1, Math.max(1, ((index + 0.5 - start) / (stop - start)) * width))}px)`;
+    const x = Math.floor(((index + 0.5 - start) / (stop - start)) * width);
+    this.mark.style.transform = `translateX(${Math.min(width - 1, Math.max(0, x))}px)`;
   }
 }
 
@@ -125,11 +128,11 @@ export class Line {
     return ((index - start) / (stop - start)) * width;
   }
 
-  // What is wrong at a pixel, or close by; nothing where each frame has a pixel of its own.
+  // What is wrong at a pixel, or close by; nothing where each frame has some pixels of its own.
   under(x) {
     const width = this.canvas.clientWidth;
     let best = null;
-    for (const { start, stop, buckets, events } of this.span[1] - this.span[0] <= width ? [] : this.answers) {
+    for (const { start, stop, buckets, events } of (this.span[1] - this.span[0]) * NEAR <= width ? [] : this.answers) {
       for (const [kind, found] of Object.entries(events)) {
         for (const [bucket, amount, position] of found) {
           const away = Math.abs(this.x(start + ((bucket + 0.5) * (stop - start)) / buckets, width) - x);
@@ -151,14 +154,21 @@ export class Line {
     const band = height - labels;
     context.fillStyle = colour("--bar");
     context.fillRect(0, 0, width, band);
+    if (this.window) { // under the marks: where it is narrow it would hide one
+      const [a, b] = [this.x(this.window[0], width), this.x(this.window[1], width)];
+      context.strokeStyle = colour("--accent");
+      context.lineWidth = 1.5;
+      context.strokeRect(Math.max(0.75, a), 0.75, Math.max(3, Math.min(width - 1, b) - a - 1), band - 1.5);
+    }
     const each = band / Math.max(1, this.answers.length);
     this.answers.forEach((answer, camera) => {
       const top = camera * each;
       const place = (bucket) => this.x(answer.start + (bucket * (answer.stop - answer.start)) / answer.buckets, width);
       context.fillStyle = colour("--edge");
       for (const border of answer.chunks ?? []) context.fillRect(this.x(border, width), top, 1, each);
-      for (const [kind, found] of Object.entries(answer.events)) {
-        context.fillStyle = colour(COLOURS[kind]);
+      for (const [kind, name] of Object.entries(COLOURS)) {
+        const found = answer.events[kind] ?? [];
+        context.fillStyle = colour(name);
         // numbers that are missing take the whole height, what else there is a part of it, so that both are seen
         const [from, size] = kind === "missing" || kind === "fault" ? [0, each] : kind === "pause" ? [each * 0.55, each * 0.45] : [0, each * 0.45];
         for (const [bucket] of found) {
@@ -171,12 +181,6 @@ export class Line {
         context.fillRect(0, top, width, 1);
       }
     });
-    if (this.window) {
-      const [a, b] = [this.x(this.window[0], width), this.x(this.window[1], width)];
-      context.strokeStyle = colour("--accent");
-      context.lineWidth = 1.5;
-      context.strokeRect(Math.max(0.75, a), 0.75, Math.max(3, Math.min(width - 1, b) - a - 1), band - 1.5);
-    }
     const [from, to] = this.marks;
     if (from !== null || to !== null) {
       const a = this.x(from ?? to, width);
@@ -191,7 +195,8 @@ export class Line {
     let day = "";
     for (const [position, text] of this.answers[0]?.ticks ?? []) {
       const [date, clock, ...zone] = text.split(" ");
-      const said = zone.length ? (date === day ? clock : `${date} ${clock}`) : text;
+      const whole = clock?.replace(/\.000$/, "");
+      const said = zone.length ? (date === day ? whole : `${date} ${whole}`) : text;
       const x = this.x(position, width);
       const wide = context.measureText(said).width;
       if (x < free || x + wide > width) continue;

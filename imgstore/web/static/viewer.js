@@ -165,6 +165,7 @@ class Viewer {
 
   jump(step, anchor = "index") {
     this.wishes++;
+    this.say(""); // it was about another frame
     this.player.stop();
     this.tellPlaying();
     if (!this.count) return Promise.resolve();
@@ -301,6 +302,7 @@ class Viewer {
   play(direction = null) {
     const { player } = this;
     this.wishes++;
+    this.say("");
     if (player.playing && (direction === null || direction === player.direction)) player.stop();
     else if (this.count) {
       if (direction !== null) player.direction = direction;
@@ -419,19 +421,18 @@ class Viewer {
   }
 
   async save() {
+    const saved = [];
     for (const [camera, picture] of this.pictures.entries()) {
       const label = picture.frame?.label;
-      if (!label || picture.frame.error) {
-        this.say("There is no frame to save.", true);
-        continue;
-      }
+      if (!label || picture.frame.error) continue;
       const time = label.date.replace(/[^\w.-]+/g, "-");
       const link = document.createElement("a");
       link.href = address("frame", { ...this.question, camera, index: this.shown, kind: "png" });
       link.download = `${picture.name.replace(/[^\w.-]+/g, "-")}_frame-${label.number}_${time}.png`;
       link.click();
-      this.say(`Saved as ${link.download}`);
+      saved.push(link.download);
     }
+    this.say(saved.length ? `Saved as ${saved.join(", ")}` : "There is no frame to save.", !saved.length);
   }
 
   async copy() {
