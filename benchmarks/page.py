@@ -1,11 +1,11 @@
-"""The page in Chromium: from a key to pixels, playing, the time line of millions of frames; and what server and page grow by.
+"""The page in Chromium: from a key to pixels, playing, a recording of millions of frames; and what server and page grow by.
 
     python benchmarks/page.py [--frames N] [--seconds S] [--jumps N] [--json FILE]
 
 Needs ``pip install 'imgstore[web]' selenium`` and the programs chromium and chromedriver. Browser, server and this program share
-the machine. A store of N numbers with one missing is made without its frames, for the time line; one of H.264, 1280 x 1024, 25 a
-second, is written for the rest. From a key to pixels is measured in the page, from the key's event to the canvas's change.
-The proxy has a round trip of 50 ms and carries 20 Mbit/s.
+the machine. A store of N frames with one number missing, and 10 million values beside them, is made of one small video that is
+linked many times; one of H.264, 1280 x 1024, 25 a second, is written for the rest. From a key to pixels is measured in the page,
+from the key's event to the canvas's change. The proxy has a round trip of 50 ms and carries 20 Mbit/s.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import json
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,10 +25,11 @@ import numpy as np
 from scene import scene
 
 import imgstore
-from imgstore.web.buckets import Series, edges_of, find_events
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
+from long_store import CHUNK, make_long_store  # noqa: E402
 from page_browser import Page, browser  # noqa: E402
+from page_client import Client  # noqa: E402
 from slow_proxy import proxy  # noqa: E402
 
 WATCH = """
@@ -37,6 +39,26 @@ new MutationObserver(() => window.came.push([performance.now(), Number(canvas.da
   .observe(canvas, {attributes: true, attributeFilter: ['data-index']});
 document.addEventListener('keydown', () => window.pressed = performance.now(), true);
 window.addEventListener('hashchange', () => window.pressed = performance.now(), true);
+"""
+
+# ms from when the page was asked for until its first frame was on the canvas, as the page itself has noted it
+FIRST = "return performance.getEntriesByName('first frame')[0].startTime"
+
+STUTTER = """
+if (!window.zooming) {
+  window.zooming = [];
+  let last = 0;
+  const step = (now) => {
+    if (last) window.zooming.push(now - last);
+    last = now;
+    const n = window.zooming.length;
+    if (n % 10 === 5) document.querySelector(n % 200 < 100 ? '[data-do=line-in]' : '[data-do=line-out]').click();
+    if (n < 400) requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+}
+const all = [...window.zooming].sort((a, b) => a - b);
+return all.length >= 400 && [all[200], all[380]].map((ms) => Math.round(ms * 10) / 10);
 """
 
 
@@ -49,33 +71,61 @@ def memory() -> float:
         return int(file.read().split()[1]) * 4096 / 1e6
 
 
-def time_line(count: int) -> dict[str, Any]:
-    """What an answer for a stretch of a long recording takes, without the way through HTTP."""
-    numbers = np.arange(count + 1)
-    numbers = numbers[numbers != count * 2 // 3]
-    times = 1.7e9 + numbers / 25
-    began = time.perf_counter()
-    events, _ = find_events(numbers, times)
-    series = Series(np.arange(len(times)), np.diff(times, prepend=np.nan))
-    once = time.perf_counter() - began
-    took, sizes = [], []
+def answers(client: Client, what: str, count: int, around: int, **more: int) -> list[float]:
+    """Return p50 and worst of the ms, and the largest kB, of answers for stretches of all lengths."""
     generator = random.Random(0)
-    at = int(events["missing"].positions[0])
+    took, sizes = [], []
     for _ in range(100):
         wide = int(10 ** generator.uniform(1, np.log10(count)))
-        start = max(0, at - generator.randrange(wide))
-        edges = edges_of(start, min(count, start + wide), 1500)
+        start = max(0, around - generator.randrange(wide))
         began = time.perf_counter()
-        found = {kind: each.look(edges, "sum") for kind, each in events.items()}
-        low, high, n = series.look(edges)
+        status, _, body = client.ask(what, start=start, stop=min(count, start + wide), buckets=1024, **more)
         took.append((time.perf_counter() - began) * 1000)
-        assert len(found["missing"]) == 1
-        digits = [[float(f"{v:.7g}") for v in values.tolist()] for values in (low, high)]
-        sizes.append(len(json.dumps([*digits, n.tolist()])) / 1000)
-    return {
-        "frames": count, "once, s": round(once, 2), "answer, ms, p50 and worst": [percentile(took, 50), round(max(took), 1)],
-        "plot, kB": round(max(sizes)),
-    }  # fmt: skip
+        assert status == 200
+        assert what != "timeline" or len(json.loads(body)["events"]["missing"]) == 1
+        sizes.append(len(body) / 1000)
+    return [percentile(took, 50), round(max(took), 1), round(max(sizes), 1)]
+
+
+def long_recording(count: int) -> dict[str, Any]:
+    """Open a long recording with the command, and look at its time line and at what is beside it."""
+    results: dict[str, Any] = {"frames": count}
+    chunks = count // CHUNK
+    with tempfile.TemporaryDirectory() as folder, browser() as driver:
+        store = make_long_store(Path(folder) / "store", chunks, lost=count * 2 // 3, samples=10_000_000 // chunks)
+        command = [sys.executable, "-m", "imgstore", "view", "--web", "--no-browser", str(store)]
+        began = time.perf_counter()
+        process: Any = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            process.url = process.stdout.readline().strip()
+            results["address after the command, s"] = round(time.perf_counter() - began, 2)
+            page = Page(driver, process.url)
+            page.at(0)
+            results["first frame after the command, s"] = round(time.perf_counter() - began, 2)
+            Page(driver, process.url).at(0)
+            results["first frame after the page's beginning, ms"] = round(page.run(FIRST))
+            client = Client(process)
+            client.json("summary")
+            what = "ms p50, worst; kB most"
+            results[f"time line, {what}"] = answers(client, "timeline", count, count * 2 // 3)
+            results[f"intervals, {what}"] = answers(client, "plot", count, count * 2 // 3)
+            began = time.perf_counter()
+            while (found := client.json("columns"))["read"] < 1:
+                time.sleep(0.2)
+            results["10 million values read, s"] = round(time.perf_counter() - began, 1)
+            column = [each["name"] for each in found["columns"]].index("force")
+            results[f"plot of them, {what}"] = answers(client, "plot", count, count * 2 // 3, column=column)
+            page.run("document.getElementById('beside-panel').open = true")
+            page.wait("return document.querySelectorAll('#columns input').length > 2")
+            for box in driver.find_elements("css selector", "#columns input"):
+                page.run("arguments[0].click()", box)
+            page.wait("return document.querySelectorAll('.plot').length > 2")
+            time.sleep(1)
+            results["between pictures while zooming with plots, ms, p50 and p95"] = page.wait(STUTTER)
+        finally:
+            process.terminate()
+            process.wait()
+    return results
 
 
 def record(path: Path, seconds: int) -> None:
@@ -156,8 +206,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     results = {
-        "time line": time_line(arguments.frames), "in the browser": in_the_browser(arguments.seconds, arguments.jumps),
-    }  # fmt: skip
+        "a long recording": long_recording(arguments.frames),
+        "in the browser": in_the_browser(arguments.seconds, arguments.jumps),
+    }
     for title, of in results.items():
         print(title)
         for what, value in of.items():

@@ -17,6 +17,7 @@ import pytest
 from coded_frames import HEIGHT, WIDTH, coded, decoded, record
 from page_browser import Page, browser, resize
 from slow_proxy import PREFIX, proxy
+from video_samples import SAMPLES, Sample, number_of
 
 import imgstore
 
@@ -107,6 +108,22 @@ def test_jumps_steps_and_playing(page: Callable[..., Page], tmp_path: Path) -> N
 @pytest.mark.parametrize("fmt", ["avc1/mp4", "h264/mkv", "mjpeg/avi", "npy", "png", "jpg"])
 def test_many_jumps(page: Callable[..., Page], tmp_path: Path, fmt: str) -> None:
     jump_about(page(record(tmp_path / "store", fmt, 2000, lost={50, 51})), 1998, jumps=2000, steps=500)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_odd_videos(page: Callable[..., Page], videos: Any, sample: Sample) -> None:
+    """What makes seeking go wrong: each frame is the one that `imgstore.open` gives at its position."""
+    path, numbers = videos(sample)
+    seen = page(path)
+    generator = random.Random(1)
+    with imgstore.open(path) as store:
+        for index in [0, len(numbers) - 1, *generator.choices(range(len(numbers)), k=8)]:
+            seen.run("location.hash = '#index=' + arguments[0]", index)
+            found, pixels = seen.at(index)
+            img = store[index]
+            assert np.array_equal(pixels, img if img.ndim == 2 else img[:, :, 2])
+            assert number_of(img) == numbers[index] and found["number"] == str(store.frame_numbers[index])
 
 
 @pytest.mark.long

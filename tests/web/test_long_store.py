@@ -51,17 +51,19 @@ def test_nine_million_frames(command: Callable[..., Any], tmp_path: Path, need_m
             assert [(amount, at) for _, amount, at in json.loads(line)["events"]["missing"]] == [(1, LOST)]
             sizes += [len(line), len(client.ask("plot", **asked)[2])]
         seen.run("document.getElementById('beside-panel').open = true")
-        seen.wait("return document.querySelectorAll('#columns input').length === 2")
-        seen.run("document.querySelectorAll('#columns input')[1].click()")
+        force = "Array.from(document.querySelectorAll('#columns label')).find(e => e.textContent === 'force')"
+        seen.wait(f"return Boolean({force})")
+        seen.run(f"{force}.querySelector('input').click()")
+        column = [each["name"] for each in client.json("columns")["columns"]].index("force")
         while client.json("columns")["read"] < 1:
             seen.press(".")  # frames are shown meanwhile
             at = int(seen.seen()[0]["index"])
             assert LOST <= at <= COUNT
-        whole = json.loads(client.ask("plot", column=0, start=0, stop=COUNT, buckets=BUCKETS)[2])
+        whole = json.loads(client.ask("plot", column=column, start=0, stop=COUNT, buckets=BUCKETS)[2])
         assert sum(whole["count"]) == CHUNKS * 11_112
         assert np.allclose([min(whole["low"]), max(whole["high"])], [-1, 1], atol=1e-4)
         for _ in range(6):
-            sizes.append(len(client.ask("plot", column=0, start=0, stop=COUNT, buckets=BUCKETS)[2]))
+            sizes.append(len(client.ask("plot", column=column, start=0, stop=COUNT, buckets=BUCKETS)[2]))
         assert max(sizes) < MOST
         seen.run("location.hash = '#index=4567890'")
         assert decoded(seen.at(4_567_890)[1]) == 4_567_890 % CHUNK

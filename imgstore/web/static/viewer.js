@@ -81,6 +81,7 @@ class Viewer {
     if (!this.count) for (const picture of this.pictures) picture.show({ label: null, error: "there is none", absent: "No frame has been recorded yet" });
     else if (hash) await this.fromHash(hash);
     else await this.see(0);
+    performance.mark("first frame");
     this.lines();
     document.body.dataset.ready = "yes";
     this.summary().catch((error) => this.say(error.message, true));
