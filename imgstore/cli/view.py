@@ -91,8 +91,8 @@ def command(
             raise PlainError(f"{store.filename}: the store is empty, there is nothing to show")
         problem = why_no_window()
         if problem is not None:
-            page = f"imgstore view --web {shlex.quote(str(path[0]))}"
-            raise PlainError(f"{problem}; or in a browser, of another machine too: {page}")
+            instead = f"imgstore view --web {shlex.quote(str(path[0]))}"
+            raise PlainError(f"{problem}; or in a browser, of another machine too: {instead}")
         if fps is None:
             fps = store.fps if math.isfinite(store.fps) else _DEFAULT_FPS
         _play(_Screen(store, show_bar=not hide_statusbar), _Player(store.frame_count, fps))

@@ -25,12 +25,13 @@ _TICKS = 8
 _MOST_OPENED = 40  # chunks, to find their key frames
 _MOST_FAULTS = 10_000  # that were met and are remembered
 _BESIDE = 0.75  # of the usual interval: a frame that is further from a time is not the one of that time
+_CACHE = 64 * 2**20  # bytes of decoded frames of each store: a group of pictures, so that going backwards is quick, and no more
 _LIVE = 10.0  # seconds after which a recording that has not grown is taken for finished
 
 
 def open_recording(path: str) -> Any:
     """Open what is to be looked at; the only place that does."""
-    return imgstore.open(path)
+    return imgstore.open(path, cache_size=_CACHE)
 
 
 class NoFrameError(LookupError):
