@@ -156,6 +156,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "levels without bounds": {"path": f"/api/frame?r={N}&index=0&kind=jpeg&low=inf&high=nan"},
     "no buckets": {"path": f"/api/timeline?r={N}&start=0&stop=20&buckets=0"},
     "a billion buckets": {"path": f"/api/timeline?r={N}&start=0&stop=20&buckets=1000000000"},
+    "more pictures than a strip has": {"path": f"/api/pictures?r={N}&start=0&stop=20&buckets=5000"},
     "a column that is not there": {"path": f"/api/plot?r={N}&start=0&stop=20&buckets=5&column=99"},
     "a huge number to find": {"path": f"/api/find?r={N}&number=" + "9" * 90},
     "a time that is a script": {"path": f"/api/find?r={N}&time=%3Cscript%3Ealert(1)%3C/script%3E"},
