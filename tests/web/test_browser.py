@@ -111,7 +111,7 @@ def test_many_jumps(page: Callable[..., Page], tmp_path: Path, fmt: str) -> None
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+@pytest.mark.parametrize("sample", SAMPLES[::4], ids=lambda sample: sample.name)
 def test_odd_videos(page: Callable[..., Page], videos: Any, sample: Sample) -> None:
     """What makes seeking go wrong: each frame is the one that `imgstore.open` gives at its position."""
     path, numbers = videos(sample)
@@ -182,6 +182,7 @@ def jump_about(seen: Page, count: int, *, jumps: int, steps: int) -> None:
         check(*seen.seen())
 
 
+@pytest.mark.long
 def test_behind_a_proxy(driver: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
     """Under a path of the proxy's, and over a line on which the frames' samples are too much while the reader moves."""
     img = np.add.outer(np.arange(1024) // 5, np.arange(1280) // 40).astype(np.uint8)
@@ -204,6 +205,7 @@ def test_behind_a_proxy(driver: Any, serve: Callable[..., Any], tmp_path: Path) 
         driver.get("about:blank")
 
 
+@pytest.mark.long
 def test_every_frame_is_played(page: Callable[..., Page], tmp_path: Path) -> None:
     seen = page(record(tmp_path / "store", "avc1/mp4", 80, rate=50))
     seen.at(0)

@@ -63,6 +63,7 @@ def look_about(driver: Any, url: str, path: Path, *, jumps: int, steps: int) -> 
     assert seen.faults() == []
 
 
+@pytest.mark.long
 def test_looking_about_in_firefox(driver: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
     path = record(tmp_path / "store", "avc1/mp4", 300, lost={150, 151})
     look_about(driver, serve(path).url, path, jumps=5, steps=6)

@@ -30,6 +30,7 @@ def check(client: Client, index: int) -> None:
     assert body == coded(int(label["number"])).tobytes()
 
 
+@pytest.mark.long
 def test_a_hundred_tabs(serve: Callable[..., Any], tmp_path: Path) -> None:
     """Each gets its own frames, all at the same time."""
     server = serve(record(tmp_path / "store", "npy", 300))
@@ -47,6 +48,7 @@ def test_a_hundred_tabs(serve: Callable[..., Any], tmp_path: Path) -> None:
         list(tabs.map(tab, range(100)))
 
 
+@pytest.mark.long
 def test_a_range_that_nobody_reads_is_not_made(serve: Callable[..., Any], tmp_path: Path) -> None:
     """Of a range that is saved no more is made than is taken; others go on meanwhile."""
     with imgstore.new_for_format("npy", tmp_path / "store", imgshape=(512, 512)) as store:
