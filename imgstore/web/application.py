@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from starlette.routing import Route
 from imgstore.errors import ArgumentError, ChunkError, FrameIndexError, FrameNotFoundError, ImgStoreError
 from imgstore.web.assets import read_assets
 from imgstore.web.catalogue import Catalogue
-from imgstore.web.export import frames_as_zip
+from imgstore.web.export import frames_as_video, frames_as_zip
 from imgstore.web.pictures import KINDS, encode
 from imgstore.web.recording import NoFrameError, Recording
 
@@ -37,6 +38,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,2})?")
 _MOST_BUCKETS = 4096
 _MOST_TEXT = 100  # characters that are typed for a number or a time
 _MOST_SIZE = 8192
+_EXPORTS = {"zip": (frames_as_zip, "application/zip"), "mp4": (frames_as_video, "video/mp4")}
 
 
 class _Refused(Exception):
@@ -293,4 +295,10 @@ def _export(catalogue: Catalogue, request: Request) -> Response:
         raise _Refused(400, "stop must be behind start, and start not below 0")
     with _use(catalogue, request) as recording:
         camera = _camera(request, recording)
-    return StreamingResponse(frames_as_zip(_use(catalogue, request), camera, start, stop), media_type="application/zip")
+    kind = _one(request, "kind") or "zip"
+    if kind not in _EXPORTS:
+        raise _Refused(400, f"kind must be one of {', '.join(_EXPORTS)}")
+    make, media_type = _EXPORTS[kind]
+    parts = make(_use(catalogue, request), camera, start, stop)
+    begun = next(parts)  # or an error, as long as one can be told
+    return StreamingResponse(itertools.chain((begun,), parts), media_type=media_type)

@@ -1,17 +1,22 @@
-"""A range of frames as a ZIP of PNGs, made while it is sent: nothing is kept, however long it is."""
+"""A range of frames as a ZIP of PNGs, made while it is sent, or as a video, made before: nothing is kept."""
 
 from __future__ import annotations
 
 import io
+import os
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
-from imgstore.errors import ImgStoreError
+import imgstore
+from imgstore.errors import FrameNotFoundError, ImgStoreError
 from imgstore.web.pictures import encode
 from imgstore.web.recording import NoFrameError, Recording
 
-__all__ = ["frames_as_zip"]
+__all__ = ["frames_as_video", "frames_as_zip"]
+
+_AT_ONCE = 1 << 20  # bytes of a video
 
 
 class _Pipe(io.RawIOBase):
@@ -67,3 +72,36 @@ def frames_as_zip(
         archive.writestr("frames.csv", "\n".join(rows) + "\n")
         yield pipe.take()
     yield pipe.take()
+
+
+def frames_as_video(
+    used: AbstractContextManager[Recording], camera: int, start: int, stop: int
+) -> Iterator[bytes]:
+    """Yield the bytes of an MP4 of a range, shown when the frames were recorded; see `imgstore.export`.
+
+    Parameters
+    ----------
+    used : context manager
+        Gives the recording, which is in use until the last byte.
+    camera, start, stop : int
+        Which frames: a half-open range of steps.
+
+    Raises
+    ------
+    FrameNotFoundError
+        The camera has no frame in the range.
+    ArgumentError, ChunkError, StoreWriteError
+        As of `imgstore.export`, before the first byte.
+    """
+    with used as recording, tempfile.TemporaryDirectory(prefix="imgstore-page-") as folder:
+        there = recording.positions(camera, start, stop)
+        if not len(there):
+            raise FrameNotFoundError("this camera has no frame in the range")
+        path = os.path.join(folder, "range.mp4")
+        first, last = int(there.min()), int(there.max())
+        imgstore.export(
+            recording.cameras[camera].store, path, start=first, end=last + 1, sidecar=None, on_error="skip"
+        )
+        with open(path, "rb") as file:
+            while part := file.read(_AT_ONCE):
+                yield part

@@ -192,6 +192,13 @@ class Recording:
             raise NoFrameError(f"{self.cameras[camera].name} has no frame at this instant")
         return found
 
+    def positions(self, camera: int, start: int, stop: int) -> Any:
+        """Return where in a camera's store the frames of steps are that it has, as an int64 array."""
+        if self._group is None:
+            return np.arange(start, min(stop, self.count))
+        found = self._group.table.columns[camera, start:stop]
+        return found[found >= 0]
+
     def label(self, camera: int, step: int, number: int, seconds: float) -> dict[str, Any]:
         """Tell which frame this is. Numbers are text: a browser's own are exact below 2**53 alone."""
         store = self.cameras[camera].store

@@ -451,7 +451,11 @@ def test_what_is_saved(page: Callable[..., Page], driver: Any, tmp_path: Path) -
     seen.press("i", ".")
     seen.at(21)
     seen.press("o")
-    driver.find_element("id", "export").click()
+    driver.find_element("css selector", "[data-do=export-video]").click()
+    with imgstore.open(wait_for("*.mp4")) as video, imgstore.open(tmp_path / "store") as store:
+        assert [decoded(img) for img, _ in video] == [decoded(store[k]) for k in (20, 21)]
+        assert video.frame_times.tolist() == pytest.approx([0, 0.1], abs=1e-4)
+    driver.find_element("css selector", "[data-do=export-frames]").click()
     with zipfile.ZipFile(wait_for("*.zip")) as archive:
         assert len(archive.namelist()) == 3 and "frames.csv" in archive.namelist()
 

@@ -39,7 +39,8 @@ export function listen(viewer) {
     copy: () => viewer.copy(),
     "mark-in": () => viewer.mark(0),
     "mark-out": () => viewer.mark(1),
-    export: () => viewer.export(),
+    "export-frames": () => viewer.export("zip"),
+    "export-video": () => viewer.export("mp4"),
   };
   const act = (name) => Promise.resolve(doing[name]()).catch((error) => viewer.say(error.message, true));
   for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", () => act(button.dataset.do));

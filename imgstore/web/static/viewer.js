@@ -452,19 +452,19 @@ class Viewer {
     if (this.marks[0] !== null && this.marks[1] !== null && this.marks[0] > this.marks[1]) this.marks[1 - which] = null;
     const [from, to] = this.marks;
     $("range").textContent = from !== null && to !== null ? `${from} to ${to}, ${to - from + 1} frames` : from !== null ? `from ${from}` : `to ${to}`;
-    $("export").disabled = from === null || to === null;
+    for (const button of document.querySelectorAll("button.range")) button.disabled = from === null || to === null;
     for (const line of [this.whole, this.part]) {
       line.marks = this.marks;
       line.draw();
     }
   }
 
-  export() {
+  export(kind) {
     const [start, stop] = this.marks;
     this.pictures.forEach((picture, camera) => {
       const link = document.createElement("a");
-      link.href = address("export", { ...this.question, camera, start, stop: stop + 1 });
-      link.download = `${picture.name.replace(/[^\w.-]+/g, "-")}_${start}-${stop}.zip`;
+      link.href = address("export", { ...this.question, camera, kind, start, stop: stop + 1 });
+      link.download = `${picture.name.replace(/[^\w.-]+/g, "-")}_${start}-${stop}.${kind}`;
       link.click();
     });
     this.say(`Frames ${start} to ${stop} are being saved.`);
