@@ -82,7 +82,7 @@ def _video_frames(
             if moment is None:  # raw streams have no times: the nominal rate is all that is known
                 moment = 0.0 if previous is None else previous + (1 / rate if rate else 0.0)
             previous = moment
-            yield SourceFrame(convert(frame), number, offset + moment, [])
+            yield SourceFrame(convert(frame), number, offset + moment)
 
 
 def _shown_frames(

@@ -97,6 +97,11 @@ def _told_in_one_line(path: str) -> Iterator[None]:
 class Command(OneLine):
     """A command that does something; see `OneLine`."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Understand what was typed, and keep it as it was."""
+        ctx.meta["imgstore.arguments"] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, see the class."""
         for stream in (sys.stdout, sys.stderr):

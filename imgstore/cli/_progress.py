@@ -23,7 +23,7 @@ def see_that_nothing_is_in_the_way(dest: Path, *, but_begun: bool = False) -> No
     dest : Path
         The folder.
     but_begun : bool
-        A store that several workers have begun is not in the way.
+        A store that was begun, to be made chunk by chunk, is not in the way.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def see_that_nothing_is_in_the_way(dest: Path, *, but_begun: bool = False) -> No
         if is_unfinished(dest):
             if but_begun:
                 return
-            raise PlainError(f"{dest}: holds a store that several workers have begun, which --jobs or --cluster completes")
+            raise PlainError(f"{dest}: holds a store that was begun, which 'imgstore save --resume {dest}' completes")
         raise PlainError(f"{dest}: holds files that are no store; name a folder that is empty or not there yet")
 
 

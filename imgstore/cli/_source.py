@@ -1,4 +1,4 @@
-"""What `imgstore save` is given to save: frames, what is known about them, and which of them are missing."""
+"""What `imgstore save` records: frames as they come, what is known about them, and which of them are missing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ __all__ = ["Source", "SourceFrame"]
 
 
 class SourceFrame(NamedTuple):
-    """A frame on its way into a store, with the extra data that was recorded beside it, or before any frame."""
+    """A frame on its way into a store."""
 
     img: npt.NDArray[Any]
     number: int
     time: float
-    records: list[dict[str, Any]]
-    earlier_records: list[dict[str, Any]] = []  # noqa: RUF012 - nobody adds to it
 
 
 @dataclass

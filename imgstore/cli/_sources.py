@@ -1,4 +1,4 @@
-"""Where `imgstore save` takes frames from: a video, images, a camera, another store."""
+"""Where `imgstore save` takes frames from that come as time goes on: a webcam, or a server; and what no such source is."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from typing import Any
 
 from imgstore.cli._address_source import open_address
 from imgstore.cli._source import Source, SourceFrame
-from imgstore.cli._store_source import open_frames
 from imgstore.errors import ArgumentError, ChunkError, ImgStoreError
 
-__all__ = ["is_live", "not_there_told", "open_source"]
+__all__ = ["is_live", "not_there_told", "open_live"]
 
 
-def open_source(name: str, *, deep: bool) -> Source:
-    """Open what a name stands for.
+def open_live(name: str, *, deep: bool) -> Source:
+    """Open what a name stands for that `is_live`.
 
     Parameters
     ----------
     name : str
-        The number of a webcam (unless there is a file of that name), an address (``rtsp://...``), or whatever
-        `imgstore.open` takes.
+        The number of a webcam, or an address (``rtsp://...``).
     deep : bool
         Whether frames of more than 8 bits from an address are wanted as such; otherwise colour is converted to 8 bits.
 
@@ -33,13 +31,8 @@ def open_source(name: str, *, deep: bool) -> Source:
     ------
     ArgumentError
         There is nothing of the kind.
-    ChunkError
-        It holds no video.
     """
-    if is_live(name):
-        return _webcam(int(name)) if name.isdecimal() else open_address(name, deep)
-    with not_there_told(name):
-        return open_frames(name)
+    return _webcam(int(name)) if name.isdecimal() else open_address(name, deep)
 
 
 def is_live(name: str) -> bool:
@@ -105,6 +98,6 @@ def _webcam_frames(camera: Any) -> Generator[SourceFrame, None, None]:
             decoded, img = camera.retrieve()
             if not decoded:
                 return
-            yield SourceFrame(img, number, moment, [])
+            yield SourceFrame(img, number, moment)
     finally:
         camera.release()

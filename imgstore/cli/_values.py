@@ -1,13 +1,14 @@
-"""``NAME=VALUE`` as people type it."""
+"""``NAME=VALUE`` as people type it, or as they have it in a file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import click
 
-__all__ = ["named_values"]
+__all__ = ["metadata_file", "named_values"]
 
 
 def named_values(texts: Iterable[str], where: str, plain: bool = False) -> dict[str, Any]:
@@ -31,4 +32,25 @@ def named_values(texts: Iterable[str], where: str, plain: bool = False) -> dict[
             raise click.BadParameter(
                 f"{value!r} is no YAML; put quotes around text within it, as in {name}='\"{value}\"'", param_hint=where
             ) from None
+    return found
+
+
+def metadata_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read metadata out of a YAML file, or a JSON file, which is YAML too.
+
+    Raises
+    ------
+    click.BadParameter
+        It cannot be read, or holds no names with values.
+    """
+    import yaml
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = yaml.safe_load(file)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        told = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise click.BadParameter(f"{os.fspath(path)}: cannot be read: {told}", param_hint="--metadata-file") from None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise click.BadParameter(f"{os.fspath(path)}: holds no names with values", param_hint="--metadata-file")
     return found

@@ -1,4 +1,4 @@
-"""``imgstore save`` with several workers: processes of this machine, or of a Dask cluster."""
+"""``imgstore save`` of stores and files, chunk by chunk: in this process, in several, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import numpy as np
 import numpy.typing as npt
 
-import imgstore
 from imgstore.cli._common import PlainError, counted
+from imgstore.cli._preview import Preview
 from imgstore.cli._progress import note_signals, show_progress
-from imgstore.cli._sources import not_there_told
-from imgstore.cli._store_source import open_to_save
-from imgstore.errors import ArgumentError, UnfinishedStoreError
-from imgstore.mapping import Workers, map_store, processes
+from imgstore.errors import ArgumentError, StoreExistsError, UnfinishedStoreError
+from imgstore.mapping import Mapped, Selection, Stopped, Workers, copy_store, here, map_store, processes
 
-__all__ = ["save_with_workers", "worker_options"]
+__all__ = ["save_in_chunks", "worker_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SOME_LEFT_OUT = 3  # exit status
+_STOPPED_HERE = 130  # by q, or in any way that is no signal
+_TAKEN = {
+    "copy": "their files copied",
+    "hardlink": "their files hard-linked: they are the same files under two names",
+    "link": "pointed to by symbolic links: the store is nothing without these files",
+    "move": "their files moved",
+}
 
 
 def worker_options(command: F) -> F:
@@ -33,60 +37,97 @@ def worker_options(command: F) -> F:
         click.option(
             "--cluster",
             metavar="ADDRESS|local[:N]",
-            help="Have the workers of a Dask cluster do the work, a chunk each; can be completed by the same command.",
+            help="Have the workers of a Dask cluster do the work, a chunk each.",
         ),
-        click.option(
-            "--jobs",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Have N processes do the work, a chunk each; can be completed by the same command.",
-        ),
+        click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Have N processes do the work, a chunk each."),
     ):
         command = option(command)
     return command
 
 
-def save_with_workers(
-    source: str,
+def save_in_chunks(
+    selection: Selection,
+    named: str,
     dest: Path,
     fmt: str,
-    gray: bool,
+    function: Callable[..., Any] | None,
     keywords: dict[str, Any],
     *,
+    files: str | None,
     jobs: int | None,
     cluster: str | None,
+    preview: bool,
 ) -> int:
-    """Write a store with several workers; return the exit status."""
+    """Write a store; return the exit status."""
     with contextlib.ExitStack() as stack:
-        try:
-            with not_there_told(source):
-                store, metadata = open_to_save(source)
-        except ArgumentError as error:
-            raise click.UsageError(str(error)) from error
-        stack.enter_context(store)
         received = stack.enter_context(note_signals())
-        workers = stack.enter_context(_on_cluster(cluster)) if cluster is not None else processes(jobs or 1)
-        report = stack.enter_context(show_progress(store.frame_count))
+        report = stack.enter_context(show_progress(selection.frame_count))
+        seen = _Seen(report, received, stack.enter_context(Preview(dest.name)) if preview else None)
+        if cluster is not None:
+            workers = stack.enter_context(_on_cluster(cluster))
+        else:
+            workers = processes(jobs) if jobs is not None else here(seen)
+        keywords = {**keywords, "workers": workers, "progress": seen.chunks, "stop": lambda: received or seen.stopped}
         try:
-            made = map_store(
-                _gray if gray else None,
-                store,
-                dest,
-                format=fmt,
-                workers=workers,
-                metadata=metadata,
-                progress=lambda done, total: report(done),
-                stop=lambda: received,
-                **keywords,
-            )
+            if files is not None:
+                made: Mapped = copy_store(selection, dest, files=files, **keywords)  # type: ignore[arg-type]
+            else:
+                made = map_store(function, selection, dest, format=fmt, **keywords)
         except UnfinishedStoreError as error:
-            if not received:
-                raise
-            click.echo(f"imgstore: {error}", err=True)
-            return 128 + received[0]  # as a shell reports a program that a signal ended
+            told = _in_own_words(error, dest)
+            if not received and not seen.stopped:
+                raise PlainError(told) from error
+            click.echo(f"imgstore: {told}", err=True)
+            return 128 + received[0] if received else _STOPPED_HERE  # as a shell reports a program that a signal ended
+        except StoreExistsError as error:
+            raise PlainError(f"{dest}: there is a store already; --overwrite replaces it") from error
+        except ArgumentError as error:
+            raise PlainError(_in_own_words(error, dest)) from error
+    if not made.frame_count:
+        raise PlainError(f"the source has no frame that can be decoded, {dest} was not made")
     left_out = f", {counted(made.left_out.count, 'frame')} left out" if made.left_out else ""
-    click.echo(f"saved {counted(made.frame_count, 'frame')} of {source} to {dest}{left_out}")
+    taken = "" if files is None else f" without encoding, {_TAKEN[files]}"
+    click.echo(f"saved {counted(made.frame_count, 'frame')} of {named} to {dest}{taken}{left_out}")
     return _SOME_LEFT_OUT if made.left_out else 0
+
+
+class _Seen:
+    """What this process sees of the frames that it makes: how many they are, and whether there is to be an end."""
+
+    def __init__(self, report: Callable[[int], None], received: list[int], preview: Preview | None):
+        self._report, self._received, self._preview = report, received, preview
+        self._count = 0
+        self.stopped = False
+
+    def chunks(self, done: int, total: int) -> None:
+        """Note that so many frames are in whole chunks."""
+        self._count = max(self._count, done)
+        self._report(self._count)
+
+    def __call__(self, img: npt.NDArray[Any], number: int) -> None:
+        """Note a frame.
+
+        Raises
+        ------
+        Stopped
+            Somebody wants an end.
+        """
+        if self._received:
+            raise Stopped
+        self._count += 1
+        self._report(self._count)
+        if self._preview is not None:
+            try:
+                self._preview(img, number)
+            except Stopped:
+                self.stopped = True
+                raise
+
+
+def _in_own_words(error: Exception, dest: Path) -> str:
+    """Say as the command does what the library says as Python does."""
+    text = str(error).replace("and the same call goes on with the others", f"and 'imgstore save --resume {dest}' goes on")
+    return text.replace("give overwrite=True to begin anew", "--overwrite begins anew")
 
 
 @contextlib.contextmanager
@@ -105,7 +146,3 @@ def _on_cluster(where: str) -> Iterator[Workers]:
         if not client.scheduler_info()["workers"]:
             click.echo(f"imgstore: {where} has no workers yet, waiting for some", err=True)
         yield cluster_workers(client)
-
-
-def _gray(frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.stack([imgstore.ensure_grayscale(frame) for frame in frames])

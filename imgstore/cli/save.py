@@ -1,10 +1,10 @@
-"""``imgstore save``: a video, a webcam's pictures or another store becomes a store."""
+"""``imgstore save``: videos, images, stores, or a camera's pictures become a store."""
 
 from __future__ import annotations
 
 import contextlib
-import warnings
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,24 @@ import click
 
 import imgstore
 from imgstore import plugins
+from imgstore.cli._again import begin_again, this_call
+from imgstore.cli._changes import changes
 from imgstore.cli._common import HELP, Command, PlainError, counted
 from imgstore.cli._display import why_no_window
 from imgstore.cli._group import group_options, save_group
-from imgstore.cli._picture import Levels, to_picture, with_status_bar
-from imgstore.cli._progress import note_signals, see_that_nothing_is_in_the_way, show_progress
-from imgstore.cli._source import Source, SourceFrame
-from imgstore.cli._sources import is_live, open_source
-from imgstore.cli._workers import save_with_workers, worker_options
-from imgstore.errors import ArgumentError, ImgStoreError, ImgStoreWarning
+from imgstore.cli._inputs import metadata_of, open_inputs
+from imgstore.cli._progress import see_that_nothing_is_in_the_way
+from imgstore.cli._recording import record
+from imgstore.cli._shape import Pictures, parse_crop, parse_scale
+from imgstore.cli._sources import is_live
+from imgstore.cli._values import metadata_file, named_values
+from imgstore.cli._workers import save_in_chunks, worker_options
+from imgstore.errors import ArgumentError, ImgStoreError
+from imgstore.mapping import Selection
 
 __all__ = ["command"]
 
-_SOME_LEFT_OUT = 3  # exit status
+_DEFAULT_FORMAT = "mjpeg/avi"
 
 
 class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -43,31 +48,40 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.command(
     "save",
     cls=Command,
-    short_help="Save a video, a webcam or a store as a new store.",
+    short_help="Make a store of videos, images, stores, or a camera.",
     context_settings=HELP,
 )
-@click.argument("dest", type=click.Path(path_type=Path))
-@click.option(
-    "--source",
-    "sources",
-    multiple=True,
-    default=("0",),
-    metavar="PATH",
-    show_default=True,
-    help="A video, images (a folder, img_%04d.png, a .tif), a store, the number of a webcam, an address (rtsp://...).",
-)
-@click.option(
-    "--format",
-    "fmt",
-    type=_FormatName(),
-    default="mjpeg/avi",
-    show_default=True,
-    help="Of the store; see 'imgstore codecs'.",
-)
-@click.option("--gray", is_flag=True, help="Store grayscale frames.")
-@click.option("--chunksize", type=click.IntRange(min=1), help="Frames per chunk.")
+@click.argument("places", metavar="SOURCE... DEST", nargs=-1)
+@click.option("--source", "sources", multiple=True, metavar="SOURCE", help="A source, as before DEST; as often as wanted.")
+@click.option("--order", type=click.Choice(["name", "time", "given"]), help="Which source comes first: by natural order of "
+              "names, by when they were taken, or as they are given. Default as given; what a shell has put into the order of "
+              "the alphabet (clip10 before clip2) is taken in natural order.")  # fmt: skip
+@click.option("--format", "fmt", type=_FormatName(), help=f"Of the store; see 'imgstore codecs'. Default {_DEFAULT_FORMAT}.")
 @click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of the format's codec.")
-@click.option("--overwrite", is_flag=True, help="Replace a store that is there.")
+@click.option("--chunksize", type=click.IntRange(min=1), help="Frames per chunk.")
+@click.option("--gray", "color", flag_value="gray", help="Store grayscale frames.")
+@click.option("--color", "color", flag_value="bgr", help="Store colour frames, of gray ones too.")
+@click.option("--start", metavar="PLACE", help="The first frame: 250 (a position, from 0), n250 (a frame number), 10.5s or "
+              "1:30 (from the first frame), 2024-05-01T14:30:00. Negative ones count from the end.")  # fmt: skip
+@click.option("--end", metavar="PLACE", help="The frame behind the last one, in the same forms.")
+@click.option("--step", type=click.IntRange(min=1), default=1, help="Every so many frames.")
+@click.option("--crop", metavar="LEFT,TOP,WIDTH,HEIGHT", help="The part of the frames that is stored, in pixels.")
+@click.option("--scale", metavar="FACTOR", help="A factor such as 0.5, or WIDTHxHEIGHT in pixels.")
+@click.option("--with", "function", metavar="MODULE:FUNCTION", help="Pass each frame through a function, before it is cropped "
+              "and scaled: function(img) or function(img, number, time) returns an array. MODULE may be a file.")  # fmt: skip
+@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames per second: of files, in place of their own "
+              "times; of stores and cameras, what is noted.")  # fmt: skip
+@click.option("--times", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+              help="The times of all frames of the sources in seconds: CSV, npy or JSON.")  # fmt: skip
+@click.option("--column", metavar="NAME", help="With --times: which column of the file.")
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="To be noted in the store; values are YAML.")
+@click.option("--metadata-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+              help="The same, out of a YAML or JSON file.")  # fmt: skip
+@click.option("--copy", "copied", is_flag=True, help="Take videos, and chunks of stores, as they are: nothing is encoded.")
+@click.option("--files", type=click.Choice(["copy", "hardlink", "link", "move"]), help="With --copy: what becomes of the files. "
+              "Default copy.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace a store that is there, once the new one is whole.")
+@click.option("--resume", is_flag=True, help="Go on with what was interrupted; DEST alone is enough.")
 @worker_options
 @group_options
 @click.option("--preview", is_flag=True, help="Show the frames while they are saved; q stops.")
@@ -75,145 +89,170 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 def command(
     ctx: click.Context,
     /,
-    dest: Path,
+    places: tuple[str, ...],
     sources: tuple[str, ...],
-    fmt: str,
-    gray: bool,
-    chunksize: int | None,
-    options: tuple[str, ...],
-    overwrite: bool,
-    preview: bool,
-    jobs: int | None,
-    cluster: str | None,
+    resume: bool,
+    copied: bool,
+    files: str | None,
     group: bool,
-    **of_group: Any,
+    **asked: Any,
 ) -> None:
-    """Save every frame of a source as a new store at DEST.
+    """Make a store at DEST of the frames of the sources, one behind the other.
 
-    Frames of a video are numbered from 0, those that cannot be read included, and have the times of the video in seconds,
-    counted from the creation time that the file notes, or by the video's own clock where it notes none. Images are taken
-    25 to a second. Frames of a camera have the time at which they were taken.
-    Frames of a store keep their numbers, times and extra data, and the store its metadata.
+    A source is a video, a folder of videos or of images, a pattern in quotes, a store; or, by itself, the number of a webcam or
+    an address (rtsp://...). A store is copied with numbers, times, extra data and metadata. Frames of videos are numbered from 0
+    and have the times of the file, from when it says that it was made. Images are taken 25 to a second.
 
-    Frames that cannot be read are left out and told of. The exit status is then 3: the rest is saved.
+    DEST becomes a store when all is whole. What Ctrl-C, a full disk or a crash interrupts, --resume completes. A camera's store
+    is whole at any moment, and Ctrl-C ends it.
 
-    With --group the sources are stores, or a folder with the stores of one recording, and are saved in step: as stores in
-    DEST that are named after their cameras, or side by side as one. Frames are numbered by steps then.
+    Frames that cannot be read are left out and told of; the exit status is then 3.
 
-    With --jobs or --cluster several workers make a chunk each of a source that is a store or files. The store is there when
-    all chunks are; the same command completes it, whatever came between.
-
-    Ctrl-C ends the store where it is, whole and readable; with several workers, to be completed later.
+    \b
+    Examples:
+      imgstore save video.mp4 recording
+      imgstore save session/*.mp4 recording --format h264/mkv -o crf=20
+      imgstore save frames/ recording --format png --fps 50
+      imgstore save recording smaller --scale 0.5 --start 10s --end 20s
+      imgstore save a.mp4 b.mp4 recording --copy --files hardlink
+      imgstore save 0 recording --end 60s
+      imgstore save --resume recording
     """
-    keywords = {"overwrite": overwrite, **_parse_options(options)}
-    if chunksize is not None:
-        keywords["chunksize"] = chunksize
-    with_workers = jobs is not None or cluster is not None
-    if with_workers and (group or preview or (jobs is not None and cluster is not None)):
-        raise click.UsageError("--jobs or --cluster goes with neither of --group and --preview, nor with the other")
-    if group:
-        ctx.exit(save_group(sources, dest, fmt, gray, keywords, **of_group))
-    if len(sources) > 1 or of_group["side_by_side"]:
-        raise click.UsageError("several sources are saved in step: add --group")
-    (source,) = sources
-    if preview:
-        problem = why_no_window()
-        if problem is not None:
-            raise PlainError(problem)
-    if dest.exists() and Path(source).exists() and dest.samefile(source):
-        raise click.UsageError(f"{source} cannot be saved onto itself")
-    see_that_nothing_is_in_the_way(dest, but_begun=with_workers)
-    if with_workers:
-        if is_live(source):
-            raise click.UsageError(f"{source} cannot be shared out: --jobs and --cluster are for stores and files")
-        ctx.exit(save_with_workers(source, dest, fmt, gray, keywords, jobs=jobs, cluster=cluster))
+    if resume and len(places) == 1 and not sources:
+        ctx.exit(begin_again(command, Path(places[0])))
+    names, dest = _sources_and_dest(places, sources)
+    fmt = asked["fmt"] or _DEFAULT_FORMAT
+    if files is not None and not copied:
+        raise click.UsageError("--files goes with --copy")
+    if (asked["jobs"] is not None) + (asked["cluster"] is not None) + asked["preview"] > 1:
+        raise click.UsageError("--jobs, --cluster and --preview: give one of them")
+    if asked["preview"] and (problem := why_no_window()) is not None:
+        raise PlainError(problem)
+    keywords: dict[str, Any] = {"overwrite": asked["overwrite"], **_codec_options(asked["options"])}
+    if asked["chunksize"] is not None:
+        keywords["chunksize"] = asked["chunksize"]
+    if group or asked["side_by_side"]:
+        _refuse(ctx, "--group", "sources", "fmt", "color", "chunksize", "options", "overwrite", "group", *_OF_GROUP)
+        of_group = {name: asked[name] for name in _OF_GROUP}
+        ctx.exit(save_group(names, dest, fmt, asked["color"] == "gray", keywords, **of_group))
+    user = {**(metadata_file(asked["metadata_file"]) if asked["metadata_file"] else {}),
+            **named_values(asked["metadata"], "--metadata")}  # fmt: skip
+    live = [name for name in names if is_live(name)]
+    if live:
+        if len(names) > 1:
+            raise click.UsageError(f"{live[0]} goes on as long as it likes, and is saved by itself: name one source")
+        _refuse(ctx, f"{live[0]}, which is no file", "sources", "fmt", "color", "chunksize", "options", "overwrite", "metadata",
+                "metadata_file", "end", "step", "crop", "scale", "function", "fps", "preview")  # fmt: skip
     try:
-        opened = open_source(source, deep="uint16" in (_dtypes(fmt) or ("uint16",)))
+        pictures = Pictures(parse_crop(asked["crop"]), parse_scale(asked["scale"]))
+        function = changes(asked["function"], pictures)
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
-    with contextlib.closing(opened.frames):
-        frames = _with_preview(opened.frames, dest.name) if preview else opened.frames
-        count, signum = _save(opened, frames, dest, fmt, gray, keywords)
-    for line in opened.left_out.lines():
-        warnings.warn(f"{source}: {line}", ImgStoreWarning, stacklevel=1)
-    early = signum is not None and not opened.endless
-    left_out = f", {counted(opened.left_out.count, 'frame')} left out" if opened.left_out.count else ""
-    stopped = ", stopped before the end" if early else ""
-    click.echo(f"saved {counted(count, 'frame')} of {source} to {dest}{left_out}{stopped}")
-    if signum is not None and early:
-        ctx.exit(128 + signum)  # as a shell reports a program that a signal ended
-    if opened.left_out:
-        ctx.exit(_SOME_LEFT_OUT)
-
-
-def _dtypes(fmt: str) -> tuple[str, ...] | None:
-    return plugins.codec_for_format(fmt).format.dtypes
-
-
-def _parse_options(options: Iterable[str]) -> dict[str, Any]:
-    """Turn NAME=VALUE into keywords; values are YAML, so that 23 is a number and true is a truth."""
-    import yaml
-
-    keywords = {}
-    for option in options:
-        name, equals, value = option.partition("=")
+    see_that_nothing_is_in_the_way(dest, but_begun=not live)
+    if live:
+        if asked["fps"] is not None:
+            keywords["fps"] = asked["fps"]
+        dtypes = plugins.codec_for_format(fmt).format.dtypes
+        deep = dtypes is None or "uint16" in dtypes
+        ctx.exit(
+            record(live[0], dest, fmt, keywords, deep=deep, changes=function, metadata=user,
+                   **{name: asked[name] for name in ("color", "end", "step", "preview")})  # fmt: skip
+        )
+    if copied:
+        _refuse(ctx, "--copy", "sources", "order", "copied", "files", "fps", "times", "column", "metadata", "metadata_file",
+                "overwrite", "resume", "jobs", "cluster")  # fmt: skip
+    how = {name: asked[name] for name in ("order", "color", "fps", "times", "column", "start", "end", "step")}
+    with contextlib.ExitStack() as stack:
         try:
-            keywords[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            equals = ""
-        if not equals or not name.isidentifier():
-            raise click.BadParameter(f"{option!r} is not NAME=VALUE", param_hint="--option")
-    return keywords
+            selection = stack.enter_context(open_inputs(names, **how))
+        except ArgumentError as error:
+            raise click.UsageError(str(error)) from error
+        if resume and _is_whole(dest, selection, None if copied else fmt):
+            return
+        _check_frames(selection, pictures, asked["function"])
+        keywords["metadata"] = {**metadata_of(selection, names), **user}
+        if asked["fps"] is not None:
+            keywords["fps"] = asked["fps"] / asked["step"]
+        keywords["note"] = this_call(ctx, dest)
+        named = names[0] if len(names) == 1 else f"{len(names)} sources"
+        ctx.exit(
+            save_in_chunks(selection, named, dest, fmt, function, keywords, files=files or "copy" if copied else None,
+                           **{name: asked[name] for name in ("jobs", "cluster", "preview")})  # fmt: skip
+        )
 
 
-def _save(
-    source: Source, frames: Iterator[SourceFrame], dest: Path, fmt: str, gray: bool, keywords: dict[str, Any]
-) -> tuple[int, int | None]:
-    """Write all frames; return how many, and the number of the signal that ended it, if one did."""
-    count = 0
-    with note_signals() as received, show_progress(source.count) as report, contextlib.ExitStack() as stack:
-        store = None
-        for img, number, moment, records, earlier_records in frames:
-            if gray:
-                img = imgstore.ensure_grayscale(img)
-            if store is None:  # not before there is a frame: a source without any leaves no store
-                store = stack.enter_context(
-                    imgstore.new_for_format(
-                        fmt,
-                        dest,
-                        imgshape=img.shape,
-                        imgdtype=img.dtype,
-                        fps=source.fps,
-                        metadata=source.metadata,
-                        **keywords,
-                    )
-                )
-            for record in earlier_records:
-                store.add_extra_data(**record)
-            store.add_image(img, number, moment)
-            for record in records:
-                store.add_extra_data(**record)
-            count += 1
-            report(count)
-            if received:
-                return count, received[0]
-    if not count:
-        raise PlainError(f"the source has no frame that can be decoded, {dest} was not made")
-    return count, None
+_OF_GROUP = ("side_by_side", "align", "missing", "tolerance")
 
 
-def _with_preview(frames: Iterator[SourceFrame], name: str) -> Iterator[SourceFrame]:
-    """Show frames as they pass; ends when q is pressed or the window is closed."""
-    import cv2
+def _sources_and_dest(places: Sequence[str], sources: Sequence[str]) -> tuple[list[str], Path]:
+    """Tell what is saved from where it goes, and say what was meant where one of them is missing."""
+    if not places:
+        raise click.UsageError("say what to save, and where to: imgstore save SOURCE... DEST")
+    *others, last = places
+    names = [*sources, *others]
+    if not names:
+        if os.path.isfile(last) or is_live(last) or imgstore.is_imgstore(last):
+            raise click.UsageError(f"say where to save {last}: imgstore save {last} DEST")
+        raise click.UsageError(f"say what to save: imgstore save SOURCE {last}; of the webcam 0, imgstore save 0 {last}")
+    dest = Path(last)
+    if dest.is_file():
+        raise click.UsageError(f"{last}: is a file, and what comes last is the folder of the new store")
+    if "://" in last and not dest.exists():
+        raise click.UsageError(f"{last}: is an address, and what comes last is the folder of the new store")
+    for name in names:
+        if dest.exists() and os.path.exists(name) and dest.samefile(name):
+            raise click.UsageError(f"{name} cannot be saved onto itself")
+    return names, dest
 
-    window, levels = f"imgstore save {name}", Levels()
-    cv2.namedWindow(window, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-    try:
-        for frame in frames:
-            yield frame
-            picture = to_picture(frame.img, levels)
-            cv2.imshow(window, with_status_bar(picture, f"saving frame {frame.number}", "q stops"))
-            if cv2.waitKey(1) & 0xFF in (ord("q"), 0x1B) or cv2.getWindowProperty(window, cv2.WND_PROP_VISIBLE) < 1:
-                return
-    finally:
-        cv2.destroyWindow(window)
+
+def _refuse(ctx: click.Context, what: str, *allowed: str) -> None:
+    """Refuse options that do not go with something, so that none is taken and forgotten."""
+    given = click.core.ParameterSource
+    for param in ctx.command.params:
+        name = param.name or ""
+        if name in ("places", *allowed) or ctx.get_parameter_source(name) in (given.DEFAULT, given.DEFAULT_MAP):
+            continue
+        raise click.UsageError(f"{param.opts[0]} does not go with {what}")
+
+
+def _codec_options(options: Sequence[str]) -> dict[str, Any]:
+    found = named_values(options, "--option")
+    for name in found:
+        if not name.isidentifier():
+            raise click.BadParameter(f"{name!r} is no name of an option", param_hint="--option")
+    return found
+
+
+def _check_frames(selection: Selection, pictures: Pictures, function: str | None) -> None:
+    """See that frames go into one store, before anything is written."""
+    if function is not None:
+        return  # nobody knows what it makes of them
+    sizes: dict[tuple[Any, ...], str] = {}
+    for part in selection.parts:
+        try:
+            size = (*pictures.size(part.shape), *part.shape[2:], str(part.dtype))
+        except ArgumentError as error:
+            raise click.UsageError(f"{part.filename}: {error}") from error
+        sizes.setdefault(size, part.filename)
+    if len(sizes) > 1:
+        (one, first), (other, second) = list(sizes.items())[:2]
+        raise click.UsageError(
+            f"{second}: its frames are {_told(other)}, and those of {first} {_told(one)}: --scale WIDTHxHEIGHT, --gray or --color"
+            " makes them alike"
+        )
+
+
+def _told(size: tuple[Any, ...]) -> str:
+    return f"{size[1]} x {size[0]} {'colour' if len(size) > 3 else 'gray'} ({size[-1]})"
+
+
+def _is_whole(dest: Path, selection: Selection, fmt: str | None) -> bool:
+    """Whether there is nothing to go on with, as the store is whole already."""
+    if not imgstore.is_imgstore(dest):
+        return False
+    with imgstore.open(dest) as store:
+        alike = store.frame_count == selection.frame_count
+        if not alike or (fmt is not None and store.format != plugins.codec_for_format(fmt).format.name):
+            return False
+        click.echo(f"{dest} is whole already: {counted(store.frame_count, 'frame')}, {store.format}")
+    return True

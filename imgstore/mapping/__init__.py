@@ -1,15 +1,19 @@
-"""A store out of another, made chunk by chunk by several workers at once."""
+"""A store out of others, or out of parts of them, made chunk by chunk, by one worker or several at once."""
 
 from __future__ import annotations
 
+from imgstore.mapping.find_sources import find_sources, in_natural_order
+from imgstore.mapping.here import here
 from imgstore.mapping.job import BatchMetadata, Job
 from imgstore.mapping.left_out import LeftOut
-from imgstore.mapping.make_store import Mapped, map_store
+from imgstore.mapping.make_store import Mapped, copy_store, map_store
 from imgstore.mapping.process_pool import processes
 from imgstore.mapping.recipe import Recipe, opened
 from imgstore.mapping.run import Submit, Workers
-from imgstore.mapping.source_frames import BEFORE_ALL, frames_between, records_by_position
-from imgstore.mapping.work_directory import is_unfinished
+from imgstore.mapping.selection import Selection
+from imgstore.mapping.tasks import Stopped
+from imgstore.mapping.work_directory import is_unfinished, read_note
 
-__all__ = ["BEFORE_ALL", "BatchMetadata", "Job", "LeftOut", "Mapped", "Recipe", "Submit", "Workers", "frames_between",
-           "is_unfinished", "map_store", "opened", "processes", "records_by_position"]  # fmt: skip
+__all__ = ["BatchMetadata", "Job", "LeftOut", "Mapped", "Recipe", "Selection", "Stopped", "Submit", "Workers", "copy_store",
+           "find_sources", "here", "in_natural_order", "is_unfinished", "map_store", "opened", "processes",
+           "read_note"]  # fmt: skip

@@ -24,6 +24,7 @@ from imgstore.disk.metadata import StoreMetadata, read_metadata, write_metadata
 from imgstore.errors import MetadataError, NotAStoreError
 from imgstore.mapping.job import Task
 from imgstore.mapping.left_out import LeftOut
+from imgstore.mapping.selection import Selection
 from imgstore.mapping.source_frames import records_by_position
 from imgstore.mapping.work_directory import WorkDirectory
 from imgstore.store.new_store import chunk_extensions
@@ -36,7 +37,7 @@ Array = npt.NDArray[Any]
 
 
 def assemble(
-    root: str, work: WorkDirectory, metadata: StoreMetadata, tasks: Sequence[Task], source: Any
+    root: str, work: WorkDirectory, metadata: StoreMetadata, tasks: Sequence[Task], source: Selection
 ) -> tuple[int, LeftOut]:
     """Make a store of chunks that are all there.
 
@@ -50,7 +51,7 @@ def assemble(
         What the store's will be.
     tasks : sequence of Task
         Of all chunks.
-    source : ImgStore
+    source : Selection
         Whose extra data is copied.
 
     Returns
@@ -86,7 +87,7 @@ def assemble(
 
 
 def _write_records(
-    source: Any, work: WorkDirectory, tasks: Sequence[Task], left_out: Sequence[int], extension: str | None
+    source: Selection, work: WorkDirectory, tasks: Sequence[Task], left_out: Sequence[int], extension: str | None
 ) -> None:
     """Write the records of extra data beside the chunks that have their frames, and say so in the chunks' indexes.
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from imgstore.errors import ArgumentError
 from imgstore.mapping.left_out import LeftOut
 from imgstore.mapping.recipe import Recipe
+from imgstore.mapping.selection import Selection
 from imgstore.mapping.source_frames import frames_between
 from imgstore.options import WriteOptions
 
@@ -43,19 +44,25 @@ class Job:
     Attributes
     ----------
     source : Recipe
-        Opens the store that is read.
+        Opens the selection that is read.
     function : callable or None
         What becomes of a batch of frames.
     with_metadata : bool
         Whether it takes `metadata`.
     batch_size : int
         Frames that it is given at once. Batches begin with their chunk, so that they are the same whoever does the work.
+    files : str or None
+        Chunks are taken over as they are, and this is what becomes of their files: see `imgstore.mapping.copy_store`.
+    watch : callable or None
+        Told each frame and its number before it is written, in this process alone. What it raises ends the chunk.
     """
 
     source: Recipe
     function: Callable[..., Any] | None
     with_metadata: bool
     batch_size: int
+    files: str | None = None
+    watch: Callable[[Frame, int], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,12 @@ class Output:
     ----------
     root : str
         Its directory.
-    options : WriteOptions
-        What it is to be.
+    options : WriteOptions or None
+        What it is to be; None where chunks are taken over, which says all.
     """
 
     root: str
-    options: WriteOptions
+    options: WriteOptions | None
 
 
 class Task(NamedTuple):
@@ -105,7 +112,7 @@ def name_of(function: Callable[..., Any] | None) -> str | None:
     return getattr(function, "__qualname__", None) or getattr(function, "__name__", type(function).__qualname__)
 
 
-def mapped_frames(store: Any, job: Job, begin: int, end: int, left_out: LeftOut) -> Iterator[tuple[Frame, int, float]]:
+def mapped_frames(source: Selection, job: Job, begin: int, end: int, left_out: LeftOut) -> Iterator[tuple[Frame, int, float]]:
     """Read frames of a source and give what becomes of them, with their numbers and times.
 
     Raises
@@ -114,11 +121,11 @@ def mapped_frames(store: Any, job: Job, begin: int, end: int, left_out: LeftOut)
         The function returned something else than as many frames as it was given.
     """
     if job.function is None:
-        for _, img, number, moment in frames_between(store, begin, end, left_out):
+        for _, img, number, moment in frames_between(source, begin, end, left_out):
             yield img, number, moment
         return
     for first in range(begin, end, job.batch_size):
-        batch = list(frames_between(store, first, min(first + job.batch_size, end), left_out))
+        batch = list(frames_between(source, first, min(first + job.batch_size, end), left_out))
         if not batch:
             continue
         _, images, numbers, times = zip(*batch, strict=True)

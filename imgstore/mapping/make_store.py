@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,22 +20,25 @@ from imgstore import plugins
 from imgstore.care.faults import describe_frames
 from imgstore.disk import lock
 from imgstore.disk.layout import METADATA_FILENAME
-from imgstore.disk.metadata import read_metadata, store_directory
+from imgstore.disk.metadata import StoreMetadata, read_metadata, store_directory
 from imgstore.errors import ArgumentError, ImgStoreWarning, UnfinishedStoreError
 from imgstore.mapping.assemble import assemble, is_same_store
+from imgstore.mapping.copied import Files, describe_copy, make_copy_tasks
 from imgstore.mapping.job import Job, Output, Task, make_tasks, name_of, takes_metadata
 from imgstore.mapping.left_out import LeftOut
 from imgstore.mapping.recipe import Recipe
 from imgstore.mapping.run import Submit, Workers, look_at_first, run_tasks
+from imgstore.mapping.selection import Selection
 from imgstore.mapping.tasks import Outcome
 from imgstore.mapping.work_directory import WorkDirectory
 from imgstore.opening import open as open_any
 from imgstore.options import WriteOptions, check_codec_options
 from imgstore.store import ImgStore
 from imgstore.store.new_store import chunk_extensions, describe_new_store
+from imgstore.writing.finished_video import remove_original
 from imgstore.writing.new_directory import made_directory, refuse_to_overwrite
 
-__all__ = ["Mapped", "map_store"]
+__all__ = ["Mapped", "copy_store", "map_store"]
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +66,7 @@ class Mapped(NamedTuple):
 
 def map_store(
     function: Callable[..., Any] | None,
-    source: ImgStore | Path,
+    source: ImgStore | Selection | Path,
     dest: Path,
     *,
     format: str,
@@ -78,6 +81,7 @@ def map_store(
     break_lock: bool = False,
     progress: Callable[[int, int], object] | None = None,
     stop: Callable[[], object] | None = None,
+    note: Any = None,
     **codec_options: Any,
 ) -> Mapped:
     """Make a store of what a function makes of the frames of another, one task for each chunk.
@@ -91,14 +95,15 @@ def map_store(
         Takes some frames, ``(n, h, w)`` or ``(n, h, w, 3)``, and returns an array of as many, of any shape and dtype, or None
         for the frames as they are. One with a parameter `metadata` is told `frame_numbers` and `frame_times` with it. None
         for a function: another format, and nothing else.
-    source : ImgStore or path-like
-        Open for reading, or whatever `imgstore.open` takes. Workers open it for themselves.
+    source : ImgStore, Selection or path-like
+        Open for reading, or whatever `imgstore.open` takes; or a part of one, or several. Workers open it for themselves.
     dest : path-like
         Directory of the new store.
     format : str
         Of the new store.
     workers : callable
-        Who does the work: `imgstore.mapping.processes`, or Dask's, see `imgstore.bridges.dask.map_store`.
+        Who does the work: `imgstore.mapping.here`, `imgstore.mapping.processes`, or Dask's, see
+        `imgstore.bridges.dask.map_store`.
     batch_size : int, optional
         Frames that the function is given at once. Batches begin with a chunk. Default 64, fewer of large ones.
     chunksize, metadata, encoding, fps, backend, overwrite, break_lock, **codec_options
@@ -108,6 +113,8 @@ def map_store(
         Told how many frames are done and how many there are, when a chunk is whole.
     stop : callable, optional
         Asked now and then; once it says so, what has been begun is ended and no more is begun.
+    note : optional
+        Anything that JSON holds; `imgstore.mapping.read_note` returns it as long as the store is not whole.
 
     Returns
     -------
@@ -150,23 +157,107 @@ def map_store(
     entry = plugins.codec_for_format(format, backend)
     check_codec_options(entry.codec, entry.format, options)
     with contextlib.ExitStack() as stack:
-        store = source if isinstance(source, ImgStore) else stack.enter_context(open_any(source))
-        if not store.frame_count:
-            raise ArgumentError(f"{store.filename}: has no frames")
-        if os.path.exists(root) and os.path.exists(store.filename) and os.path.samefile(root, store.filename):
-            raise ArgumentError(f"{root}: cannot be made of itself")
+        chosen = _chosen(stack, source, root)
         if metadata is None:
-            options.metadata = dict(store.user_metadata)
-        if fps is None and math.isfinite(store.fps):
-            options.fps = store.fps
+            options.metadata = chosen.user_metadata
+        if fps is None and math.isfinite(chosen.fps):
+            options.fps = chosen.fps
         with_metadata = function is not None and takes_metadata(function)
-        job = Job(Recipe.of(store), function, with_metadata, batch_size or _frames_at_once(store))
+        job = Job(Recipe.of(chosen), function, with_metadata, batch_size or _frames_at_once(chosen))
         stack.enter_context(_locked(root, break_lock))
         submit = stack.enter_context(workers(job))
-        made = _make(root, options, store, job, submit, progress or (lambda done, total: None), stop or (lambda: False))
+        made = _make(
+            root, options, chosen, job, submit, progress or (lambda done, total: None), stop or (lambda: False), note
+        )
         for line in made.left_out.lines():
-            warnings.warn(f"{store.filename}: {line}", ImgStoreWarning, stacklevel=2)
+            warnings.warn(f"{chosen.filename}: {line}", ImgStoreWarning, stacklevel=2)
         return made
+
+
+def copy_store(
+    source: ImgStore | Selection | Path,
+    dest: Path,
+    *,
+    workers: Workers,
+    files: Files = "copy",
+    metadata: Mapping[str, Any] | None = None,
+    fps: float | None = None,
+    overwrite: bool = False,
+    break_lock: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+    stop: Callable[[], object] | None = None,
+    note: Any = None,
+) -> Mapped:
+    """Make a store of the chunks of others, or of videos, without encoding anything again.
+
+    Each video, and each chunk of a store, becomes a chunk. Numbers, times and extra data are the source's, as with `map_store`,
+    and the same call goes on with what was interrupted.
+
+    Parameters
+    ----------
+    source : ImgStore, Selection or path-like
+        Whole stores, or whole videos, of one format and size.
+    dest, workers, metadata, fps, overwrite, break_lock, progress, stop, note
+        See `map_store`.
+    files : {'copy', 'hardlink', 'link', 'move'}
+        What becomes of the files: they are copied; get a second name, on the same file system; are pointed to by symbolic links,
+        so that the store is nothing without them; or are moved, which is for videos alone. A moved one is removed when the store
+        is whole.
+
+    Returns
+    -------
+    Mapped
+        How many frames there are.
+
+    Raises
+    ------
+    UnfinishedStoreError
+        Some chunks are not there; all others are done.
+    ArgumentError
+        The sources do not go into one store, or not as they are.
+    StoreExistsError, StoreLockedError, StoreWriteError
+        As of `imgstore.new_for_format`.
+
+    Warns
+    -----
+    ImgStoreWarning
+        A video that was to be moved stays, as it cannot be removed, or is a symbolic link.
+    """
+    root = store_directory(dest, None)
+    with contextlib.ExitStack() as stack:
+        chosen = _chosen(stack, source, root)
+        if files == "move" and any(part.uuid is not None or not os.path.isfile(part.filename) for part in chosen.parts):
+            raise ArgumentError(f"{chosen.filename}: videos are moved; a store is moved as a folder")
+        user = dict(chosen.user_metadata if metadata is None else metadata)
+        rate = fps if fps is not None else chosen.fps if math.isfinite(chosen.fps) else None
+        new = describe_copy(chosen, root, user, rate)
+        stack.enter_context(_locked(root, break_lock))
+        job = Job(Recipe.of(chosen), None, False, 1, files)
+        submit = stack.enter_context(workers(job))
+        what = {**_described(chosen), "files": files, "format": new.format, "metadata": user, "fps": rate}
+        work = WorkDirectory(root)
+        if _known(root, work, what, overwrite) is None:
+            _begin(work, {**what, "note": note}, (), "", new, chosen)
+        tasks = make_copy_tasks(chosen)
+        made = _share_out(
+            root, chosen, tasks, submit, None, progress or (lambda done, total: None), stop or (lambda: False)
+        )
+    if files == "move":
+        for part in chosen.parts:
+            remove_original(part.filename)
+    return made
+
+
+def _chosen(stack: contextlib.ExitStack, source: ImgStore | Selection | Path, root: str) -> Selection:
+    if not isinstance(source, Selection):
+        store = source if isinstance(source, ImgStore) else stack.enter_context(open_any(source))
+        source = stack.enter_context(Selection.of(store))
+    if not source.frame_count:
+        raise ArgumentError(f"{source.filename}: has no frames")
+    for part in source.parts:
+        if os.path.exists(root) and os.path.exists(part.filename) and os.path.samefile(root, part.filename):
+            raise ArgumentError(f"{root}: cannot be made of itself")
+    return source
 
 
 @contextlib.contextmanager
@@ -182,26 +273,53 @@ def _locked(root: str, break_lock: bool) -> Iterator[None]:
 def _make(
     root: str,
     options: WriteOptions,
-    store: ImgStore,
+    source: Selection,
     job: Job,
     submit: Submit,
     progress: Callable[[int, int], object],
     stop: Callable[[], object],
+    note: Any,
 ) -> Mapped:
-    work, what = WorkDirectory(root), _describe(store, job, options)
+    work, what = WorkDirectory(root), _describe(source, job, options)
     known = _known(root, work, what, options.overwrite)
     options.imgshape, options.imgdtype = known or look_at_first(submit, stop)
     if known is None:
         new = describe_new_store(root, options)
         for loss in new.conformer.losses:
             warnings.warn(f"{root}: {loss}", ImgStoreWarning, stacklevel=4)
-        work.begin({**what, "imgshape": options.imgshape, "imgdtype": options.imgdtype}, new.metadata)
+        _begin(work, {**what, "note": note}, options.imgshape, str(options.imgdtype), new.metadata, source)
+    tasks = make_tasks(source.frame_count, read_metadata(work.path).chunksize)
+    return _share_out(root, source, tasks, submit, options, progress, stop)
+
+
+def _begin(
+    work: WorkDirectory,
+    what: dict[str, Any],
+    shape: Sequence[int],
+    dtype: str,
+    metadata: StoreMetadata,
+    source: Selection,
+) -> None:
+    if source.origin:
+        metadata.values["origin"] = source.origin
+    work.begin({**what, "imgshape": list(shape), "imgdtype": dtype}, metadata)
+
+
+def _share_out(
+    root: str,
+    source: Selection,
+    tasks: list[Task],
+    submit: Submit,
+    options: WriteOptions | None,
+    progress: Callable[[int, int], object],
+    stop: Callable[[], object],
+) -> Mapped:
+    """Have all chunks made that are missing, and make a store of all."""
+    work = WorkDirectory(root)
     work.clear()
-    metadata = read_metadata(work.path)
-    tasks = make_tasks(store.frame_count, metadata.chunksize)
     whole = work.whole()
     missing = [task for task in tasks if task.chunk not in whole]
-    total, frames = store.frame_count, [task.end - task.begin for task in tasks if task.chunk in whole]
+    total, frames = source.frame_count, [task.end - task.begin for task in tasks if task.chunk in whole]
 
     def note(task: Task) -> None:
         frames.append(task.end - task.begin)
@@ -211,25 +329,23 @@ def _make(
     failed = run_tasks(submit, Output(root, options), missing, note, stop)
     whole = work.whole()  # what workers have made elsewhere is seen here
     if len(whole) < len(tasks):
-        raise _unfinished(root, store, tasks, failed, len(whole))
-    return Mapped(*assemble(root, work, metadata, tasks, store))
+        raise _unfinished(root, source, tasks, failed, len(whole))
+    return Mapped(*assemble(root, work, read_metadata(work.path), tasks, source))
 
 
-def _frames_at_once(store: ImgStore) -> int:
-    frame_bytes = int(np.prod(store.image_shape)) * store.image_dtype.itemsize
+def _frames_at_once(source: Selection) -> int:
+    frame_bytes = int(np.prod(source.image_shape)) * source.image_dtype.itemsize
     return max(1, min(_MOST_AT_ONCE, _BATCH_BYTES // max(1, frame_bytes)))
 
 
-def _describe(store: ImgStore, job: Job, options: WriteOptions) -> dict[str, Any]:
+def _described(source: Selection) -> dict[str, Any]:
+    return {"source": json.loads(json.dumps(source.described(), default=str))}
+
+
+def _describe(source: Selection, job: Job, options: WriteOptions) -> dict[str, Any]:
     """Say what is being made of what, in JSON, so that the same work is known again."""
     what = {
-        "source": {
-            "recording": store.uuid or store.full_path,
-            "frames": store.frame_count,
-            "numbers": [store.frame_min, store.frame_max],
-            "times": [store.frame_time_min, store.frame_time_max],
-            "shown": repr(store._shown),
-        },
+        **_described(source),
         "function": name_of(job.function),
         "batch_size": job.batch_size if job.function is not None else None,
         "format": options.format,
@@ -260,6 +376,7 @@ def _known(
         refuse_to_overwrite(root, chunk_extensions(), overwrite)
         return None
     shape, dtype = plan.pop("imgshape", None), plan.pop("imgdtype", None)
+    plan.pop("note", None)
     # as text, in which a NaN is one
     other = sorted(n for n in what.keys() | plan.keys() if json.dumps(what.get(n)) != json.dumps(plan.get(n)))
     if other and not overwrite:
@@ -270,14 +387,14 @@ def _known(
     metadata = read_metadata(work.path)
     if os.path.lexists(os.path.join(root, METADATA_FILENAME)) and not is_same_store(root, metadata):
         refuse_to_overwrite(root, chunk_extensions(), overwrite)
-    return None if other else (tuple(shape), str(dtype))
+    return None if other else (tuple(shape or ()), str(dtype))
 
 
 def _unfinished(
-    root: str, store: ImgStore, tasks: list[Task], failed: list[tuple[Task, Outcome]], whole: int
+    root: str, source: Selection, tasks: list[Task], failed: list[tuple[Task, Outcome]], whole: int
 ) -> UnfinishedStoreError:
     """Say which chunks are not there, and why, those that failed for the same reason together."""
-    numbers = store.frame_numbers
+    numbers = source.frame_numbers
     told: dict[str, list[str]] = {}
     for task, outcome in sorted(failed):
         which = describe_frames(task.begin, task.end - task.begin, (numbers[task.begin], numbers[task.end - 1]))

@@ -92,22 +92,27 @@ def run_tasks(
     finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
     waiting: dict[Any, Task] = {}
 
+    failed: list[tuple[Task, Outcome]] = []
+    gone: list[tuple[Task, Outcome]] = []  # with their workers
+    deaths, stopping, pointless = 0, False, False
+
     def hand_out(some: Iterable[Task]) -> None:
         for task in some:
+            if stop():
+                return
             future = submit(make_chunk, output, task)
             waiting[future] = task
             future.add_done_callback(finished.put)
+            if _ends_all(future):
+                return
 
     hand_out(tasks)
-    failed: list[tuple[Task, Outcome]] = []
-    gone: list[tuple[Task, Outcome]] = []  # with their workers
-    deaths, stopping = 0, False
     while waiting:
         try:
             future = finished.get(timeout=_LOOK_UP)
         except queue.Empty:
             future = None
-        if stop() and not stopping:
+        if (pointless or stop()) and not stopping:
             stopping = True
             for each in [each for each in waiting if each.cancel() is not False]:
                 del waiting[each]
@@ -124,6 +129,7 @@ def run_tasks(
         else:
             if outcome.error:
                 failed.append((task, outcome))
+                pointless = pointless or outcome.ends_all
             else:
                 done(task)
                 deaths = 0
@@ -133,3 +139,8 @@ def run_tasks(
                 again, gone = [task for task, _ in reversed(gone)], []  # those that brought them down are among the first
                 hand_out(again)
     return failed if stopping else failed + gone
+
+
+def _ends_all(future: Any) -> bool:
+    """Whether something is done at once, as in this process, and what went wrong would go wrong with all others."""
+    return bool(future.done() and future.exception() is None and future.result().ends_all)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from imgstore.errors import ChunkError
 from imgstore.mapping.left_out import LeftOut
+from imgstore.mapping.selection import Selection
 
 __all__ = ["BEFORE_ALL", "Records", "frames_between", "records_by_position"]
 
@@ -21,14 +22,14 @@ _OF_THE_FRAME = ("frame_index", "frame_number", "frame_time")  # what the copy n
 
 
 def frames_between(
-    store: Any, begin: int, end: int, left_out: LeftOut
+    source: Selection, begin: int, end: int, left_out: LeftOut
 ) -> Iterator[tuple[int, npt.NDArray[Any], int, float]]:
     """Read frames in order.
 
     Parameters
     ----------
-    store : ImgStore
-        Open for reading. The place where it goes on is moved.
+    source : Selection
+        What is read.
     begin, end : int
         Positions, as a slice counts them.
     left_out : LeftOut
@@ -41,25 +42,42 @@ def frames_between(
     """
     for position in range(begin, end):
         try:
-            img, (number, moment) = store.get_image(None, frame_index=position)
+            img, number, moment = source.read(position)
         except ChunkError as error:
-            left_out.add(position, int(store.frame_numbers[position]), str(error))
+            left_out.add(position, int(source.frame_numbers[position]), str(error))
             continue
         yield position, img, number, moment
 
 
-def records_by_position(store: Any) -> dict[int, Records]:
-    """Return the records of extra data of each frame, by its position in the store.
+def records_by_position(source: Selection) -> dict[int, Records]:
+    """Return the records of extra data that belong to frames, by the frames' positions in the source.
 
-    Those from before the first frame are at `BEFORE_ALL`. What a record says of its frame is left out.
+    Those from before the first frame are at `BEFORE_ALL`. Records beside a frame that was not selected go with the one before
+    that was; of those before a cut the last one is kept, as it still held. What a record says of its frame is left out.
     """
+    found: dict[int, Records] = {}
+    for k, part in enumerate(source.parts):
+        wanted, begin = part.positions, source.begin(k)
+        before: Records = []
+        for position, records in _of_store(source.store(k)).items():
+            if position < wanted.start:
+                before = before + records if not wanted.start else records[-1:]
+            elif position < wanted.stop:
+                found.setdefault(begin + (position - wanted.start) // wanted.step, []).extend(records)
+        if before:
+            found[begin - 1] = found.get(begin - 1, []) + before
+    return found
+
+
+def _of_store(store: Any) -> dict[int, Records]:
+    """Return the records of a store by position, in order."""
     found: dict[int, Records] = {}
     position, numbers, times = BEFORE_ALL, store.frame_numbers, store.frame_times
     for record in store.get_extra_records(ignore_corrupt_chunks=True):
         position = _position(record, numbers, times, position)
         own = {key: value for key, value in record.items() if key not in _OF_THE_FRAME}
         found.setdefault(position, []).append(own)
-    return found
+    return dict(sorted(found.items()))
 
 
 def _position(record: dict[str, Any], numbers: npt.NDArray[np.int64], times: npt.NDArray[np.float64], last: int) -> int:

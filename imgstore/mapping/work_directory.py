@@ -15,21 +15,32 @@ import shutil
 from typing import Any
 
 from imgstore.disk.atomic import make_directory, replace_file, sync_directory
-from imgstore.disk.layout import METADATA_FILENAME, UNFINISHED_DIRECTORY, chunk_base, chunk_name
+from imgstore.disk.layout import LOCK_FILENAME, METADATA_FILENAME, UNFINISHED_DIRECTORY, chunk_base, chunk_name
 from imgstore.disk.metadata import StoreMetadata, write_metadata
 from imgstore.disk.read_file import read_file
 from imgstore.errors import ArgumentError
 from imgstore.mapping.left_out import LeftOut
 
-__all__ = ["WorkDirectory", "is_unfinished"]
+__all__ = ["WorkDirectory", "is_unfinished", "read_note"]
 
 _MOST_BYTES = 1 << 26  # of a file that is read here
 _LEFT_OUT = "left_out.json"
 
 
 def is_unfinished(root: str | os.PathLike[str]) -> bool:
-    """Whether a store is being made in a directory by several workers, or was when they were interrupted."""
-    return WorkDirectory(os.fspath(root)).begun
+    """Whether a store is being made in a directory, chunk by chunk, or was when that was interrupted."""
+    if WorkDirectory(os.fspath(root)).begun:
+        return True
+    try:
+        names = set(os.listdir(root))
+    except OSError:
+        return False
+    return bool(names) and names <= {UNFINISHED_DIRECTORY, LOCK_FILENAME}  # interrupted before there was a plan
+
+
+def read_note(root: str | os.PathLike[str]) -> Any:
+    """Return what was noted of a store that is being made, by whoever began it; None where there is nothing."""
+    return (WorkDirectory(os.fspath(root)).read_plan() or {}).get("note")
 
 
 class WorkDirectory:

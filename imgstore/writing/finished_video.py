@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from imgstore.disk.layout import chunk_base, chunk_path
 from imgstore.errors import ChunkError, ImgStoreWarning
 from imgstore.plugins import RegisteredCodec
 
-__all__ = ["examine_video", "take_video"]
+__all__ = ["examine_video", "remove_original", "take_video"]
 
 
 def examine_video(path: str, entry: RegisteredCodec, spec: FrameSpec, count: int) -> dict[str, npt.NDArray[np.uint64]]:
@@ -77,11 +77,12 @@ def take_video(
     records: Sequence[str],
     *,
     move: bool,
+    copy: Callable[[str, str], object] = shutil.copyfile,
 ) -> None:
     """Copy or move a video that `examine_video` has seen to where chunk `number` belongs, and write what is beside it.
 
     `beside` is what its index says besides numbers, times and the file's checksum; `records` are lines of extra data.
-    What a link points to is copied, and both stay: it belongs to somebody.
+    What a link points to is copied, and both stay: it belongs to somebody. `copy` is how, it may make a link itself.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def take_video(
     target, base = chunk_path(root, number, extension), chunk_base(root, number, extension)
     with contextlib.ExitStack() as undo:
         try:
-            copied = _place(path, target, move, undo)
+            copied = _place(path, target, move, copy, undo)
             sync_file(target)
             if records:
                 undo.callback(_remove, records_path(base))
@@ -103,10 +104,12 @@ def take_video(
             raise as_write_error(target, error) from error
         undo.pop_all()
     if move and copied:
-        _remove_original(path)
+        remove_original(path)
 
 
-def _place(path: str, target: str, move: bool, undo: contextlib.ExitStack) -> bool:
+def _place(
+    path: str, target: str, move: bool, copy: Callable[[str, str], object], undo: contextlib.ExitStack
+) -> bool:
     """Bring a video to its place; return whether it was copied."""
     if os.path.lexists(target) and not (move and os.path.samefile(path, target)):
         raise OSError(errno.EEXIST, "there is a file already", target)
@@ -121,7 +124,7 @@ def _place(path: str, target: str, move: bool, undo: contextlib.ExitStack) -> bo
             return False
     temporary = temporary_name(target)
     undo.callback(_remove, str(temporary))
-    shutil.copyfile(path, temporary)
+    copy(path, str(temporary))
     sync_file(str(temporary))
     undo.callback(_remove, target)
     os.rename(temporary, target)
@@ -133,7 +136,7 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def _remove_original(path: str) -> None:
+def remove_original(path: str) -> None:
     """End the move of a video that had to be copied."""
     if os.path.islink(path):
         warnings.warn(
