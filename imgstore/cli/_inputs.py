@@ -65,7 +65,7 @@ def open_inputs(
     chosen = Selection.joined(selections)
     if not chosen.frame_count:
         raise ArgumentError(f"{', '.join(names)}: has no frames")
-    _tell_of_shifts(chosen)
+    _tell_of_shifts(chosen, chosen_order=order is not None)
     if times is not None:
         chosen = chosen.timed(os.path.abspath(times), int(column) if column is not None and column.isdecimal() else column)
     with chosen:
@@ -129,10 +129,22 @@ def _when(selection: Selection) -> float:
     return first
 
 
-def _tell_of_shifts(selection: Selection) -> None:
-    """Say of stores whose frames do not keep their numbers or times: files have none of their own."""
-    for part in selection.parts:
-        if part.uuid is not None and (part.number_shift or part.time_shift):
-            told = [f"numbers go up by {part.number_shift}"] if part.number_shift else []
-            told += [f"times by {part.time_shift:.3f} s"] if part.time_shift else []
-            click.echo(f"imgstore: warning: {part.filename}: {' and '.join(told)}, behind the frames before", err=True)
+def _tell_of_shifts(selection: Selection, chosen_order: bool) -> None:
+    """Say of stores whose frames do not keep their numbers or times: files have none of their own.
+
+    Raises
+    ------
+    ArgumentError
+        Stores are of the same time, as those of several cameras are, and nobody said that one is to be behind the other.
+    """
+    for k, part in enumerate(selection.parts):
+        if part.uuid is None or not (part.number_shift or part.time_shift):
+            continue
+        if part.time_shift and not chosen_order and selection.frame_times[selection.begin(k)] - part.time_shift > _YEAR:
+            raise ArgumentError(
+                f"{part.filename}: is not from after the frames before it: add --group to save the cameras of one recording in"
+                " step, --order time to begin with the earliest, or --order given to have it behind them all the same"
+            )
+        told = [f"numbers go up by {part.number_shift}"] if part.number_shift else []
+        told += [f"times by {part.time_shift:.3f} s"] if part.time_shift else []
+        click.echo(f"imgstore: warning: {part.filename}: {' and '.join(told)}, behind the frames before", err=True)

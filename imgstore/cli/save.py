@@ -125,13 +125,15 @@ def command(
     if files is not None and not copied:
         raise click.UsageError("--files goes with --copy")
     if (asked["jobs"] is not None) + (asked["cluster"] is not None) + asked["preview"] > 1:
-        raise click.UsageError("--jobs, --cluster and --preview: give one of them")
+        raise click.UsageError("--jobs, --cluster and --preview: one goes with neither of the others")
     if asked["preview"] and (problem := why_no_window()) is not None:
         raise PlainError(problem)
     keywords: dict[str, Any] = {"overwrite": asked["overwrite"], **_codec_options(asked["options"])}
     if asked["chunksize"] is not None:
         keywords["chunksize"] = asked["chunksize"]
-    if group or asked["side_by_side"]:
+    if asked["side_by_side"] and not group:
+        raise click.UsageError("--side-by-side is a way to save a group: add --group")
+    if group:
         _refuse(ctx, "--group", "sources", "fmt", "color", "chunksize", "options", "overwrite", "group", *_OF_GROUP)
         of_group = {name: asked[name] for name in _OF_GROUP}
         ctx.exit(save_group(names, dest, fmt, asked["color"] == "gray", keywords, **of_group))

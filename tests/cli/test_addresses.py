@@ -15,7 +15,7 @@ from commands import typed
 from video_samples import HEIGHT, WIDTH, encode, number_of
 
 import imgstore
-from imgstore.cli._sources import open_source
+from imgstore.cli._sources import open_live
 from imgstore.errors import ArgumentError
 
 
@@ -54,7 +54,7 @@ def test_a_video(tmp_path: Path, server: str) -> None:
 def test_what_it_says_of_itself_in_another_encoding(tmp_path: Path, server: str) -> None:
     encode(tmp_path / "clip.mkv", range(12))
     changed(tmp_path / "clip.mkv", b"Lavf", b"L\xe9vf")
-    source = open_source(f"{server}/clip.mkv", deep=True)
+    source = open_live(f"{server}/clip.mkv", deep=True)
     assert [number_of(frame.img) for frame in source.frames] == list(range(12))
 
 
@@ -64,7 +64,7 @@ def test_turned_and_mirrored_as_a_file_is(tmp_path: Path, server: str) -> None:
     at = movie.index(b"tkhd") + 44  # ISO/IEC 14496-12, 8.3.2
     movie[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, 1 << 16, 0, 0, 0, 0, 1 << 30)
     (tmp_path / "clip.mp4").write_bytes(movie)
-    source = open_source(f"{server}/clip.mp4", deep=True)
+    source = open_live(f"{server}/clip.mp4", deep=True)
     with imgstore.open(tmp_path / "clip.mp4") as file:
         for frame, (img, _) in zip(source.frames, file, strict=True):
             assert frame.img.shape[:2] == img.shape[:2] == (WIDTH, HEIGHT)
@@ -75,4 +75,4 @@ def test_a_codec_that_nobody_knows(tmp_path: Path, server: str) -> None:
     encode(tmp_path / "clip.mkv", range(12))
     changed(tmp_path / "clip.mkv", b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/AVQ")
     with pytest.raises(ArgumentError, match=r"clip\.mkv.*codec"):
-        open_source(f"{server}/clip.mkv", deep=True)
+        open_live(f"{server}/clip.mkv", deep=True)

@@ -53,12 +53,12 @@ def test_damaged_frames_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, status, message",
     [
-        (("--source", "0"), 2, "0 cannot be shared out: --jobs and --cluster are for stores and files"),
-        (("--source", "rtsp://somewhere"), 2, "cannot be shared out"),
+        (("--source", "0"), 2, "--jobs does not go with 0, which is no file"),
+        (("--source", "rtsp://somewhere"), 2, "--jobs does not go with rtsp://somewhere, which is no file"),
         (("--source", "nowhere"), 2, "could not open source: nowhere"),
-        (("--preview",), 2, "goes with neither of --group and --preview"),
-        (("--group",), 2, "goes with neither of --group and --preview"),
-        (("--cluster", "local"), 2, "nor with the other"),
+        (("--preview",), 2, "one goes with neither of the others"),
+        (("--group",), 2, "--jobs does not go with --group"),
+        (("--cluster", "local"), 2, "one goes with neither of the others"),
         (("--jobs", "0"), 2, "0 is not in the range"),
         (("-o", "cfr=3"), 1, "takes no keyword 'cfr'"),
     ],

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import cv2
@@ -18,8 +18,9 @@ from av.video.frame import PictureType
 from mp4_boxes import box, inside, replaced
 from video_samples import encode, number_of, picture
 
-from imgstore.cli._source import Source
-from imgstore.cli._sources import open_source
+from imgstore.cli._inputs import metadata_of, open_inputs
+from imgstore.cli._source import SourceFrame
+from imgstore.cli._sources import open_live
 from imgstore.errors import ArgumentError, ChunkError, ImgStoreWarning
 
 
@@ -28,8 +29,18 @@ def numbers_and_times(path: Path | str) -> tuple[list[int], list[float]]:
     return [number_of(frame.img) for frame in frames], [frame.time for frame in frames]
 
 
-def opened(path: Path | str) -> Source:
-    return open_source(str(path), deep=True)
+class Opened(NamedTuple):
+    frames: Iterator[SourceFrame]
+    count: int
+    fps: float
+    metadata: dict[str, Any]
+
+
+def opened(path: Path | str) -> Opened:
+    how: dict[str, Any] = dict.fromkeys(["order", "color", "fps", "times", "column", "start", "end"])
+    with open_inputs([str(path)], **how, step=1) as found:
+        frames = (SourceFrame(*found.read(k)) for k in range(len(found)))
+        return Opened(frames, len(found), found.fps, metadata_of(found, [str(path)]))
 
 
 # -- when frames are shown -----------------------------------------------------------------------------------------
@@ -228,4 +239,4 @@ def test_a_name_that_is_no_text(in_directory: Path, clip: Path) -> None:
 @pytest.mark.parametrize("address", ["rtsp://127.0.0.1:9/stream", "http://127.0.0.1:9/clip.mp4"])
 def test_an_address_is_asked(address: str) -> None:
     with warnings.catch_warnings(), pytest.raises(ArgumentError, match=r"127\.0\.0\.1.*refused"):
-        opened(address)
+        open_live(address, deep=True)
