@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from imgstore.disk.chunk_index import read_all_arrays, write_chunk_index
 from imgstore.disk.layout import chunk_base, chunk_path, has_index
 from imgstore.disk.metadata import StoreMetadata, new_metadata, read_metadata
 from imgstore.disk.store_arrays import store_arrays
-from imgstore.errors import ArgumentError
+from imgstore.errors import ArgumentError, FormatError
 from imgstore.mapping.job import Task
 from imgstore.mapping.selection import Selection
 from imgstore.plugins import codec_for_format
@@ -28,7 +29,9 @@ __all__ = ["Files", "describe_copy", "make_copy_tasks", "take_chunk"]
 Files = Literal["copy", "hardlink", "link", "move"]
 """What becomes of the files: copied; given a second name, where the file system can; pointed to; or moved."""
 
-_ARE_THE_STORES_OWN = ("format", "extension", "imgshape", "imgdtype", "encoding")
+# What videos' own formats are called in stores, where there is another name; "codec/container".
+_CALLED = {"h264/mp4": "avc1/mp4", "mpeg4/mp4": "mp4v/mp4", "mpeg4/avi": "divx/avi"}
+_OF_ALL = ("format", "imgshape", "imgdtype", "encoding")
 
 
 def describe_copy(source: Selection, root: str, metadata: dict[str, Any] | None, fps: float | None) -> StoreMetadata:
@@ -39,20 +42,16 @@ def describe_copy(source: Selection, root: str, metadata: dict[str, Any] | None,
     ArgumentError
         They do not go into one store, or not as they are; it is said which and why.
     """
-    first = None
+    first: StoreMetadata | None = None
     for k, part in enumerate(source.parts):
         store = source.store(k)
         own = store._meta
         if part.positions != range(part.what["frames"]):
             raise ArgumentError(f"{part.filename}: only whole sources are taken over without encoding, not a part of one")
         if store._plain is not None:
-            if own.extension is None:
-                raise ArgumentError(f"{part.filename}: images are no chunk of a store; leave out the copying")
-            if store._shown.turn is not None:
-                raise ArgumentError(f"{part.filename}: is shown turned, which a store does not do; leave out the copying")
-        if first is None:
-            first = own
-        for name in _ARE_THE_STORES_OWN:
+            own = _as_of_a_store(part.filename, own, turned=store._shown.turn is not None)
+        first = first or own
+        for name in _OF_ALL:
             if (mine := getattr(own, name)) != (wanted := getattr(first, name)):
                 raise ArgumentError(
                     f"{part.filename}: has another {name} ({mine}) than {source.parts[0].filename} ({wanted}), and one store"
@@ -71,6 +70,22 @@ def describe_copy(source: Selection, root: str, metadata: dict[str, Any] | None,
         fps=fps,
         user=metadata,
     )
+
+
+def _as_of_a_store(filename: str, own: StoreMetadata, turned: bool) -> StoreMetadata:
+    """Say what a store of a video would say of itself."""
+    if own.extension is None:
+        raise ArgumentError(f"{filename}: images are no chunk of a store, and have to be encoded")
+    if turned:
+        raise ArgumentError(f"{filename}: is shown turned, which stores do not do: it has to be encoded")
+    name = own.format.replace("/mov", "/mp4")
+    try:
+        fmt = codec_for_format(_CALLED.get(name, name)).format
+    except FormatError as error:
+        raise ArgumentError(f"{filename}: no store holds {own.format} as it is: it has to be encoded") from error
+    if fmt.dtypes is not None and str(own.imgdtype) not in fmt.dtypes:
+        raise ArgumentError(f"{filename}: {fmt.name} in stores holds no samples of {own.imgdtype}: it has to be encoded")
+    return replace(own, format=fmt.name, extension=fmt.extension)
 
 
 def make_copy_tasks(source: Selection) -> list[Task]:
