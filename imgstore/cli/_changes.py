@@ -49,7 +49,8 @@ class Changes:
     def __call__(self, frames: Image, metadata: BatchMetadata) -> Image:
         """Change frames, ``(n, h, w[, 3])``."""
         numbers, times = metadata.frame_numbers.tolist(), metadata.frame_times.tolist()
-        return np.stack([self.one(*each) for each in zip(frames, numbers, times, strict=True)])
+        made = [self.one(*each) for each in zip(frames, numbers, times, strict=True)]
+        return made[0][np.newaxis] if len(made) == 1 else np.stack(made)
 
     def one(self, frame: Image, number: int, time: float) -> Image:
         """Change a frame.

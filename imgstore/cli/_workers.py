@@ -72,7 +72,8 @@ def save_in_chunks(
             if files is not None:
                 made: Mapped = copy_store(selection, dest, files=files, **keywords)  # type: ignore[arg-type]
             else:
-                made = map_store(function, selection, dest, format=fmt, **keywords)
+                # frame by frame, so that one that the function fails at is no other's fault
+                made = map_store(function, selection, dest, format=fmt, batch_size=1, **keywords)
         except UnfinishedStoreError as error:
             told = _in_own_words(error, dest)
             if not received and not seen.stopped:

@@ -146,8 +146,9 @@ def command(
         _refuse(ctx, f"{live[0]}, which is no file", "sources", "fmt", "color", "chunksize", "options", "overwrite", "metadata",
                 "metadata_file", "end", "step", "crop", "scale", "function", "fps", "preview")  # fmt: skip
     try:
+        function_name = asked["function"]
         pictures = Pictures(parse_crop(asked["crop"]), parse_scale(asked["scale"]))
-        function = changes(asked["function"], pictures)
+        function = changes(function_name, pictures)
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
     see_that_nothing_is_in_the_way(dest, but_begun=not live)
@@ -171,7 +172,8 @@ def command(
             raise click.UsageError(str(error)) from error
         if resume and _is_whole(dest, selection, None if copied else fmt):
             return
-        _check_frames(selection, pictures, asked["function"])
+        if not copied and function_name is None:  # nobody knows what a function makes of frames
+            _check_frames(selection, pictures)
         keywords["metadata"] = {**metadata_of(selection, names), **user}
         if asked["fps"] is not None:
             keywords["fps"] = asked["fps"] / asked["step"]
@@ -225,10 +227,8 @@ def _codec_options(options: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _check_frames(selection: Selection, pictures: Pictures, function: str | None) -> None:
+def _check_frames(selection: Selection, pictures: Pictures) -> None:
     """See that frames go into one store, before anything is written."""
-    if function is not None:
-        return  # nobody knows what it makes of them
     sizes: dict[tuple[Any, ...], str] = {}
     for part in selection.parts:
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -125,12 +126,15 @@ def mapped_frames(source: Selection, job: Job, begin: int, end: int, left_out: L
             yield img, number, moment
         return
     for first in range(begin, end, job.batch_size):
-        batch = list(frames_between(source, first, min(first + job.batch_size, end), left_out))
-        if not batch:
-            continue
-        _, images, numbers, times = zip(*batch, strict=True)
-        made = _apply(job, np.stack(images), BatchMetadata(np.array(numbers, np.int64), np.array(times, np.float64)))
-        yield from zip(images if made is None else made, numbers, times, strict=True)
+        batch = frames_between(source, first, min(first + job.batch_size, end), left_out)
+        for _, alike in itertools.groupby(batch, lambda each: (each[1].shape, each[1].dtype)):  # sources may differ
+            _, images, numbers, times = zip(*alike, strict=True)
+            made = _apply(job, _stacked(images), BatchMetadata(np.array(numbers, np.int64), np.array(times, np.float64)))
+            yield from zip(images if made is None else made, numbers, times, strict=True)
+
+
+def _stacked(images: Sequence[Frame]) -> Frame:
+    return images[0][np.newaxis] if len(images) == 1 else np.stack(images)
 
 
 def _apply(job: Job, frames: Frame, metadata: BatchMetadata) -> Frame | None:

@@ -58,6 +58,12 @@ class Contents(Shared):
         return self._meta.uuid
 
     @property
+    def origin(self) -> list[str]:
+        """The uuids of the recordings that this one was made of, by `imgstore save`; none where it was recorded."""
+        found = self._meta.values.get("origin")
+        return [uuid for uuid in found if isinstance(uuid, str)] if isinstance(found, list) else []
+
+    @property
     def created(self) -> tuple[datetime.datetime, datetime.tzinfo]:
         """When the store was made, in UTC, and the time zone of the recording."""
         return self._meta.created, self._meta.timezone

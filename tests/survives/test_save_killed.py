@@ -1,0 +1,129 @@
+"""``imgstore save`` that is killed, or finds the disk full: nothing half-done is a store, and ``--resume`` completes it."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import typed
+from mapped import contents, write_source
+from rounds import long_but
+from scenes import HELPERS, WITH_HELPERS
+from small_disk import small_disk
+
+import imgstore
+from imgstore.verify import check_store
+
+PROGRAM = HELPERS / "saving_until_killed.py"
+COUNT = 90
+WAYS: dict[str, tuple[str, ...]] = {
+    "encoded": ("--format", "mjpeg/avi", "--chunksize", "8"),
+    "images": ("--format", "png", "--chunksize", "8", "--scale", "2"),
+    "copied": ("--copy",),
+    "two jobs": ("--format", "avc1/mp4", "--chunksize", "20", "--jobs", "2"),
+}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_source(tmp_path_factory.mktemp("source") / "s", "mjpeg/avi", COUNT, chunksize=10, shape=(120, 160))
+
+
+@pytest.mark.parametrize("way", long_but(["encoded"], WAYS))
+@pytest.mark.parametrize("kills", [2, pytest.param(15, marks=pytest.mark.long)])
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_kills(tmp_path: Path, source: Path, way: str, kills: int) -> None:
+    """A store that is there stays until the new one is whole, and that is what it is without a kill."""
+    arguments, path = (*WAYS[way], "--overwrite"), tmp_path / "s"
+    assert typed("save", source, tmp_path / "unkilled", *arguments).returncode == 0
+    expected = contents(tmp_path / "unkilled")
+    with imgstore.new_for_format("npy", path, imgshape=(4, 4)) as store:
+        store.add_image(np.full((4, 4), 9, np.uint8), 77, 0.0)
+    moments = random.Random(kills)
+    for _ in range(kills):
+        command = [sys.executable, str(PROGRAM), str(source), str(path), *arguments, "--resume"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=WITH_HELPERS) as process:
+            assert process.stdout is not None and process.stdout.readline()
+            time.sleep(moments.uniform(0, 2 if way == "two jobs" else 0.6))
+            process.kill()
+        with imgstore.open(path) as store:
+            if store.frame_count == 1:
+                assert (store.frame_numbers.tolist(), store[0].tolist()) == ([77], [[9] * 4] * 4)
+            else:
+                assert store.frame_count == COUNT
+        if contents(path) == expected:
+            assert check_store(path).faults == []
+    begun = mapping_note(path)
+    if begun:
+        done = typed("save", "--resume", path)
+        assert done.returncode == 0, done.stderr
+    elif imgstore.open(path).frame_count == 1:
+        assert typed("save", source, path, *arguments).returncode == 0
+    assert contents(path) == expected
+    assert check_store(path).faults == []
+    assert not (path / ".unfinished").exists()
+
+
+def mapping_note(path: Path) -> Any:
+    from imgstore.mapping import read_note
+
+    return read_note(path)
+
+
+@pytest.mark.parametrize("way", long_but(["encoded"], ["encoded", "images", "copied"]))
+@pytest.mark.parametrize("room", long_but([100], [0, 4, 20, 60, 100, 150]))
+def test_a_full_disk(tmp_path: Path, source: Path, way: str, room: int) -> None:
+    size = 1 << 20
+    arguments = WAYS[way]
+    assert typed("save", source, tmp_path / "unhindered", *arguments).returncode == 0
+    with small_disk(tmp_path / "disk", size) as disk:
+        with (disk / "ballast").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size - (room << 10))
+        done = typed("save", source, disk / "s", *arguments)
+        assert done.returncode == 1, done
+        assert "No space left" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        assert not imgstore.is_imgstore(disk / "s")
+        (disk / "ballast").unlink()
+        done = typed("save", source, disk / "s", *arguments, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert contents(disk / "s") == contents(tmp_path / "unhindered")
+
+
+def test_overwriting_that_fails_leaves_the_old_store(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "mine.py").write_text("def f(img, number, time):\n    assert number < 150\n    return img\n")
+    old = write_source(tmp_path / "s", "npy", 5)
+    before = contents(old)
+    words = "save", source, old, "--format", "png", "--chunksize", 10, "--with", f"{tmp_path}/mine.py:f"
+    refused = typed(*words)
+    assert refused.returncode == 1 and refused.stderr.endswith("there is a store already; --overwrite replaces it\n")
+    failed = typed(*words, "--overwrite")
+    assert failed.returncode == 1 and "frame number 150: AssertionError" in failed.stderr
+    assert contents(old) == before
+    (tmp_path / "mine.py").write_text("def f(img, number, time):\n    return img\n")
+    assert typed("save", "--resume", old).returncode == 0
+    with imgstore.open(old) as store, imgstore.open(source) as wanted:
+        assert store.format == "png" and store.origin == [wanted.uuid]
+        np.testing.assert_array_equal(store[:], wanted[:])
+
+
+def test_there_is_nothing_to_resume(tmp_path: Path, source: Path) -> None:
+    absent = typed("save", "--resume", tmp_path / "nowhere")
+    assert absent.returncode == 1 and "nothing was begun there" in absent.stderr
+    whole = typed("save", "--resume", source)
+    assert whole.returncode == 0 and f"is whole already: {COUNT} frames" in whole.stdout
+
+
+def test_another_store_is_begun_there(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "mine.py").write_text("def f(img, number, time):\n    assert number < 150\n    return img\n")
+    words = "save", source, tmp_path / "s", "--format", "npy", "--chunksize", 10
+    assert typed(*words, "--with", f"{tmp_path}/mine.py:f").returncode == 1
+    other = typed(*words)
+    assert other.returncode == 1 and "of another" in other.stderr and "--overwrite begins anew" in other.stderr
+    assert typed(*words, "--overwrite").returncode == 0
