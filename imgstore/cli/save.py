@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from imgstore.cli._shape import Pictures, parse_crop, parse_scale
 from imgstore.cli._sources import is_live
 from imgstore.cli._values import metadata_file, named_values
 from imgstore.cli._workers import save_in_chunks, worker_options
+from imgstore.codec import ChunkCodec
 from imgstore.errors import ArgumentError, ImgStoreError
 from imgstore.mapping import Selection
 
 __all__ = ["command"]
 
 _DEFAULT_FORMAT = "mjpeg/avi"
+_MOST_AT_ONCE = 2000  # frames of a video that are lost when it is interrupted
+_LEAST_AT_ONCE = 250  # of one that several processes share out
 
 
 class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -41,7 +45,8 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         try:
             plugins.codec_for_format(value)
         except ImgStoreError as error:
-            self.fail(str(error), param, ctx)
+            near = get_close_matches(str(value), plugins.supported_formats(), 1)
+            self.fail(f"{error}{f'. Did you mean {near[0]}?' if near else ''}", param, ctx)
         return str(value)
 
 
@@ -58,7 +63,8 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
               "the alphabet (clip10 before clip2) is taken in natural order.")  # fmt: skip
 @click.option("--format", "fmt", type=_FormatName(), help=f"Of the store; see 'imgstore codecs'. Default {_DEFAULT_FORMAT}.")
 @click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of the format's codec.")
-@click.option("--chunksize", type=click.IntRange(min=1), help="Frames per chunk.")
+@click.option("--chunksize", type=click.IntRange(min=1), help="Frames per chunk; default 2000 of videos, fewer with "
+              "--jobs, 200 of images.")  # fmt: skip
 @click.option("--gray", "color", flag_value="gray", help="Store grayscale frames.")
 @click.option("--color", "color", flag_value="bgr", help="Store colour frames, of gray ones too.")
 @click.option("--start", metavar="PLACE", help="The first frame: 250 (a position, from 0), n250 (a frame number), 10.5s or "
@@ -177,6 +183,8 @@ def command(
         keywords["metadata"] = {**metadata_of(selection, names), **user}
         if asked["fps"] is not None:
             keywords["fps"] = asked["fps"] / asked["step"]
+        if asked["chunksize"] is None and not copied:
+            keywords["chunksize"] = _chunksize(fmt, selection.frame_count, asked["jobs"] or 1)
         keywords["note"] = this_call(ctx, dest)
         named = names[0] if len(names) == 1 else f"{len(names)} sources"
         ctx.exit(
@@ -242,6 +250,13 @@ def _check_frames(selection: Selection, pictures: Pictures) -> None:
             f"{second}: its frames are {_told(other)}, and those of {first} {_told(one)}: --scale WIDTHxHEIGHT, --gray or --color"
             " makes them alike"
         )
+
+
+def _chunksize(fmt: str, count: int, jobs: int) -> int | None:
+    """Return how many frames a chunk has where nobody says it: of videos no more than anyone minds to encode again."""
+    if not isinstance(plugins.codec_for_format(fmt).codec, ChunkCodec):
+        return None
+    return min(_MOST_AT_ONCE, max(_LEAST_AT_ONCE, -(-count // (4 * jobs)))) if jobs > 1 else _MOST_AT_ONCE
 
 
 def _told(size: tuple[Any, ...]) -> str:

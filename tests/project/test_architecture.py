@@ -58,6 +58,7 @@ PUBLIC = {
     "imgstore",
     "imgstore.bridges.dask",
     "imgstore.cli",
+    "imgstore.codec",
     "imgstore.errors",
     "imgstore.exporting",
     "imgstore.group",
