@@ -80,13 +80,13 @@ def open_inputs(
 def metadata_of(selection: Selection, names: Sequence[str]) -> dict[str, Any]:
     """Return the metadata of a store that is made of sources: what stores have noted, and what files were called."""
     metadata = selection.user_metadata
-    dropped = sorted({key for part in selection.parts for key in part.metadata} - metadata.keys())
-    if dropped:
-        click.echo(f"imgstore: warning: metadata that is not the same in all sources is left out: {', '.join(dropped)}", err=True)
     files = [_file_name(part.filename) for part in selection.parts if not imgstore.is_imgstore(part.filename)]
     if files:
         named = [_file_name(name) for name in names]
         metadata["source"] = named[0] if len(named) == 1 and len(files) == 1 else files
+    dropped = sorted({key for part in selection.parts for key in part.metadata} - metadata.keys())
+    if dropped:
+        click.echo(f"imgstore: warning: metadata that is not the same in all sources is left out: {', '.join(dropped)}", err=True)
     return metadata
 
 

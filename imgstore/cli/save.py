@@ -140,6 +140,8 @@ def command(
     if asked["side_by_side"] and not group:
         raise click.UsageError("--side-by-side is a way to save a group: add --group")
     if group:
+        if asked["color"] == "bgr":
+            raise click.UsageError("--color does not go with --group")
         _refuse(ctx, "--group", "sources", "fmt", "color", "chunksize", "options", "overwrite", "group", *_OF_GROUP)
         of_group = {name: asked[name] for name in _OF_GROUP}
         ctx.exit(save_group(names, dest, fmt, asked["color"] == "gray", keywords, **of_group))

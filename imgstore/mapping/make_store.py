@@ -255,9 +255,14 @@ def _chosen(stack: contextlib.ExitStack, source: ImgStore | Selection | Path, ro
     if not source.frame_count:
         raise ArgumentError(f"{source.filename}: has no frames")
     for part in source.parts:
-        if os.path.exists(root) and os.path.exists(part.filename) and os.path.samefile(root, part.filename):
-            raise ArgumentError(f"{root}: cannot be made of itself")
+        if _is_within(part.filename, root):
+            raise ArgumentError(f"{root}: cannot be made of itself, or of what is in it")
     return source
+
+
+def _is_within(path: str, root: str) -> bool:
+    path, root = os.path.realpath(path), os.path.realpath(root)
+    return path == root or path.startswith(os.path.join(root, ""))
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ class WorkDirectory:
         """
         try:
             plan = json.loads(read_file(self._plan, _MOST_BYTES))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
             raise ArgumentError(f"{self._plan}: is damaged ({error}); remove {self.path} to begin anew") from error

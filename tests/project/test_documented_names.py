@@ -45,7 +45,7 @@ NAMES = {
         """,
     "imgstore.group": "StoreGroup open_group Clock Step Steps Table find_cameras camera_names",
     "imgstore.group.StoreGroup": "fps iter_images get_images estimate_offsets to_dask close open_again",
-    "imgstore.mapping": "map_store processes Mapped LeftOut BatchMetadata",
+    "imgstore.mapping": "map_store copy_store Selection here processes Mapped LeftOut BatchMetadata Stopped",
     "imgstore.interface": "VideoCapture load_config",
     "imgstore.interface.VideoCapture": "get set read grab isOpened release",
     "imgstore.multistores": "MultiStore new_for_filename",
@@ -65,7 +65,7 @@ NAMES = {
     "imgstore.store": "ImgStore VideoImgStore DirectoryImgStore",
     "imgstore.ImgStore": """
         frame_count frame_min frame_max frame_number frame_time frame_time_min frame_time_max duration image_shape chunks
-        user_metadata uuid created mode filename full_path lossless close convert_frame_time_to_datetime get_next_image
+        user_metadata uuid origin created mode filename full_path lossless close convert_frame_time_to_datetime get_next_image
         to_dask get_image get_nearest_image get_next_framenumber get_frame_metadata has_extra_data get_extra_data
         find_extra_data_files get_extra_data_samplerate disable_decoding save_index reindex add_image add_extra_data
         supported_formats supports_format _metadata _format _basedir _ext _chunk_paths _get_chunk_metadata
