@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.cli._shape import Pictures
 from imgstore.errors import ArgumentError
+from imgstore.exporting import Pictures
 from imgstore.mapping import BatchMetadata
 
 __all__ = ["Changes", "changes"]

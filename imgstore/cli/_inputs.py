@@ -11,9 +11,10 @@ from typing import Any, Literal
 import click
 
 import imgstore
-from imgstore.cli._range import find_range
+from imgstore.cli._common import warn
 from imgstore.cli._sources import not_there_told
 from imgstore.errors import ArgumentError
+from imgstore.exporting import find_range
 from imgstore.mapping import Selection, find_sources, in_natural_order
 
 __all__ = ["metadata_of", "open_inputs"]
@@ -86,7 +87,7 @@ def metadata_of(selection: Selection, names: Sequence[str]) -> dict[str, Any]:
         metadata["source"] = named[0] if len(named) == 1 and len(files) == 1 else files
     dropped = sorted({key for part in selection.parts for key in part.metadata} - metadata.keys())
     if dropped:
-        click.echo(f"imgstore: warning: metadata that is not the same in all sources is left out: {', '.join(dropped)}", err=True)
+        warn(f"metadata that is not the same in all sources is left out: {', '.join(dropped)}")
     return metadata
 
 
@@ -147,4 +148,4 @@ def _tell_of_shifts(selection: Selection, chosen_order: bool) -> None:
             )
         told = [f"numbers go up by {part.number_shift}"] if part.number_shift else []
         told += [f"times by {part.time_shift:.3f} s"] if part.time_shift else []
-        click.echo(f"imgstore: warning: {part.filename}: {' and '.join(told)}, behind the frames before", err=True)
+        warn(f"{part.filename}: {' and '.join(told)}, behind the frames before")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from imgstore.cli._common import PlainError, counted
 from imgstore.cli._preview import Preview
 from imgstore.cli._progress import note_signals, show_progress
-from imgstore.errors import ArgumentError, StoreExistsError, UnfinishedStoreError
+from imgstore.errors import ArgumentError, UnfinishedStoreError
 from imgstore.mapping import Mapped, Selection, Stopped, Workers, copy_store, here, map_store, processes
 
 __all__ = ["save_in_chunks", "worker_options"]
@@ -75,15 +75,12 @@ def save_in_chunks(
                 # frame by frame, so that one that the function fails at is no other's fault
                 made = map_store(function, selection, dest, format=fmt, batch_size=1, **keywords)
         except UnfinishedStoreError as error:
-            told = _in_own_words(error, dest)
+            goes_on = f"and 'imgstore save --resume {dest}' goes on"
+            told = str(error).replace("and the same call goes on with the others", goes_on)
             if not received and not seen.stopped:
                 raise PlainError(told) from error
             click.echo(f"imgstore: {told}", err=True)
             return 128 + received[0] if received else _STOPPED_HERE  # as a shell reports a program that a signal ended
-        except StoreExistsError as error:
-            raise PlainError(f"{dest}: there is a store already; --overwrite replaces it") from error
-        except ArgumentError as error:
-            raise PlainError(_in_own_words(error, dest)) from error
     if not made.frame_count:
         raise PlainError(f"the source has no frame that can be decoded, {dest} was not made")
     left_out = f", {counted(made.left_out.count, 'frame')} left out" if made.left_out else ""
@@ -123,12 +120,6 @@ class _Seen:
             except Stopped:
                 self.stopped = True
                 raise
-
-
-def _in_own_words(error: Exception, dest: Path) -> str:
-    """Say as the command does what the library says as Python does."""
-    text = str(error).replace("and the same call goes on with the others", f"and 'imgstore save --resume {dest}' goes on")
-    return text.replace("give overwrite=True to begin anew", "--overwrite begins anew")
 
 
 @contextlib.contextmanager

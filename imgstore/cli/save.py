@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ from imgstore.cli._group import group_options, save_group
 from imgstore.cli._inputs import metadata_of, open_inputs
 from imgstore.cli._progress import see_that_nothing_is_in_the_way
 from imgstore.cli._recording import record
-from imgstore.cli._shape import Pictures, parse_crop, parse_scale
 from imgstore.cli._sources import is_live
 from imgstore.cli._values import metadata_file, named_values
 from imgstore.cli._workers import save_in_chunks, worker_options
 from imgstore.codec import ChunkCodec
 from imgstore.errors import ArgumentError, ImgStoreError
+from imgstore.exporting import Pictures, parse_crop, parse_scale
 from imgstore.mapping import Selection
 
 __all__ = ["command"]
@@ -45,8 +44,7 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         try:
             plugins.codec_for_format(value)
         except ImgStoreError as error:
-            near = get_close_matches(str(value), plugins.supported_formats(), 1)
-            self.fail(f"{error}{f'. Did you mean {near[0]}?' if near else ''}", param, ctx)
+            self.fail(str(error), param, ctx)
         return str(value)
 
 

@@ -1,7 +1,9 @@
 """Stores, or parts of them, for programs that know nothing of stores: videos, GIFs and images with their tables."""
 
 from imgstore.exporting.outputs import writing
+from imgstore.exporting.pictures import Pictures, parse_crop, parse_scale
 from imgstore.exporting.sheet import contact_sheet
+from imgstore.exporting.span import find_range
 from imgstore.exporting.to_files import Exported, export
 
-__all__ = ["Exported", "contact_sheet", "export", "writing"]
+__all__ = ["Exported", "Pictures", "contact_sheet", "export", "find_range", "parse_crop", "parse_scale", "writing"]

@@ -37,7 +37,7 @@ class Pictures(NamedTuple):
 
     crop: tuple[int, int, int, int] | None
     scale: Scale | None
-    levels: tuple[float, float] | None
+    levels: tuple[float, float] | None = None
 
     @property
     def changes_nothing(self) -> bool:
