@@ -37,7 +37,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("way", long_but(["encoded"], WAYS))
-@pytest.mark.parametrize("kills", [2, pytest.param(15, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(15, marks=pytest.mark.long)])
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_kills(tmp_path: Path, source: Path, way: str, kills: int) -> None:
     """A store that is there stays until the new one is whole, and that is what it is without a kill."""
