@@ -114,7 +114,7 @@ def _marked(index: int, record: dict[str, Any], start: int, numbers: Array, time
     frame = index - start
     return {
         **record,
-        "frame_time": float(times[frame]),
+        "frame_time": record.get("frame_time", float(times[frame])),
         "frame_number": int(numbers[frame]),
         "frame_index": index,
     }

@@ -50,6 +50,8 @@ def describe_copy(source: Selection, root: str, metadata: dict[str, Any] | None,
             raise ArgumentError(f"{part.filename}: only whole sources are taken over without encoding, not a part of one")
         if store._plain is not None:
             own = _as_of_a_store(part.filename, own, turned=store._shown.turn is not None)
+        else:
+            own = replace(own, format=store._entry.format.name)  # Motif notes the name of an encoder
         first = first or own
         for name in _OF_ALL:
             if (mine := getattr(own, name)) != (wanted := getattr(first, name)):
@@ -58,7 +60,6 @@ def describe_copy(source: Selection, root: str, metadata: dict[str, Any] | None,
                     " cannot hold both without encoding"
                 )
     assert first is not None
-    codec_for_format(first.format)  # or it is told what is missing
     return new_metadata(
         root,
         format=first.format,

@@ -67,6 +67,12 @@ class Part:
     time_shift: float = 0.0
     times: npt.NDArray[np.float64] | None = None
 
+    def shifted(self, moment: float, store: Any, position: int) -> float:
+        """Return a time in the store beside a frame as it is in what is made of it."""
+        if self.times is None:
+            return moment + self.time_shift
+        return moment + float(self.times[position] - store.frame_times[position])
+
 
 class Selection:
     """Frames of one or several stores in a row, all of them or some.

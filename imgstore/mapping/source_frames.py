@@ -53,7 +53,8 @@ def records_by_position(source: Selection) -> dict[int, Records]:
     """Return the records of extra data that belong to frames, by the frames' positions in the source.
 
     Those from before the first frame are at `BEFORE_ALL`. Records beside a frame that was not selected go with the one before
-    that was; of those before a cut the last one is kept, as it still held. What a record says of its frame is left out.
+    that was; of those before a cut the last one is kept, as it still held. What a record says of its frame is left out, but for
+    a ``frame_time`` that is not the frame's: of samples that were taken between frames.
     """
     found: dict[int, Records] = {}
     for k, part in enumerate(source.parts):
@@ -63,6 +64,9 @@ def records_by_position(source: Selection) -> dict[int, Records]:
             if position < wanted.start:
                 before = before + records if not wanted.start else records[-1:]
             elif position < wanted.stop:
+                for record in records:
+                    if "frame_time" in record:
+                        record["frame_time"] = part.shifted(record["frame_time"], source.store(k), position)
                 found.setdefault(begin + (position - wanted.start) // wanted.step, []).extend(records)
         if before:
             found[begin - 1] = found.get(begin - 1, []) + before
@@ -76,6 +80,10 @@ def _of_store(store: Any) -> dict[int, Records]:
     for record in store.get_extra_records(ignore_corrupt_chunks=True):
         position = _position(record, numbers, times, position)
         own = {key: value for key, value in record.items() if key not in _OF_THE_FRAME}
+        moment, number = record.get("frame_time"), record.get("frame_number")
+        of_frame = position >= 0 and number == numbers[position]
+        if of_frame and isinstance(moment, float) and math.isfinite(moment) and moment != times[position]:
+            own["frame_time"] = moment
         found.setdefault(position, []).append(own)
     return dict(sorted(found.items()))
 

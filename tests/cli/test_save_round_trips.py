@@ -23,7 +23,7 @@ FORMATS = [name for name in imgstore.get_supported_formats() if not name.endswit
 
 
 def beside(store: Any) -> tuple[list[int], list[float], str]:
-    records = [{k: v for k, v in r.items() if k != "frame_index"} for r in store.get_extra_records()]
+    records = [sorted((k, v) for k, v in r.items() if k != "frame_index") for r in store.get_extra_records()]
     return store.frame_numbers.tolist(), store.frame_times.tolist(), repr(records)
 
 
