@@ -294,10 +294,10 @@ def new_for_format(
     fps : float, optional
         Nominal frames per second.
     sync : bool, optional
-        Make the promise of `flush_interval` for a death of the machine too, default False: what is written is then
-        brought to the disk as it comes, and not only videos and indexes when a chunk is complete.
+        Bring what is written to the disk twice in each `flush_interval`, and not only when a chunk is complete. Default
+        False. It is for a death of the machine: what a death of the process leaves is the same.
     flush_interval : float, optional
-        Seconds of recording that a death of the process may take at most, default 1.
+        Seconds, default 1. Twice in each, an encoder that holds frames back is asked for what it can hand over.
     overwrite : bool, optional
         Replace a store that is there.
     break_lock : bool, optional

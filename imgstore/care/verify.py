@@ -47,7 +47,7 @@ _BESIDE_VIDEO = (".npz", ".yaml", API_EXTENSION, MOTIF_JSON_EXTENSION, MOTIF_H5_
 
 
 def verify_store(path: str | os.PathLike[str], *, deep: bool = False, progress: Progress | None = None) -> list[Fault]:
-    """Find what is wrong with a store; see `check_store` for the arguments.
+    """List what is wrong with a store: the faults of `check_store`, which has the arguments, without its notes and counts.
 
     Returns
     -------

@@ -7,6 +7,7 @@ directory.
 =================  ==========================================================================================
 ```` ```python ````   run; what it prints must match a block ```` ```output ```` that follows it directly
 ```` ```console ````  each line ``$ command`` is run and must succeed; the lines below it, if any, are what it prints
+                      (a backslash at its end goes on in the next line)
 other languages    text, not looked at
 =================  ==========================================================================================
 
@@ -34,12 +35,12 @@ from commands import typed
 __all__ = ["Block", "Command", "commands", "find_blocks", "run_page"]
 
 NOT_RUN = "# not run here: "
-_FENCE = re.compile(r"(?P<indent> *)(?P<fence>`{3,}|~{3,}) *(?P<language>[\w+-]*)")
+_FENCE = re.compile(r"(?P<indent> *)(?P<fence>`{3,}|~{3,}) *(?P<language>\{?[\w+-]*\}?)")
 _OF_SHELLS = re.compile(r"[|<>&;*?$~`]")
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 # Looked at and not run: they install, want a screen or a camera, or take minutes, and have tests of their own.
-NOT_RUN_COMMANDS = frozenset({"pip", "make", "tox", "pytest", "bash", "mkdocs", "python"})
+NOT_RUN_COMMANDS = frozenset({"pip", "make", "tox", "pytest", "bash", "python"})
 ONLY_HELP = frozenset({"imgstore-test", "imgstore test", "imgstore-view", "imgstore view"})
 
 
@@ -104,6 +105,8 @@ def commands(block: Block) -> Iterator[Command]:
             raise ValueError(f"line {block.line + at}: a console block has commands ('$ ...') and what they print")
         line, text, output = block.line + at, re.sub(r"\s+# .*", "", lines[at][2:]), []
         at += 1
+        while text.endswith("\\"):
+            text, at = text[:-1] + lines[at].strip(), at + 1
         while at < len(lines) and not lines[at].startswith("$ "):
             output.append(lines[at])
             at += 1

@@ -16,17 +16,18 @@ from typing import Any
 import click
 import doc_pages
 import pytest
-import yaml
 
 import imgstore
 from imgstore import cli, errors
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(
-    [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *(REPOSITORY / "docs").rglob("*.md")],
+    [*(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")), *(REPOSITORY / "docs").glob("*.md")],
     key=lambda page: page.relative_to(REPOSITORY).as_posix(),
 )
 LANGUAGES = {"python", "output", "console", "text", "yaml", "toml", "sql", "json", "ini", "make"}
+DIRECTIVES = {"{toctree}", "{eval-rst}", "{include}"}  # for Sphinx
+CODE_WIDTH = 80  # what a page shows of a line without scrolling
 CLASSES = (imgstore.ImgStore, imgstore.VideoImgStore, imgstore.DirectoryImgStore, imgstore.Recorder)
 SECONDS = 240
 
@@ -86,7 +87,7 @@ def test_what_is_wrong_is_found(page: str, tmp_path: Path) -> None:
 def test_blocks_have_a_known_language(page: Path) -> None:
     """A block with a misspelt language, or with none, would not be run and nobody would know."""
     blocks = doc_pages.find_blocks(page.read_text(encoding="utf-8"))
-    assert [f"line {b.line}: {b.language!r}" for b in blocks if b.language not in LANGUAGES] == []
+    assert [f"line {b.line}: {b.language!r}" for b in blocks if b.language not in LANGUAGES | DIRECTIVES] == []
     stray = [b.line for k, b in enumerate(blocks) if b.language == "output" and (not k or not b.follows)]
     assert stray == [], f"output that belongs to no block of Python: lines {stray}"
     assert [b.line for b in blocks if b.text.strip() == doc_pages.NOT_RUN.strip()] == [], "a reason is wanted"
@@ -157,14 +158,9 @@ def missing_environments(words: list[str]) -> str | None:
     return next((f"tox.ini has no {name}" for name in wanted if name not in text and not name.startswith("py3")), None)
 
 
-def missing_configuration(words: list[str]) -> str | None:
-    return None if (REPOSITORY / "mkdocs.yml").is_file() else "there is no mkdocs.yml"
-
-
 CHECKS: dict[str, Callable[[list[str]], str | None]] = {
     "bash": missing_files,
     "make": missing_targets,
-    "mkdocs": missing_configuration,
     "pip": missing_from_pip,
     "pytest": missing_files,
     "python": missing_files,
@@ -206,13 +202,30 @@ def test_links_resolve(page: Path) -> None:
     assert broken == []
 
 
-def test_every_page_is_in_the_table_of_contents() -> None:
-    config = yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"))
-    listed = {name for entry in config["nav"] for name in entry.values()}
-    assert listed == {page.name for page in PAGES if page.parent.name == "docs"}
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+def test_every_page_is_in_a_table_of_contents() -> None:
+    """Of the site each page is in one list of contents, and on its first page; the README leads to each as well."""
+    docs = [page for page in PAGES if page.parent.name == "docs"]
+    blocks = [block for page in docs for block in doc_pages.find_blocks(page.read_text("utf-8"))]
+    toctrees = "\n".join(block.text for block in blocks if block.language == "{toctree}")
+    listed = re.findall(r"^(?:[^:\n]*<)?([\w-]+)>?$", toctrees, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(page.stem for page in docs if page.stem != "index")
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").replace("(CHANGELOG.md)", "(docs/changelog.md)")
+    readme = readme.replace("(CONTRIBUTING.md)", "(docs/contributing.md)")
     index = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
-    assert [n for n in sorted(listed - {"index.md"}) if f"({n})" not in index or f"(docs/{n})" not in readme] == []
+    assert [n for n in sorted(listed) if f"({n}.md)" not in index or f"(docs/{n}.md)" not in readme] == []
+
+
+@every_page
+def test_code_is_not_cut(page: Path) -> None:
+    """What is to be typed fits on a page."""
+    typed = {"python": "", "console": ("$ ", "    ")}  # how lines begin that are
+    long = [
+        f"line {block.line + k}: {line}"
+        for block in doc_pages.find_blocks(page.read_text(encoding="utf-8"))
+        for k, line in enumerate(block.text.splitlines())
+        if block.language in typed and line.startswith(typed[block.language]) and len(line) > CODE_WIDTH
+    ]
+    assert long == []
 
 
 def test_pages_know_nothing_of_the_workshop() -> None:

@@ -67,6 +67,8 @@ def test_sdist_holds_the_sources(sdist: Path, repository: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {
         "LICENSE",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
         "README.md",
         "Makefile",
         "pyproject.toml",
@@ -103,9 +105,17 @@ def test_wheel_metadata(wheel_metadata: Any) -> None:
     assert wheel_metadata["Version"] == imgstore.__version__
     assert wheel_metadata["License-Expression"] == "BSD-3-Clause"
     assert wheel_metadata["Requires-Python"] == ">=3.10"
-    assert {"bloscpack", "test", "docs"} <= set(wheel_metadata.get_all("Provides-Extra"))
+    assert {"bloscpack", "test", "dev"} <= set(wheel_metadata.get_all("Provides-Extra"))
     classified = {c.rpartition(" ")[2] for c in wheel_metadata.get_all("Classifier") if ":: 3." in c}
     assert classified == set(PYTHONS)
+
+
+def test_version_is_told_once(repository: Path) -> None:
+    """Whoever cites this version, or reads what is new in it, finds its number."""
+    citation = yaml.safe_load((repository / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == imgstore.__version__
+    (newest, *_) = re.findall(r"^## (\S+) \((\S+)\)$", (repository / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest == (citation["version"], str(citation["date-released"]))
 
 
 def test_wheel_scripts(wheel: Path, wheel_names: list[str]) -> None:
