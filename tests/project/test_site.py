@@ -147,8 +147,8 @@ def test_options_are_in_the_reference(inventory: dict[str, set[str]]) -> None:
     missing = []
     for name, command in cli.main.commands.items():
         for parameter in command.params:
-            # what stands after = is the value of a name to Sphinx
-            argument = parameter.human_readable_name.partition("=")[0]
+            # what stands after = is the value of a name to Sphinx, and after a space too
+            argument = parameter.human_readable_name.partition("=")[0].partition(" ")[0]
             words = parameter.opts if isinstance(parameter, click.Option) else [argument]
             missing += [f"{name} {word}" for word in words if f"imgstore-{name}.{word}" not in told]
     assert missing == []
