@@ -9,17 +9,22 @@ import re
 import sys
 import time
 
-__all__ = ["why_no_window"]
+__all__ = ["toolkit", "why_no_window"]
 
 _ADVICE = "run it where there is a screen, or with X forwarding (ssh -X), or look at the store with 'imgstore info'"
 
 
-def why_no_window() -> str | None:
-    """Say why no window can be opened, and what to do; None where one can."""
+def toolkit() -> str:
+    """Return what OpenCV makes windows with, in capitals (``QT5``, ``GTK3``, ``WIN32UI``); ``NONE`` where it makes none."""
     import cv2
 
     gui = re.search(r"^\s*GUI:\s*(.*)$", cv2.getBuildInformation(), re.MULTILINE)
-    if gui is not None and gui.group(1).strip() in ("", "NONE"):
+    return "UNKNOWN" if gui is None else gui.group(1).strip().upper() or "NONE"
+
+
+def why_no_window() -> str | None:
+    """Say why no window can be opened, and what to do; None where one can."""
+    if toolkit() == "NONE":
         return "this OpenCV was built without windows: uninstall opencv-python-headless and install opencv-python"
     if sys.platform in ("win32", "darwin"):
         return None

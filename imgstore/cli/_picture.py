@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from imgstore.errors import FormatError
 
-__all__ = ["Levels", "to_picture", "with_status_bar"]
+__all__ = ["Image", "Levels", "enlarged", "status_bar", "to_bgr", "to_picture", "with_status_bar"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -43,8 +43,8 @@ class Levels:
         return levels
 
 
-def to_picture(img: npt.NDArray[Any], levels: Levels) -> Image:
-    """Turn a frame into a BGR picture that is wide enough to be seen.
+def to_bgr(img: npt.NDArray[Any], levels: Levels) -> Image:
+    """Turn a frame into a BGR picture of its size.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def to_picture(img: npt.NDArray[Any], levels: Levels) -> Image:
     Returns
     -------
     numpy.ndarray
-        ``(h, w, 3)`` uint8, a whole number of times as large as the frame.
+        ``(h, w, 3)`` uint8.
 
     Raises
     ------
@@ -72,24 +72,46 @@ def to_picture(img: npt.NDArray[Any], levels: Levels) -> Image:
     picture = levels.to_8_bits(img)
     if picture.ndim == 2:
         picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_GRAY2BGR)  # type: ignore[assignment]
-    zoom = -(-_MIN_WIDTH // picture.shape[1])
+    return picture
+
+
+def enlarged(width: int) -> int:
+    """Return how many times as large a picture is shown so that it can be seen, and a status bar under it be read."""
+    return -(-_MIN_WIDTH // width)
+
+
+def to_picture(img: npt.NDArray[Any], levels: Levels) -> Image:
+    """Turn a frame into a BGR picture that is wide enough to be seen; see `to_bgr`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(h, w, 3)`` uint8, a whole number of times as large as the frame.
+    """
+    picture = to_bgr(img, levels)
+    zoom = enlarged(picture.shape[1])
     return picture if zoom == 1 else picture.repeat(zoom, axis=0).repeat(zoom, axis=1)
 
 
 def with_status_bar(picture: Image, left: str, right: str) -> Image:
-    """Return the picture with a bar under it that covers nothing of it.
+    """Return the picture with a bar under it that covers nothing of it; see `status_bar`."""
+    width = picture.shape[1]
+    return np.concatenate([picture, status_bar((max(26, round(width * 0.032)), width), left, right)])
+
+
+def status_bar(size: tuple[int, int], left: str, right: str) -> Image:
+    """Return a dark bar with light writing, small enough that all of it is there.
 
     Parameters
     ----------
-    picture : numpy.ndarray
-        ``(h, w, 3)`` uint8.
+    size : tuple of int
+        Height and width.
     left, right : str
         What the bar says at its ends; OpenCV draws ASCII alone.
     """
     import cv2
 
-    width = picture.shape[1]
-    height = max(26, round(width * 0.032))
+    height, width = size
     bar = np.empty((height, width, 3), np.uint8)
     bar[:] = _BAR_BACKGROUND
     font, margin = cv2.FONT_HERSHEY_SIMPLEX, round(height * 0.35)
@@ -101,4 +123,4 @@ def with_status_bar(picture: Image, left: str, right: str) -> Image:
     base = (height + text_height) // 2
     for text, x in ((left, margin), (right, width - margin - right_width)):
         cv2.putText(bar, text, (x, base), font, scale, _BAR_TEXT, thickness, cv2.LINE_AA)
-    return np.concatenate([picture, bar])
+    return bar

@@ -26,7 +26,6 @@ from rounds import long_but
 
 import imgstore
 from imgstore.cli._picture import Levels, to_picture, with_status_bar
-from imgstore.cli.view import _Player
 from imgstore.errors import FormatError
 
 # processes are started there, so that the installed package is found and not the one in the checkout
@@ -374,41 +373,6 @@ class TestPreview:
             assert f"saved {saved.frame_count} frame" in output
             for k in range(saved.frame_count):
                 assert saved.get_next_image()[1][0] == k
-
-
-class TestPlayer:
-    """Which frame is due, without a window."""
-
-    def test_by_the_clock(self) -> None:
-        player = _Player(count=10, fps=10)
-        player.restart_clock(100.0)
-        assert player.advance(100.05) and player.position == 0
-        assert player.wait_ms(100.05) <= 51
-        assert player.advance(100.11) and player.position == 1
-        assert player.advance(100.55) and player.position == 5  # late: some are left out
-        assert player.advance(100.95) and player.position == 9
-        assert not player.advance(101.05) and player.position == 9
-
-    def test_late_at_the_end(self) -> None:
-        """The last frame is seen, however late it is."""
-        player = _Player(count=10, fps=10)
-        player.restart_clock(0.0)
-        assert player.advance(5.0) and player.position == 9
-        assert not player.advance(5.01)
-
-    def test_pausing_takes_no_time_off(self) -> None:
-        player = _Player(count=100, fps=10)
-        player.restart_clock(0.0)
-        player.advance(0.25)
-        player.press("pause", 0.3)
-        assert player.advance(50.0) and player.position == 2
-        player.press("pause", 60.0)
-        assert player.advance(60.05) and player.position == 2
-        assert player.advance(60.15) and player.position == 3
-
-    def test_as_fast_as_possible(self) -> None:
-        player = _Player(count=3, fps=0)
-        assert [player.advance(0.0), player.advance(0.0), player.advance(0.0)] == [True, True, False]
 
 
 class TestPictures:
