@@ -51,15 +51,19 @@ def first_size(shapes: Sequence[tuple[int, ...]], bars: int) -> tuple[int, int]:
     zoom = enlarged(max(shape[1] for shape in shapes) * columns)
     height, width = (zoom * n * max(shape[k] for shape in shapes) for k, n in ((0, rows), (1, columns)))
     scale = min(1.0, _MOST[0] / width, _MOST[1] / height)
-    return max(80, round(height * scale)) + bars, max(80, round(width * scale))
+    labels = _LABEL * rows if len(shapes) > 1 else 0
+    return max(80, round(height * scale)) + labels + bars, max(80, round(width * scale))
 
 
 def cells_of(size: tuple[int, int], count: int) -> list[tuple[int, int, int, int]]:
-    """Return top, left, height and width of the place of each of several frames."""
+    """Return top, left, height and width of the place of each of several frames; above each there is room for its label."""
     rows, columns = _grid(count)
+    label = _LABEL if count > 1 else 0
     tops, lefts = ([k * length // n for k in range(n + 1)] for length, n in ((size[0], rows), (size[1], columns)))
     places = [(r, c) for r in range(rows) for c in range(columns)][:count]
-    return [(tops[r], lefts[c], tops[r + 1] - tops[r], lefts[c + 1] - lefts[c]) for r, c in places]
+    return [
+        (tops[r] + label, lefts[c], max(1, tops[r + 1] - tops[r] - label), lefts[c + 1] - lefts[c]) for r, c in places
+    ]
 
 
 def _grid(count: int) -> tuple[int, int]:
@@ -79,17 +83,18 @@ def draw_frames(
     pictures : sequence of (numpy.ndarray or None)
         ``(h, w, 3)`` uint8; None: there is none.
     labels : sequence of str
-        What is written into the upper left corner.
+        What is written above each; of a single one, over its upper edge.
     zoom : Zoom
         The part that is seen, of all alike.
     """
     canvas = np.zeros((*size, 3), np.uint8)
     for (top, left, height, width), picture, label in zip(cells_of(size, len(pictures)), pictures, labels, strict=True):
-        cell = canvas[top : top + height, left : left + width]
         if picture is not None:
-            _place(cell, picture, zoom)
+            _place(canvas[top : top + height, left : left + width], picture, zoom)
         if label:
-            cell[:_LABEL] = status_bar((_LABEL, width), label, "")[:height]
+            above = max(0, top - _LABEL)
+            place = canvas[above : above + _LABEL, left : left + width]
+            place[:] = status_bar((_LABEL, width), label, "")[: len(place)]
     return canvas
 
 

@@ -72,7 +72,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Viewer:
     """A viewer in a process of its own, and a person before it."""
 
-    def __init__(self, environment: dict[str, str], *arguments: object, command: str = "view"):
+    def __init__(self, environment: dict[str, str], *arguments: object, command: str, cwd: str | Path):
         self._environment = environment
         self.process = subprocess.Popen(
             [sys.executable, "-m", "imgstore", command, *map(str, arguments)],
@@ -80,7 +80,7 @@ class Viewer:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            cwd=ELSEWHERE,
+            cwd=cwd,
         )
 
     def xdotool(self, *arguments: str) -> str:
@@ -129,8 +129,8 @@ def view(display: dict[str, str]) -> Iterator[Callable[..., Viewer]]:
     """``view(path, ...)`` starts a viewer, which does not outlive the test."""
     viewers = []
 
-    def start(*arguments: object, command: str = "view") -> Viewer:
-        viewers.append(Viewer(display, *arguments, command=command))
+    def start(*arguments: object, command: str = "view", cwd: str | Path = ELSEWHERE) -> Viewer:
+        viewers.append(Viewer(display, *arguments, command=command, cwd=cwd))
         return viewers[-1]
 
     yield start
@@ -233,6 +233,62 @@ class TestKeys:
         viewer.window()
         viewer.key("Right")
         viewer.until(lambda: "paused" in viewer.title())
+
+
+class TestMoving:
+    """Through the real window system; what each key does in all is in test_view_parts.py."""
+
+    def test_typed_clicked_and_saved(self, view: Callable[..., Viewer], store: Path, tmp_path: Path) -> None:
+        viewer = view(store, "--fps", "1", cwd=tmp_path)
+        window = viewer.window()
+        for key in ("g", "5", "2", "0", "Return"):
+            viewer.key(key)
+        viewer.until(lambda: viewer.frame() == 520 and "paused" in viewer.title())
+        viewer.key("greater")  # one second
+        viewer.until(lambda: viewer.frame() == 545)
+        viewer.key("s")
+        viewer.until(lambda: list(tmp_path.glob("*.png")))
+        # the time line is at the bottom of 640 x 528: a press in the middle, and dragged beyond its end
+        viewer.xdotool("mousemove", "--window", window, "320", "520", "mousedown", "1")
+        viewer.until(lambda: viewer.frame() == FIRST + COUNT // 2)
+        viewer.xdotool("mousemove", "--window", window, "639", "400")
+        viewer.until(lambda: viewer.frame() == FIRST + COUNT - 1)
+        viewer.xdotool("mouseup", "1")
+        viewer.key("j")  # backwards, to the first frame
+        viewer.until(lambda: viewer.frame() < FIRST + COUNT - 1 and "paused" not in viewer.title())
+        viewer.key("q")
+        assert viewer.end()[::2] == (0, "")
+        (saved,) = tmp_path.glob("*.png")
+        assert saved.name.startswith("recording_545_2023-11-14")
+
+    @pytest.mark.long
+    def test_several_in_step(self, view: Callable[..., Viewer], store: Path, tmp_path: Path) -> None:
+        """With a second one that begins later: each step has the frames of one number."""
+        other = tmp_path / "other"
+        with imgstore.new_for_format("png", other, imgshape=(48, 64)) as writer:
+            for k in range(10, COUNT):
+                writer.add_image(np.full((48, 64), k, np.uint8), FIRST + k, 1_700_000_000 + k / 25)
+        viewer = view(store, other, "--fps", "2")
+        viewer.window()
+        viewer.key("Next")  # where the second one has none
+        viewer.key("End")
+        viewer.until(lambda: viewer.frame() == FIRST + COUNT - 1)
+        viewer.key("q")
+        assert viewer.end()[::2] == (0, "")
+
+    @pytest.mark.long
+    def test_follow(self, view: Callable[..., Viewer], tmp_path: Path) -> None:
+        """A recording that goes on is shown up to its newest frame, and the window stays."""
+        path = tmp_path / "recording"
+        with imgstore.new_for_format("png", path, imgshape=(48, 64)) as writer:
+            writer.add_image(np.zeros((48, 64), np.uint8), 0, 0.0)
+            viewer = view(path, "--follow")
+            viewer.window()
+            for k in range(1, 4):
+                writer.add_image(np.full((48, 64), k, np.uint8), k, k / 10)
+                viewer.until(lambda k=k: viewer.frame() == k)
+        viewer.key("q")
+        assert viewer.end()[::2] == (0, "")
 
 
 class TestPlaying:
