@@ -120,7 +120,7 @@ class Session:
         """Bring in what has been recorded meanwhile."""
         if self._stores.refresh():
             self._player.grow(self._stores.count, time.monotonic())
-            if any(seen.img is None for seen in self._seen):
+            if any(seen.number is None for seen in self._seen):
                 self._step = -1  # what was not there may have come
 
     def title(self) -> str:

@@ -135,7 +135,7 @@ class Stores:
             ``250``, ``#12`` (position from 1, as it is shown), ``12.5s`` from the first frame (``-2s`` from the last), or
             ``14:03:20.5``, with or without a date before it.
         near : int
-            The step that is shown, whose day is meant where none is typed.
+            The step that is shown: of frames with the same number the next after it is meant, and its day where none is typed.
 
         Raises
         ------
@@ -154,7 +154,8 @@ class Stores:
             at = np.flatnonzero(store.frame_numbers[:count] == int(text))
             if not len(at):
                 raise ArgumentError(f"no frame has the number {text}")
-            return int(at[0])
+            later = at[at > near]
+            return int(later[0] if len(later) else at[0])
         times = store.frame_times[:count]
         wanted = _read_time(store, text, times, near)
         distance = np.abs(times - wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import math
@@ -288,8 +289,8 @@ class TestSession:
     def test_time_line(self, session: Session) -> None:
         """Pressing and dragging there; dragging in the picture is something else."""
         size = (480 + BARS, 640)
-        for what, x, y, number in [("press", 0, 520, 100), ("drag", 320, 520, 160), ("drag", 639, 0, 209), ("drag", -50, 520, 100),
-                                   ("release", 400, 520, 100), ("press", 320, 100, 100), ("drag", 320, 520, 100)]:  # fmt: skip
+        for what, x, y, number in [("press", 0, 520, 100), ("drag", 320, 520, 160), ("drag", 639, 0, 209),
+                                   ("drag", -50, 520, 100), ("release", 400, 520, 100), ("press", 320, 100, 100), ("drag", 320, 520, 100)]:  # fmt: skip
             session.point(Mouse(what, x, y), size)
             assert shown(session) == number
 
@@ -350,20 +351,42 @@ class TestStores:
 
     def test_follow(self, tmp_path: Path) -> None:
         path = tmp_path / "recording"
-        with imgstore.new_for_format("npy", path, imgshape=(48, 64), fps=10) as writer:
-            with imgstore.open(path) as store:
-                stores = Stores([store])
-                session = Session(stores, Player(0, 10.0, follow=True), BARS)
-                session.read()
-                assert session.status()[0] == "no frame yet" and session.picture((200, 300)).shape == (200, 300, 3)
-                for number in range(5):
-                    writer.add_image(np.full((48, 64), number, np.uint8), number, START + number / 10)
-                    session.refresh()
-                    assert shown(session) == number
-                session.press("left")
-                writer.add_image(np.full((48, 64), 5, np.uint8), 5, START + 0.5)
+        with imgstore.new_for_format("npy", path, imgshape=(48, 64), fps=10) as writer, imgstore.open(path) as store:
+            session = Session(Stores([store]), Player(0, 10.0, follow=True), BARS)
+            session.read()
+            assert session.status()[0] == "no frame yet" and session.picture((200, 300)).shape == (200, 300, 3)
+            for number in range(5):
+                writer.add_image(np.full((48, 64), number, np.uint8), number, START + number / 10)
                 session.refresh()
-                assert shown(session) == 3 and session.status()[0] == "frame 3  (4/6)"
+                assert shown(session) == number
+            session.press("left")
+            writer.add_image(np.full((48, 64), 5, np.uint8), 5, START + 0.5)
+            session.refresh()
+            assert shown(session) == 3 and session.status()[0] == "frame 3  (4/6)"
+
+    def test_follow_several(self, tmp_path: Path) -> None:
+        """A frame of the second that comes later than the first's is shown when it is there."""
+        paths = tmp_path / "left", tmp_path / "right"
+        with contextlib.ExitStack() as opened:
+            left, right = (opened.enter_context(imgstore.new_for_format("npy", p, imgshape=(48, 64))) for p in paths)
+            for number in range(3):
+                for writer in (left, right):
+                    writer.add_image(np.full((48, 64), number, np.uint8), number, float(number))
+            stores = Stores([opened.enter_context(imgstore.open(p)) for p in paths])
+            session = Session(stores, Player(3, 10.0, follow=True, position=2), BARS)
+            session.read()
+            assert [seen.number for seen in session._seen] == [2, 2]
+            for writer, numbers in ((left, [3, None]), (right, [3, 3])):
+                writer.add_image(np.full((48, 64), 3, np.uint8), 3, 3.0)
+                session.refresh()
+                session.read()
+                assert [seen.number for seen in session._seen] == numbers
+
+    def test_same_number_again(self, tmp_path: Path) -> None:
+        """Of frames with the number that is typed, the next one."""
+        with imgstore.open(record(tmp_path / "recording", [0, 1, 2, 0, 1, 2])) as store:
+            stores = Stores([store])
+            assert [stores.find("1", near) for near in range(6)] == [1, 4, 4, 4, 1, 1]
 
     def test_frames_without_times(self, tmp_path: Path) -> None:
         path = tmp_path / "recording"
