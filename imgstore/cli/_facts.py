@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["describe_intervals", "describe_store", "find_gaps", "find_zone_changes"]
+__all__ = ["describe_intervals", "describe_store", "find_gaps", "find_missing", "find_pauses", "find_zone_changes"]
 
 # A pause between two frames is a gap where it is longer than this many usual ones: less is a camera's jitter.
 GAP_FACTOR = 1.5
@@ -88,14 +88,9 @@ def find_gaps(numbers: npt.NDArray[Any], times: npt.NDArray[np.float64]) -> dict
         of ``{frame_index, frame_number, seconds}`` for intervals above 1.5 times that; ``backward_times``: how many
         frames are earlier than the one before.
     """
-    # unsigned: numbers may span all of 64 bits, where a difference of int64 would wrap around
-    unsigned = numbers.astype(np.uint64)
-    step = np.where(numbers[1:] > numbers[:-1], unsigned[1:] - unsigned[:-1], 1)
-    at = np.flatnonzero(step > 1)
+    at, step = find_missing(numbers)
+    pauses, usual = find_pauses(times)
     interval = np.diff(times)
-    forward = interval[interval > 0]
-    usual = float(np.median(forward)) if len(forward) else None
-    pauses = np.flatnonzero(interval > usual * GAP_FACTOR) if usual is not None else at[:0]
     number_gaps = [
         {"frame_index": k + 1, "after": int(numbers[k]), "before": int(numbers[k + 1]), "missing": int(step[k]) - 1}
         for k in at.tolist()
@@ -122,6 +117,24 @@ def find_gaps(numbers: npt.NDArray[Any], times: npt.NDArray[np.float64]) -> dict
         ],
         "backward_times": int(np.count_nonzero(interval < 0)),
     }
+
+
+def find_missing(numbers: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """Return after which frames numbers are missing, and by how much each number is higher than the one before, at least 1."""
+    # unsigned: numbers may span all of 64 bits, where a difference of int64 would wrap around
+    unsigned = numbers.astype(np.uint64)
+    step = np.where(numbers[1:] > numbers[:-1], unsigned[1:] - unsigned[:-1], np.uint64(1))
+    return np.flatnonzero(step > 1), step
+
+
+def find_pauses(times: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], float | None]:
+    """Return after which frames a pause is longer than usual, and the usual interval; see `find_gaps`."""
+    interval = np.diff(times)
+    forward = interval[interval > 0]
+    if not len(forward):
+        return np.zeros(0, np.int64), None
+    usual = float(np.median(forward))
+    return np.flatnonzero(interval > usual * GAP_FACTOR), usual
 
 
 def describe_intervals(times: npt.NDArray[np.float64]) -> dict[str, float] | None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgstore.cli._picture import Image, enlarged, status_bar
 
-__all__ = ["LINE_HEIGHT", "STATUS_HEIGHT", "Zoom", "cells_of", "column_of", "draw_frames", "draw_help", "draw_time_line",
-           "first_size", "fitted", "step_at"]  # fmt: skip
+__all__ = ["LINE_HEIGHT", "STATUS_HEIGHT", "Zoom", "cells_of", "column_of", "columns_of", "draw_frames", "draw_help",
+           "draw_time_line", "first_size", "fitted", "step_at"]  # fmt: skip
 
 STATUS_HEIGHT, LINE_HEIGHT = 26, 22
 _LABEL = 20
@@ -134,6 +133,14 @@ def column_of(step: int, width: int, count: int) -> int:
     return min(width - 1, -(-step * width // count))
 
 
+def columns_of(steps: npt.NDArray[np.int64], width: int, count: int) -> npt.NDArray[np.int64]:
+    """Return the columns at which some steps begin, each once; see `column_of`."""
+    there = np.zeros(width, bool)
+    if count:
+        there[np.minimum(width - 1, -(-steps * width // count))] = True
+    return np.flatnonzero(there)
+
+
 def step_at(column: int, width: int, count: int) -> int:
     """Return the step that is meant by a column of the time line; the last column is the last step."""
     if column >= width - 1:
@@ -141,12 +148,12 @@ def step_at(column: int, width: int, count: int) -> int:
     return min(count - 1, max(0, column) * count // width)
 
 
-def draw_time_line(width: int, count: int, step: int, gaps: npt.NDArray[Any]) -> Image:
-    """Draw all steps as a line: how far the one that is shown is, and every gap, a pixel wide however many steps there are."""
+def draw_time_line(width: int, count: int, step: int, gaps: npt.NDArray[np.int64]) -> Image:
+    """Draw all steps as a line: where the one that is shown is, and the columns in which there are gaps."""
     line = np.zeros((LINE_HEIGHT, width, 3), np.uint8)
     line[4:-4] = _TRACK
     if count:
-        line[2:-2, np.minimum(width - 1, -(-gaps * width // count))] = _GAP
+        line[2:-2, gaps] = _GAP
         here = column_of(step, width, count)
         line[:2, max(0, here - 1) : here + 2] = line[-2:, max(0, here - 1) : here + 2] = _HERE
         line[4:-4, here] = np.where((line[4:-4, here] == _GAP).all(axis=1)[:, None], _GAP, _HERE)

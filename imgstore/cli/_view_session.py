@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from imgstore.cli._picture import Image, Levels, status_bar, to_bgr
 from imgstore.cli._view_canvas import (
@@ -15,6 +16,7 @@ from imgstore.cli._view_canvas import (
     STATUS_HEIGHT,
     Zoom,
     cells_of,
+    columns_of,
     draw_frames,
     draw_help,
     draw_time_line,
@@ -45,8 +47,8 @@ def watch(stores: Stores, player: Player, show_bars: bool) -> None:
     window = Window(f"imgstore {stores.stores[0].filename}", first_size([s.image_shape for s in stores.stores], bars))
     try:
         window.show(session.picture(window.size), session.title())
-        refreshed = time.monotonic()
-        player.restart_clock(refreshed)
+        refresh_at = time.monotonic()
+        player.restart_clock(refresh_at)
         while True:
             before = session.state(), window.size
             code = window.wait(player.wait_ms(time.monotonic()))
@@ -60,9 +62,12 @@ def watch(stores: Stores, player: Player, show_bars: bool) -> None:
                     return
             elif not player.advance(time.monotonic()):
                 return
-            if player.follow and time.monotonic() - refreshed > _REFRESH:
+            if player.follow and time.monotonic() > refresh_at:
+                began = time.monotonic()
                 session.refresh()
-                refreshed = time.monotonic()
+                now = time.monotonic()
+                # of a very long recording this takes a while: most of the time is for whoever looks at it
+                refresh_at = now + max(_REFRESH, 10 * (now - began))
             if (session.state(), window.size) != before:
                 session.read()
                 window.show(session.picture(window.size), session.title())
@@ -89,6 +94,7 @@ class Session:
         self._step = -1  # whose frames were read
         self._seen: list[Seen] = []
         self._pictures: list[Image | None] = []
+        self._gaps: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
         self._zoom = Zoom()
         self._typed: str | None = None  # after G
         self._message = ""
@@ -120,6 +126,7 @@ class Session:
         """Bring in what has been recorded meanwhile."""
         if self._stores.refresh():
             self._player.grow(self._stores.count, time.monotonic())
+            self._stores.gaps()  # made now, they are there when they are drawn
             if any(seen.number is None for seen in self._seen):
                 self._step = -1  # what was not there may have come
 
@@ -151,8 +158,15 @@ class Session:
             draw_help(canvas, HELP_LINES)
         if not self._bars:
             return canvas
-        line = draw_time_line(width, self._player.count, self._step, self._stores.gaps())
+        line = draw_time_line(width, self._player.count, self._step, self._gap_columns(width))
         return np.concatenate([canvas, status_bar((STATUS_HEIGHT, width), *self.status()), line])
+
+    def _gap_columns(self, width: int) -> npt.NDArray[np.int64]:
+        """Return where gaps are on a time line of some width; kept, as there may be millions."""
+        of = width, self._player.count
+        if self._gaps is None or self._gaps[0] != of:
+            self._gaps = of, columns_of(self._stores.gaps(), *of)
+        return self._gaps[1]
 
     def _labels(self) -> list[str]:
         """Say at each frame what the status bar does not."""

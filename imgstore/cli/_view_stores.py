@@ -16,7 +16,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from imgstore.cli._facts import find_gaps
+from imgstore.cli._facts import find_missing, find_pauses
 from imgstore.cli._picture import Levels
 from imgstore.errors import ArgumentError, ChunkError
 from imgstore.group import StoreGroup, camera_names
@@ -102,12 +102,13 @@ class Stores:
         """Return the steps before which frames are missing or a pause was long, or from which a camera has none."""
         count = self.count
         if self._gaps is None or self._gaps[0] != count:
-            found = find_gaps(self.stores[0].frame_numbers[:count], self.stores[0].frame_times[:count])
-            places = [gap["frame_index"] for kind in ("number_gaps", "time_gaps") for gap in found[kind]]
-            at = [np.array(places, np.int64)]
+            first, at = self.stores[0], np.zeros(count, bool)
+            for before in (find_missing(first.frame_numbers[:count])[0], find_pauses(first.frame_times[:count])[0]):
+                at[before + 1] = True
             if self._group is not None:
-                at += [np.flatnonzero(np.diff(column < 0, prepend=False) & (column < 0)) for column in self._group.table.columns]
-            self._gaps = count, np.unique(np.concatenate(at))
+                for column in self._group.table.columns:
+                    at |= np.diff(column < 0, prepend=False) & (column < 0)
+            self._gaps = count, np.flatnonzero(at)
         return self._gaps[1]
 
     def gap_from(self, step: int, way: int) -> int | None:

@@ -23,6 +23,7 @@ from imgstore.cli._view_canvas import (
     Zoom,
     cells_of,
     column_of,
+    columns_of,
     draw_frames,
     draw_time_line,
     first_size,
@@ -196,7 +197,7 @@ class TestTimeLine:
     def test_no_gap_is_thinner_than_a_pixel(self, count: int, width: int, data: st.DataObject) -> None:
         gap = data.draw(st.integers(1, count - 1))
         here = data.draw(st.integers(0, count - 1))
-        line = draw_time_line(width, count, here, np.array([gap]))
+        line = draw_time_line(width, count, here, columns_of(np.array([gap]), width, count))
         red = (line[:, :, 2] > 200) & (line[:, :, 1] < 100)
         assert red[LINE_HEIGHT // 2].tolist() == [x == column_of(gap, width, count) for x in range(width)]
         assert (line[0] == 255).all(axis=1).any()  # where it is
@@ -289,8 +290,10 @@ class TestSession:
     def test_time_line(self, session: Session) -> None:
         """Pressing and dragging there; dragging in the picture is something else."""
         size = (480 + BARS, 640)
-        for what, x, y, number in [("press", 0, 520, 100), ("drag", 320, 520, 160), ("drag", 639, 0, 209),
-                                   ("drag", -50, 520, 100), ("release", 400, 520, 100), ("press", 320, 100, 100), ("drag", 320, 520, 100)]:  # fmt: skip
+        for what, x, y, number in [
+            ("press", 0, 520, 100), ("drag", 320, 520, 160), ("drag", 639, 0, 209), ("drag", -50, 520, 100),
+            ("release", 400, 520, 100), ("press", 320, 100, 100), ("drag", 320, 520, 100),
+        ]:  # fmt: skip
             session.point(Mouse(what, x, y), size)
             assert shown(session) == number
 
