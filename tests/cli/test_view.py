@@ -241,6 +241,8 @@ class TestMoving:
     def test_typed_clicked_and_saved(self, view: Callable[..., Viewer], store: Path, tmp_path: Path) -> None:
         viewer = view(store, "--fps", "1", cwd=tmp_path)
         window = viewer.window()
+        # a key that comes before Qt has heard of the focus is lost
+        viewer.until(lambda: "paused" in viewer.title() or (viewer.window(), viewer.key("Home"))[1])
         for key in ("g", "5", "2", "0", "Return"):
             viewer.key(key)
         viewer.until(lambda: viewer.frame() == 520 and "paused" in viewer.title())
@@ -254,8 +256,13 @@ class TestMoving:
         viewer.xdotool("mousemove", "--window", window, "639", "400")
         viewer.until(lambda: viewer.frame() == FIRST + COUNT - 1)
         viewer.xdotool("mouseup", "1")
-        viewer.key("j")  # backwards, to the first frame
-        viewer.until(lambda: viewer.frame() < FIRST + COUNT - 1 and "paused" not in viewer.title())
+        # a window of another size is drawn anew: the line is at its new bottom
+        viewer.xdotool("windowsize", "--sync", window, "800", "600")
+        time.sleep(0.2)
+        viewer.xdotool("mousemove", "--window", window, "200", "595", "click", "1")
+        viewer.until(lambda: viewer.frame() == FIRST + COUNT // 4)
+        viewer.key("j")  # backwards
+        viewer.until(lambda: viewer.frame() < FIRST + COUNT // 4 and "paused" not in viewer.title())
         viewer.key("q")
         assert viewer.end()[::2] == (0, "")
         (saved,) = tmp_path.glob("*.png")
