@@ -257,7 +257,7 @@ class TestMoving:
         viewer.until(lambda: viewer.frame() == FIRST + COUNT - 1)
         viewer.xdotool("mouseup", "1")
         # a window of another size is drawn anew: the line is at its new bottom
-        viewer.xdotool("windowsize", "--sync", window, "800", "600")
+        viewer.xdotool("windowsize", window, "800", "600")
         time.sleep(0.2)
         viewer.xdotool("mousemove", "--window", window, "200", "595", "click", "1")
         viewer.until(lambda: viewer.frame() == FIRST + COUNT // 4)
