@@ -471,7 +471,7 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
 class TestInterrupted:
     @pytest.mark.parametrize("signum", long_but({signal.SIGINT}, [signal.SIGINT, signal.SIGTERM]))
-    @pytest.mark.parametrize("fmt", long_but({"png", "avc1/mp4"}, ["png", "avc1/mp4", "mjpeg/avi"]))
+    @pytest.mark.parametrize("fmt", long_but({"avc1/mp4"}, ["png", "avc1/mp4", "mjpeg/avi"]))
     def test_ctrl_c_leaves_what_can_be_completed(
         self, tmp_path: Path, long_video: Path, fmt: str, signum: signal.Signals
     ) -> None:

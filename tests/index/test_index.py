@@ -212,6 +212,7 @@ def test_look_ups_in_an_index_that_grows(chunks, data):
     agree(index, chunks, *queries(chunks))
 
 
+@pytest.mark.long
 @given(stores())
 def test_look_ups_in_a_cached_index(tmp_path_factory, chunks):
     root = tmp_path_factory.mktemp("store")

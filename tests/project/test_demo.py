@@ -42,6 +42,7 @@ def rows(output: str) -> dict[str, list[str]]:
     return {words[0]: words for words in found if len(words) == 8 and words[0] in imgstore.get_supported_formats()}
 
 
+@pytest.mark.long
 def test_scene(demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "SCENE_FRAMES", 40)

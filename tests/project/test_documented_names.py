@@ -99,8 +99,9 @@ def test_names_on_the_pages_are_there(repository: Path) -> None:
     for name in sorted(told):
         try:
             find(name)
-        except (AttributeError, ImportError):
-            if name not in logging.root.manager.loggerDict:
+        except (AttributeError, ImportError) as error:
+            lacks = getattr(error, "name", None) if isinstance(error, ImportError) else None  # Dask, say
+            if name not in logging.root.manager.loggerDict and (lacks is None or lacks.startswith("imgstore")):
                 missing.append(name)
     assert len(told) > 10 and missing == []
 

@@ -14,6 +14,7 @@ from scenes import WITH_HELPERS
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="bounds memory with setrlimit")
 
 
+@pytest.mark.long
 def test_what_was_found_stays_mended() -> None:
     command = [sys.executable, "-X", "faulthandler", fuzz_finds.__file__]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=WITH_HELPERS)

@@ -125,7 +125,7 @@ def found_in(path: Path, fmt: str) -> tuple[set[int], set[int]]:
 
 
 @pytest.mark.parametrize("cuts_in_all", long_but([SOME_CUTS], [SOME_CUTS, CUTS]), ids=["some", "all"])
-@pytest.mark.parametrize("fmt", long_but({"npy", "avc1/mp4"}, FORMATS))
+@pytest.mark.parametrize("fmt", long_but({"avc1/mp4"}, FORMATS))
 @pytest.mark.parametrize("sync", long_but([False], [False, True]), ids=["default", "sync"])
 def test_power_cut(fmt: str, sync: bool, cuts_in_all: int, tmp_path: Path, need_tool: Callable[[str], str]) -> None:
     need_tool("strace")

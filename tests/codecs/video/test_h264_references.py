@@ -111,6 +111,7 @@ X264 = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=min(40, settings.default.max_examples), suppress_health_check=list(HealthCheck))
 @given(
     parameters=X264,

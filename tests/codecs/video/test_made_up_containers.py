@@ -118,6 +118,7 @@ def test_sets_that_come_with_packets(tmp_path: Path, part: Any, names: tuple[str
     reader.close()
 
 
+@pytest.mark.long
 @settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))  # players differ at rare cuts
 @given(
     names=st.lists(st.sampled_from([*SETTINGS, "hevc"]), min_size=1, max_size=3),
