@@ -12,6 +12,8 @@ from imgstore.plugins import RegisteredCodec, broken_plugins, registered_codecs
 
 __all__ = ["command", "describe_codecs"]
 
+_OWN = "imgstore"  # the package of the codecs that ship
+
 
 @click.command(
     "codecs",
@@ -55,7 +57,7 @@ def command(name: str | None, as_json: bool) -> None:
             row["extension"],
             "lossless" if row["lossless"] else "lossy",
             "any" if row["dtypes"] is None else _shortened(row["dtypes"]),
-            "works" if row["usable"] else "does not work",
+            ("works" if row["usable"] else "does not work") + ("" if row["package"] == _OWN else f" ({row['package']})"),
         )
     print_table(table)
     for row in formats:
