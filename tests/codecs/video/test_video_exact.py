@@ -89,6 +89,7 @@ def walks(count: int, thorough: bool) -> Iterator[tuple[str, list[int]]]:
         yield "in steps back", list(range(count))[::-13]
 
 
+@pytest.mark.long
 @each_sample
 def test_samples_are_what_they_claim(videos: Any, sample: Sample) -> None:
     path, numbers = videos(sample)
@@ -130,7 +131,7 @@ def test_batches(videos: Any, sample: Sample, options: dict[str, Any]) -> None:
     reader.close()
 
 
-@each_sample
+@pytest.mark.parametrize("sample", long_but(OFTEN[::6], SAMPLES), ids=str)
 def test_batches_that_follow_each_other(videos: Any, sample: Sample) -> None:
     """As training takes frames: some from here on, then some from elsewhere, and on where the first ones ended."""
     path, numbers = videos(sample)
@@ -470,6 +471,7 @@ def encode_as(path: Path, codec: str, how: dict[str, Any], count: int, pts: list
     return path
 
 
+@pytest.mark.long
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     encoding=ENCODINGS,
