@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,8 +59,9 @@ def test_repair(folder: Path, jobs: int) -> None:
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="signals are not sent to others there")
 def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
-    for k in range(4):
-        write_store(tmp_path / "all" / str(k), "ffv1/mkv", 60, imgshape=(480, 640))
+    first = write_store(tmp_path / "all" / "0", "ffv1/mkv", 60, imgshape=(480, 640))
+    for k in range(1, 16):  # it is not done before it is interrupted
+        shutil.copytree(first, tmp_path / "all" / str(k))
     command = [sys.executable, "-m", "imgstore", "verify", "--deep", "--jobs", "2", str(tmp_path / "all")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ELSEWHERE) as process:
         parent = psutil.Process(process.pid)
