@@ -107,6 +107,8 @@ def _cut(file: Any, packets: _Packets, first: int, end: int, joined: bool) -> Pa
     latest = np.maximum.accumulate(rank[begin:])
     whole = latest - rank[begin] == np.arange(len(latest))
     ends = np.flatnonzero(whole & (latest >= end - 1))
+    if not len(ends):
+        raise ArgumentError(f"{file.path}: frames are not shown in an order that packets can be cut in: {_INSTEAD}")
     stop = begin + int(ends[0]) + 1
     return Part(file.path, begin, stop, file.position + rank[begin:stop])
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from commands import ELSEWHERE, typed
-from scenes import write_store
+from scenes import INTERRUPTIBLE, write_store
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
     for k in range(1, 16):  # it is not done before it is interrupted
         shutil.copytree(first, tmp_path / "all" / str(k))
     command = [sys.executable, "-m", "imgstore", "verify", "--deep", "--jobs", "2", str(tmp_path / "all")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ELSEWHERE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ELSEWHERE, **INTERRUPTIBLE) as process:
         parent = psutil.Process(process.pid)
         while len(children := parent.children(recursive=True)) < 3:  # two that work, and one that cleans up after them
             assert process.poll() is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,10 @@ import numpy.typing as npt
 HELPERS = Path(__file__).resolve().parent
 # For processes that tests start: what is here can be imported there, also under PYTHONSAFEPATH, as tox has it.
 WITH_HELPERS = {**os.environ, "PYTHONPATH": str(HELPERS)}
+# For processes that a test interrupts: who runs the tests in the background may have them ignore Ctrl-C, and it is inherited.
+INTERRUPTIBLE: dict[str, Any] = (
+    {} if os.name == "nt" else {"preexec_fn": partial(signal.signal, signal.SIGINT, signal.SIG_DFL)}
+)
 SHAPE = (48, 64)
 _GRID = 4  # 4 x 4 cells: 16 bits
 

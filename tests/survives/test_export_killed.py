@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rounds import long_but
-from scenes import HELPERS, WITH_HELPERS, coded_frame
+from scenes import HELPERS, INTERRUPTIBLE, WITH_HELPERS, coded_frame
 from small_disk import small_disk
 
 import imgstore
@@ -76,7 +76,7 @@ def test_a_kill_leaves_no_half_under_the_name(fmt: str, how: str, kills: int, st
 def test_ctrl_c_leaves_nothing(store: str, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
     command = [sys.executable, "-m", "imgstore", "export", store, str(out), "--scale", "8"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path, **INTERRUPTIBLE) as process:
         while not temporary_name(out).exists() or not temporary_name(out).stat().st_size:
             assert process.poll() is None
             time.sleep(0.01)

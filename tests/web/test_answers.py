@@ -23,6 +23,7 @@ from coded_frames import START, coded, decoded, record
 from hypothesis import given
 from hypothesis import strategies as st
 from page_client import Client
+from scenes import INTERRUPTIBLE
 
 import imgstore
 from imgstore.errors import ArgumentError, NotAStoreError
@@ -376,7 +377,7 @@ def test_plain_videos_and_images(client: Callable[..., Client], tmp_path: Path) 
 def test_the_command_serves_until_ctrl_c(tmp_path: Path) -> None:
     record(tmp_path / "store", "npy", 5)
     command = [sys.executable, "-m", "imgstore", "view", "--web", "--no-browser", str(tmp_path / "store")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **INTERRUPTIBLE) as process:
         try:
             assert process.stdout is not None
 

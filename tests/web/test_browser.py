@@ -106,7 +106,7 @@ def test_jumps_steps_and_playing(page: Callable[..., Page], tmp_path: Path) -> N
 
 @pytest.mark.long
 @pytest.mark.parametrize("fmt, jumps, steps", [
-    ("avc1/mp4", 2000, 500), *((fmt, 200, 100) for fmt in ("h264/mkv", "mjpeg/avi", "npy", "png", "jpg"))
+    ("avc1/mp4", 2000, 500), *((fmt, 100, 50) for fmt in ("h264/mkv", "mjpeg/avi", "npy", "png", "jpg"))
 ])  # fmt: skip
 def test_many_jumps(page: Callable[..., Page], tmp_path: Path, fmt: str, jumps: int, steps: int) -> None:
     jump_about(page(record(tmp_path / "store", fmt, 2000, lost={50, 51})), 1998, jumps=jumps, steps=steps)
@@ -124,7 +124,8 @@ def test_odd_videos(page: Callable[..., Page], videos: Any, sample: Sample) -> N
             seen.run("location.hash = '#index=' + arguments[0]", index)
             found, pixels = seen.at(index)
             img = store[index]
-            assert np.array_equal(pixels, img if img.ndim == 2 else img[:, :, 2])
+            if img.dtype == np.uint8:  # of more bits the page shows a range
+                assert np.array_equal(pixels, img if img.ndim == 2 else img[:, :, 2])
             assert number_of(img) == numbers[index] and found["number"] == str(store.frame_numbers[index])
 
 

@@ -99,5 +99,5 @@ def test_the_server_does_not_grow(command: Callable[..., Any], tmp_path: Path) -
 
     several(100)
     before = psutil.Process(process.pid).memory_info().rss
-    several(1000)
+    several(400)
     assert psutil.Process(process.pid).memory_info().rss - before < MOST_GROWN

@@ -110,7 +110,7 @@ def test_random_use(command: Callable[..., Any], store: Path, need_module: Calla
             return memory_of_pages(driver), psutil.Process(process.pid).memory_info().rss
 
         page_before, server_before = go_on(400)
-        page, server = go_on(1000)
+        page, server = go_on(500)
         assert seen.faults() == []
         assert page - page_before < PAGE_MAY_GROW
         assert server - server_before < SERVER_MAY_GROW
