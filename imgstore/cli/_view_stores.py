@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import math
 import os
 import re
@@ -20,12 +19,11 @@ from imgstore.cli._facts import find_missing, find_pauses
 from imgstore.cli._picture import Levels
 from imgstore.errors import ArgumentError, ChunkError
 from imgstore.group import StoreGroup, camera_names
-from imgstore.local_time import local_time
+from imgstore.local_time import local_time, read_clock
 
 __all__ = ["Seen", "Stores", "save_frames"]
 
 _SECONDS = re.compile(r"([+-]?)(\d{1,15}(?:\.\d*)?)\s*s", re.ASCII)
-_CLOCK = re.compile(r"(?:(\d{4}-\d\d-\d\d)[ T]+)?(\d{1,2}):(\d\d)(?::(\d\d)(\.\d{1,9})?)?", re.ASCII)
 _WANTED = "a number (250), a position (#12), seconds from the first (12.5s), or a time (14:03:20)"
 
 
@@ -180,16 +178,10 @@ def _read_time(store: Any, text: str, times: npt.NDArray[np.float64], near: int)
     if seconds is not None:
         away = float(seconds[2])
         return float(times[-1]) - away if seconds[1] == "-" else float(times[0]) + away
-    clock = _CLOCK.fullmatch(text)
-    if clock is None:
+    moment = read_clock(store, text, float(times[near]))
+    if moment is None:
         raise ArgumentError(f"{text!r}? {_WANTED}")
-    try:
-        here = store.convert_frame_time_to_datetime(float(times[near]))
-        day = datetime.date.fromisoformat(clock[1]) if clock[1] else here.date()
-        time = datetime.time(int(clock[2]), int(clock[3]), int(clock[4] or 0))
-        return float(datetime.datetime.combine(day, time, here.tzinfo).timestamp() + float(clock[5] or 0))
-    except (ValueError, OverflowError, OSError) as error:
-        raise ArgumentError(f"{text!r}: {error}") from error
+    return moment
 
 
 def save_frames(seen: Sequence[Seen], levels: Sequence[Levels], directory: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Times of frames as people read and type them, in the recording's own zone."""
+"""Times that are typed into the page, and times that are round on its time line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import re
 from typing import Any
 
 from imgstore.errors import ArgumentError
+from imgstore.local_time import read_clock
 
-__all__ = ["read_time", "round_times", "tell_time"]
+__all__ = ["read_time", "round_times"]
 
 _YEAR = 365 * 86400  # seconds: times below count from the start of the recording, and not from 1970
 _STEPS = (
@@ -18,32 +19,7 @@ _STEPS = (
     *(60 * n for n in (1, 2, 5, 10, 15, 30)), *(3600 * n for n in (1, 2, 3, 6, 12)),
     *(86400 * n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
 )  # fmt: skip
-_CLOCK = re.compile(
-    r"(?:(?P<date>\d{4}-\d{2}-\d{2})[ T]+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<part>\.\d{1,9})?)?",
-    re.ASCII,
-)
 _SECONDS = re.compile(r"(?P<sign>[+-]?)(?P<value>\d{1,18}(?:\.\d{0,9})?)\s*s?", re.ASCII)
-
-
-def tell_time(store: Any, seconds: float) -> str:
-    """Tell a time of a store's: date and time with milliseconds, or seconds where it is no time since the epoch.
-
-    Parameters
-    ----------
-    store : ImgStore
-        Whose zone counts.
-    seconds : float
-        The time of a frame.
-    """
-    if not math.isfinite(seconds):
-        return "no time"
-    if seconds > _YEAR:
-        try:
-            moment = store.convert_frame_time_to_datetime(seconds)
-            return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {moment:%Z}".rstrip()
-        except (ValueError, OverflowError, OSError):  # beyond the calendar
-            pass
-    return f"{seconds:.3f} s"
 
 
 def round_times(store: Any, first: float, last: float, most: int) -> list[float]:
@@ -56,7 +32,7 @@ def round_times(store: Any, first: float, last: float, most: int) -> list[float]
     first, last : float
         Within which they lie.
     most : int
-        How many are wanted.
+        How many are wanted, at least 3: steps of a clock are up to 2.5 times as long as the one before.
     """
     if not (math.isfinite(first) and math.isfinite(last) and last > first):
         return []
@@ -93,15 +69,7 @@ def read_time(store: Any, text: str, near: float, first: float) -> float:
     if seconds is not None:
         value = float(seconds["value"])
         return {"": value, "+": first + value, "-": -value}[seconds["sign"]]
-    # the zone behind it, as tell_time shows it, is that of the recording anyway
-    clock = _CLOCK.fullmatch(re.sub(r" [A-Za-z+\-:0-9]{1,9}$", "", text)) or _CLOCK.fullmatch(text)
-    if clock is None:
+    moment = read_clock(store, text, near)
+    if moment is None:
         raise ArgumentError(f"{text!r} is no time: 14:03:20.5, 2026-11-29 14:03:20, +90 for seconds from the start")
-    try:
-        day = datetime.date.fromisoformat(clock["date"]) if clock["date"] else None
-        time = datetime.time(int(clock["hour"]), int(clock["minute"]), int(clock["second"] or 0))
-        here = store.convert_frame_time_to_datetime(near if math.isfinite(near) else 0.0)
-        moment = datetime.datetime.combine(day or here.date(), time, here.tzinfo)
-        return moment.timestamp() + float(clock["part"] or 0)
-    except (ValueError, OverflowError, OSError) as error:
-        raise ArgumentError(f"{text!r} is no time: {error}") from error
+    return moment

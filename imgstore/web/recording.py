@@ -14,9 +14,10 @@ import numpy as np
 import imgstore
 from imgstore.errors import ArgumentError, ChunkError, FrameNotFoundError, ImgStoreError
 from imgstore.group import StoreGroup, camera_names
+from imgstore.local_time import local_time
 from imgstore.web.beside import Columns
 from imgstore.web.buckets import Events, Positions, Series, edges_of, find_events
-from imgstore.web.clock import read_time, round_times, tell_time
+from imgstore.web.clock import read_time, round_times
 
 __all__ = ["Camera", "NoFrameError", "Recording", "open_recording"]
 
@@ -84,8 +85,8 @@ class Camera:
             "count": store.frame_count,
             "chunks": len(store.chunks),
             "duration": store.duration,
-            "from": tell_time(store, store.frame_time_min) if store.frame_count else "",
-            "to": tell_time(store, store.frame_time_max) if store.frame_count else "",
+            "from": local_time(store, store.frame_time_min) if store.frame_count else "",
+            "to": local_time(store, store.frame_time_max) if store.frame_count else "",
         }
 
     def index(self) -> tuple[dict[str, Events], Series, float | None]:
@@ -206,7 +207,7 @@ class Recording:
             "index": step,
             "number": str(number),
             "time": repr(seconds),
-            "date": tell_time(store, seconds),
+            "date": local_time(store, seconds),
             "since": round(seconds - store.frame_time_min, 6) if math.isfinite(seconds) else None,
         }
 
@@ -323,9 +324,9 @@ class Recording:
             at = np.searchsorted(part, wanted)
             places, kept = np.unique(at, return_index=True)  # of those within a pause the first
             if len(places) > 1:
-                return [[start + int(p), tell_time(store, wanted[k])] for p, k in zip(places, kept, strict=True)]
+                return [[start + int(p), local_time(store, wanted[k])] for p, k in zip(places, kept, strict=True)]
         at = np.unique(np.linspace(start, stop - 1, _TICKS + 1).astype(np.int64)[:-1])
-        return [[int(p), tell_time(store, float(times[p]))] for p in at]
+        return [[int(p), local_time(store, float(times[p]))] for p in at]
 
     def pictures(self, start: int, stop: int, count: int) -> list[int]:
         """Return a step in each of so many parts of a stretch: of the first camera's key frames the one next to the middle."""

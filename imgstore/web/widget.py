@@ -10,8 +10,8 @@ import numpy as np
 import traitlets
 
 from imgstore.errors import ImgStoreError
+from imgstore.local_time import local_time
 from imgstore.web.card import gaps
-from imgstore.web.clock import tell_time
 from imgstore.web.pictures import encode
 
 __all__ = ["StoreView"]
@@ -66,7 +66,7 @@ class StoreView(anywidget.AnyWidget):
             return
         store = self._store
         number, seconds = int(store.frame_numbers[position]), float(store.frame_times[position])
-        said = {"position": position, "number": str(number), "time": tell_time(store, seconds), "whole": whole}
+        said = {"position": position, "number": str(number), "time": local_time(store, seconds), "whole": whole}
         try:
             img = self._frames[position]
             exact = whole and img.dtype == np.uint8  # of other types a browser shows a picture alone
