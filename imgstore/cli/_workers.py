@@ -75,7 +75,7 @@ def save_in_chunks(
                 # frame by frame, so that one that the function fails at is no other's fault
                 made = map_store(function, selection, dest, format=fmt, batch_size=1, **keywords)
         except UnfinishedStoreError as error:
-            goes_on = f"and 'imgstore save --resume {dest}' goes on"
+            goes_on = f"and 'imgstore save --resume {dest}' goes on" if keywords["note"] else "and the same command goes on"
             told = str(error).replace("and the same call goes on with the others", goes_on)
             if not received and not seen.stopped:
                 raise PlainError(told) from error

@@ -185,7 +185,7 @@ def command(
             keywords["fps"] = asked["fps"] / asked["step"]
         if asked["chunksize"] is None and not copied:
             keywords["chunksize"] = _chunksize(fmt, selection.frame_count, asked["jobs"] or 1)
-        keywords["note"] = this_call(ctx, dest)
+        keywords["note"] = this_call(ctx)
         named = names[0] if len(names) == 1 else f"{len(names)} sources"
         ctx.exit(
             save_in_chunks(selection, named, dest, fmt, function, keywords, files=files or "copy" if copied else None,

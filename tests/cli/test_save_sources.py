@@ -205,7 +205,7 @@ class TestFunction:
             assert store[:][:, 0, 0].tolist() == list(range(10))
         done = typed("save", "a", "d", "--with", "ofmine:broken", "--format", "npy", "--chunksize", 4, cwd=str(tmp_path))
         assert done.returncode == 1
-        assert "ofmine:broken returned NoneType for frame number 7" in done.stderr and "--resume d" in done.stderr
+        assert "ofmine:broken returned NoneType for frame number 7" in done.stderr and "the same command goes on" in done.stderr
         text = (tmp_path / "ofmine.py").read_text().replace("if number != 7 else None", "")
         (tmp_path / "ofmine.py").write_text(text)
         # in a process of its own a module that has been mended is as it is now; here it must be forgotten first
@@ -213,6 +213,8 @@ class TestFunction:
 
         monkeypatch.delitem(sys.modules, "ofmine")
         done = typed("save", "--resume", "d", cwd=str(tmp_path))
+        assert done.returncode == 1 and "give the same command once more" in done.stderr
+        done = typed("save", "a", "d", "--with", "ofmine:broken", "--format", "npy", "--chunksize", 4, cwd=str(tmp_path))
         assert (done.returncode, done.stdout) == (0, "saved 10 frames of a to d\n"), done.stderr
 
     @pytest.mark.parametrize("name, message", [

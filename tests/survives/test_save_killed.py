@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -107,7 +109,7 @@ def test_overwriting_that_fails_leaves_the_old_store(tmp_path: Path, source: Pat
     assert failed.returncode == 1 and "frame number 150: AssertionError" in failed.stderr
     assert contents(old) == before
     (tmp_path / "mine.py").write_text("def f(img, number, time):\n    return img\n")
-    assert typed("save", "--resume", old).returncode == 0
+    assert typed(*words, "--overwrite").returncode == 0
     with imgstore.open(old) as store, imgstore.open(source) as wanted:
         assert store.format == "png" and store.origin == [wanted.uuid]
         np.testing.assert_array_equal(store[:], wanted[:])
@@ -127,3 +129,34 @@ def test_another_store_is_begun_there(tmp_path: Path, source: Path) -> None:
     other = typed(*words)
     assert other.returncode == 1 and "of another" in other.stderr and "give --overwrite to begin anew" in other.stderr
     assert typed(*words, "--overwrite").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["save", "{source}", "{dest}", "--with", "{evil}:f"],
+        ["save", "{source}", "{dest}", "--copy", "--files", "move"],
+        ["save", "{source}", "{dest}", "--cluster", "tcp://127.0.0.1:9"],
+        ["save", "{source}", "{other}", "--overwrite"],
+        ["save", "0", "{dest}"],
+        ["save", "--resume", "{dest}"],
+        ["save", "--no-such-option"],
+        [],
+        "no list",
+    ],
+)
+def test_a_folder_that_means_harm_is_not_obeyed(tmp_path: Path, source: Path, arguments: Any) -> None:
+    """What is in `.unfinished` may be somebody else's: it runs nothing, removes nothing, and nothing is written elsewhere."""
+    dest, other, evil = tmp_path / "d", tmp_path / "other", tmp_path / "d" / "evil.py"
+    (dest / ".unfinished").mkdir(parents=True)
+    shutil.copytree(source, other)
+    evil.write_text(f"open({str(tmp_path / 'has-run')!r}, 'w')\ndef f(img): return img\n")
+    names = {"source": source, "dest": dest, "other": other, "evil": evil}
+    told = [word.format(**names) for word in arguments[1:]] if isinstance(arguments, list) else arguments
+    plan = {"note": {"arguments": told, "folder": str(tmp_path)}}
+    (dest / ".unfinished" / "plan.json").write_text(json.dumps(plan))
+    before = contents(other)
+    done = typed("save", "--resume", dest)
+    assert done.returncode == 1 and "give the same command once more" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "has-run").exists() and contents(other) == before
+    assert imgstore.is_imgstore(source) and not imgstore.is_imgstore(dest)
