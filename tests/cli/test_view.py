@@ -412,6 +412,7 @@ class TestWithoutDisplay:
 
 
 class TestPreview:
+    @pytest.mark.long
     def test_q_stops_saving(self, view: Callable[..., Viewer], tmp_path: Path) -> None:
         """The frames are shown while they are saved; q ends it, and what there is can be completed."""
         with av.open(str(tmp_path / "clip.mkv"), "w") as container:

@@ -163,6 +163,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     return dict(zip(BOMBS, lines, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_small_files_take_little_memory(bomb: str, outcomes: dict[str, list[Any]]) -> None:
     _, error, text, _ = outcomes[bomb]

@@ -182,6 +182,7 @@ def test_every_truncation_is_found(tmp_path, save):
             read_chunk_index(tmp_path / "0")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_no_changed_byte_changes_the_frames(tmp_path, save):
     """Each byte in turn: an error of ours, or the very same numbers and times."""

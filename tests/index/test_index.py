@@ -400,6 +400,7 @@ def test_no_cache_is_no_fault(tmp_path):
         assert ImgStoreIndex.open_cached(tmp_path, []) is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", long_but([5], [5, 1]))
 def test_every_changed_byte_is_found_or_harmless(store, step):
     root, paths = store

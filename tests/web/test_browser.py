@@ -225,6 +225,7 @@ def test_every_frame_is_played(page: Callable[..., Page], tmp_path: Path) -> Non
     seen.wait("return document.getElementById('play').getAttribute('aria-label') === 'Play'")
 
 
+@pytest.mark.long
 def test_several_cameras(page: Callable[..., Page], tmp_path: Path) -> None:
     left = record(tmp_path / "left", "mjpeg/avi", 60, rate=30)
     right = record(tmp_path / "right", "npy", 200, rate=100, lost=range(50, 80))
@@ -348,6 +349,7 @@ def test_extra_data(page: Callable[..., Page], tmp_path: Path) -> None:
     assert seen.run("return document.title") != "hurt"
 
 
+@pytest.mark.long
 def test_the_start_page(driver: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
     record(tmp_path / "mice", "npy", 20, lost={3})
     record(tmp_path / "fish", "mjpeg/avi", 200)
@@ -371,6 +373,7 @@ def test_the_start_page(driver: Any, serve: Callable[..., Any], tmp_path: Path) 
     assert seen.faults() == []
 
 
+@pytest.mark.long
 def test_a_recording_is_followed(page: Callable[..., Page], tmp_path: Path) -> None:
     with imgstore.new_for_format("npy", tmp_path / "store", imgshape=(HEIGHT, WIDTH), chunksize=20) as store:
         for n in range(5):

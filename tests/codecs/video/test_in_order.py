@@ -240,6 +240,7 @@ def test_parameters_that_change_midway(tmp_path: Path, taken: list[bool], extens
     reader.close()
 
 
+@pytest.mark.long
 @settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(
     name=st.sampled_from([*VIDEOS, *NO_GROUPS]),

@@ -68,7 +68,7 @@ SELDOM = {
     "h264-color-709.mp4", "h264-ntsc.mp4", "h264-with-sound.mp4", "h264-gray.mp4", "h264-no-b.avi",
     "hevc-temporal-layers.mp4", "mpeg4-b-frames.mp4", "ffv1-color-16-bit.mkv", "vp8-alt-ref.mkv",
 }  # fmt: skip
-OFTEN = [sample for sample in SAMPLES if sample.name not in SELDOM]
+OFTEN = [sample for sample in SAMPLES if sample.name not in SELDOM][::2]
 each_sample = pytest.mark.parametrize("sample", long_but(OFTEN, SAMPLES), ids=str)
 
 
@@ -131,7 +131,7 @@ def test_batches(videos: Any, sample: Sample, options: dict[str, Any]) -> None:
     reader.close()
 
 
-@pytest.mark.parametrize("sample", long_but(OFTEN[::6], SAMPLES), ids=str)
+@pytest.mark.parametrize("sample", long_but(OFTEN[::3], SAMPLES), ids=str)
 def test_batches_that_follow_each_other(videos: Any, sample: Sample) -> None:
     """As training takes frames: some from here on, then some from elsewhere, and on where the first ones ended."""
     path, numbers = videos(sample)
