@@ -94,10 +94,20 @@ def _interrupt_twice() -> None:
     with pytest.raises(KeyboardInterrupt):
         beside.run_elsewhere([partial(work, k) for k in range(3)], 1)
     interrupting.join()
-    timer = threading.Timer(0.3, ctrl_c)
-    timer.start()
+    gang = beside._gang
+    assert gang is not None
+
+    def interrupt_closing() -> None:
+        while not gang._stopped:  # Ctrl-C before that would be one before closing
+            time.sleep(0.001)
+        time.sleep(0.1)
+        ctrl_c()
+
+    interrupting = threading.Thread(target=interrupt_closing)
+    interrupting.start()
     with pytest.raises(KeyboardInterrupt):
         beside.close()
+    interrupting.join()
     go_on.set()
     found: list[int] = []
     beside.run_elsewhere([partial(found.append, k) for k in range(3)], 2)
