@@ -45,6 +45,9 @@ _WAITING_SHARE = 6
 # As many are kept of those before one that is read: people step back by one or two.
 _FEW_PICTURES = 4
 
+# Pictures that a decoder may give at once, before the one that is read is passed: as many as one can refer to.
+_MOST_AT_ONCE = 16
+
 # Bytes of a frame that takes as long to convert as to hand over.
 _MUCH_TO_CONVERT = 2 << 20
 
@@ -398,9 +401,11 @@ class VideoReader(ChunkReader):
             self._drop_pictures(_MOST_PICTURES, self._pictures_bound)
             return
         # while reading in order few are kept, so that the decoder's buffers stay in the processor's caches: what comes
-        # next, of which a decoder may give as many at once as a picture can refer to, and not much of what was
+        # next, and not much of what was, or of what was read far ahead before
         rank = self._table.rank
-        while len(self._pictures) > _FEW_PICTURES and rank[next(iter(self._pictures))] <= self._last:
+        while len(self._pictures) > _FEW_PICTURES:
+            if 0 < rank[next(iter(self._pictures))] - self._last <= _MOST_AT_ONCE:
+                break
             self._pictures.popitem(last=False)
 
     def _drop_pictures(self, most: int, bound: int) -> None:

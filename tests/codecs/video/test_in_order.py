@@ -276,6 +276,19 @@ def test_stepping_back_and_jumping(videos: Any, taken: list[bool]) -> None:
     reader.close()
 
 
+@pytest.mark.parametrize("name", ["one group.mp4", "h264.mp4"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@given(st.lists(st.tuples(st.integers(0, COUNT - 1), st.integers(1, COUNT)), min_size=1, max_size=4))
+def test_a_bounded_number_of_pictures_is_kept(videos: Any, name: str, runs: list[tuple[int, int]]) -> None:
+    """Also where what was read far ahead before is not come to for long, as with a strip of pictures beside a player."""
+    reader = open_video(videos(name), 2)
+    for start, length in [(COUNT - 1, 1), *runs, (0, COUNT)]:
+        for k, position in enumerate(range(start, min(start + length, COUNT))):
+            assert number_of(reader.read(position)) == position
+            assert len(reader._pictures) <= (21 if k > 8 else 64)
+    reader.close()
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_a_bounded_number_of_pictures_waits(videos: Any, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     """As many as are needed for all decoders to be busy, however slow the consumer; fewer decoders where they do not fit."""
