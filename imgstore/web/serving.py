@@ -161,7 +161,8 @@ def _listen(host: str, port: int) -> socket.socket:
     wanted = [*_PORTS, 0] if not port else [port]
     family = socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
     for number in wanted:
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio asks those alone to send at once that say they are TCP; else a short answer waits 40 ms for one before it
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":  # Windows would let several processes share a port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -308,6 +309,18 @@ def test_more_recordings_than_stay_open(client: Callable[..., Client], tmp_path:
             assert asking.json("facts", r=name)["count"] == int(title[-2:]) + 1
     open_files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     assert open_files < 500
+
+
+def test_answers_are_sent_at_once(serve: Callable[..., Any], tmp_path: Path) -> None:
+    """And wait for no acknowledgement of what was sent before, which would be 40 ms a frame."""
+    server = serve(record(tmp_path / "store", "npy", 3))
+    client = Client(server)
+    connection = client.open("frame", index=0)
+    connection.getresponse().read()
+    ours = [each for each in server._server.server_state.connections if not each.transport.is_closing()]
+    waits = [not each.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in ours]
+    connection.close()
+    assert waits == [False]
 
 
 def test_what_cannot_be_served_is_told_at_once(tmp_path: Path) -> None:
