@@ -69,6 +69,25 @@ def first_of_each(store: imgstore.ImgStore, rng: random.Random) -> float:
     return (time.perf_counter() - began) / len(chunks)
 
 
+def compare(chunks: int, frames: int, runs: int) -> dict[str, float]:
+    """Return milliseconds a frame, medians, of each way out of one chunk and out of many; and of the first out of each."""
+    times: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        one = Path(directory, "one")
+        video = record(one, frames)
+        many = repeated(Path(directory, "many"), video, chunks, frames)
+        for run in range(runs):
+            with imgstore.new_for_filename(one) as alone, imgstore.new_for_filename(many) as all_of_them:
+                times.setdefault("first of each chunk", []).append(first_of_each(all_of_them, random.Random(run)))
+                for name, way in WAYS.items():
+                    times.setdefault(f"{name}, one chunk", []).append(way(alone, random.Random(run)))
+                    times.setdefault(f"{name}, many", []).append(way(all_of_them, random.Random(run)))
+    return {name: statistics.median(values) * 1e3 for name, values in times.items()}
+
+
+WAYS: dict[str, Callable[[imgstore.ImgStore, random.Random], float]] = {"single": singles, "batch": batches}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chunks", type=int, default=200)
@@ -76,26 +95,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    results: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory() as directory:
-        one = Path(directory, "one")
-        video = record(one, arguments.frames)
-        many = repeated(Path(directory, "many"), video, arguments.chunks, arguments.frames)
-        ways: dict[str, Callable[[imgstore.ImgStore, random.Random], float]] = {"single": singles, "batch": batches}
-        times: dict[str, list[float]] = {}
-        for run in range(arguments.runs):
-            with imgstore.new_for_filename(one) as alone, imgstore.new_for_filename(many) as all_of_them:
-                times.setdefault("first of each chunk", []).append(first_of_each(all_of_them, random.Random(run)))
-                for name, way in ways.items():
-                    times.setdefault(f"{name}, one chunk", []).append(way(alone, random.Random(run)))
-                    times.setdefault(f"{name}, many", []).append(way(all_of_them, random.Random(run)))
-        results = {name: {"ms": statistics.median(values) * 1e3} for name, values in times.items()}
+    results = compare(arguments.chunks, arguments.frames, arguments.runs)
     print(f"{arguments.chunks} chunks of {arguments.frames} frames\n")
     print("| reading | one chunk | many | one : many |\n|---|---|---|---|")
-    for name in ways:
-        alone_ms, many_ms = (results[f"{name}, {where}"]["ms"] for where in ("one chunk", "many"))
-        print(f"| {name} | {alone_ms:.2f} ms | {many_ms:.2f} ms | {alone_ms / many_ms:.2f} |")
-    print(f"| first of each chunk | | {results['first of each chunk']['ms']:.2f} ms | |")
+    for name in WAYS:
+        one, many = results[f"{name}, one chunk"], results[f"{name}, many"]
+        print(f"| {name} | {one:.2f} ms | {many:.2f} ms | {one / many:.2f} |")
+    print(f"| first of each chunk | | {results['first of each chunk']:.2f} ms | |")
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(results, indent=1))
 

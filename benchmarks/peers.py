@@ -1,38 +1,28 @@
-"""Reading H.264: imgstore beside OpenCV, decord and torchcodec, in alternating runs.
+"""Videos, the libraries that read them beside imgstore, and one of them at work; matrix.py and open.py compare them.
 
-    python benchmarks/video.py [--runs 3] [--frames 1500] [--peers opencv,decord,torchcodec] [--cases single,batch,"in order"]
-        [--one-slice]
-
-Makes the scene of `scene.py` with key frames every 250 and every 25, reads it at random one by one, as one batch of
-random frames and in order, and prints medians and ratios. The peers live in an environment of their own,
-benchmarks/.venvs/peers, made at the first run; torchcodec uses the FFmpeg of PyAV's wheel there. Every result is
-checked: a reader's frames must be those of a plain decode.
+The peers live in an environment of their own, benchmarks/.venvs/peers, made when it is first needed; torchcodec uses the
+FFmpeg of PyAV's wheel there. Each reader works in a process of its own, and what it reads is compared with a plain decode.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import random
 import re
 import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE / ".venvs" / "peers"
-PACKAGES = ("torch==2.13.0", "torchcodec==0.13.*", "decord==0.6.0", "opencv-python", "av", "numpy")
+PACKAGES = ("torch==2.13.0", "torchcodec==0.13.*", "decord==0.6.0", "opencv-python", "av", "imageio", "numpy")
 SINGLES, BATCH = 40, 100
-GOPS = (250, 25)
-CASES = ("single", "batch", "in order")
+CASES = ("first frame", "single", "batch", "in order")
 
 
 def positions(count: int, frames: int, seed: int) -> list[int]:
@@ -139,12 +129,39 @@ class DecoderAlone:
             yield None
 
 
+class Plain(Ours):
+    """`imgstore.open`, with nothing kept from before."""
+
+    def __init__(self, path: str, color: bool) -> None:
+        import imgstore
+
+        self.store = imgstore.open(path, color="bgr" if color else "gray", cache=False)
+
+
+class Imageio:
+    def __init__(self, path: str, color: bool) -> None:
+        import imageio.v3
+
+        self.file = imageio.v3.imopen(path, "r", plugin="pyav")
+
+    def single(self, position: int) -> Any:
+        return self.file.read(index=position)
+
+    def batch(self, where: list[int]) -> Any:
+        return [self.single(p) for p in where]
+
+    def in_order(self) -> Any:
+        return self.file.iter()
+
+
 READERS: dict[str, Callable[[str, bool], Any]] = {
     "imgstore": Ours,
+    "plain": Plain,
     "opencv": OpenCV,
     "decord": Decord,
     "torchcodec": Torchcodec,
     "torchcodec, 1 thread": TorchcodecOneThread,
+    "imageio": Imageio,
     "decoder alone": DecoderAlone,
 }
 
@@ -153,7 +170,24 @@ def brightness(img: Any) -> float:
     return float(img[::16, ::16].mean())
 
 
-def work(name: str, case: str, path: str, color: bool, frames: int, seed: int) -> dict[str, Any]:
+def forget(path: str) -> None:
+    """Let the system drop a file from its cache, where it can be asked to."""
+    if hasattr(os, "posix_fadvise"):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def first_frame(name: str, path: str, other: str, color: bool) -> dict[str, Any]:
+    """Return the milliseconds from the call that opens a file until its first frame is there; another was opened before."""
+    READERS[name](other, color).single(0)
+    forget(path)
+    begin = time.perf_counter()
+    img = READERS[name](path, color).single(0)
+    return {"ms": (time.perf_counter() - begin) * 1000, "check": [brightness(img)]}
+
+
+def work(name: str, case: str, path: str, other: str, color: bool, frames: int, seed: int) -> dict[str, Any]:
     """Measure one reader at one thing; a warm-up frame and opening are not counted.
 
     A virtual machine may hand free memory back to its host, and then whoever fills new arrays waits for it: so memory is
@@ -162,6 +196,8 @@ def work(name: str, case: str, path: str, color: bool, frames: int, seed: int) -
     import numpy as np
 
     np.ones(1 << 30, np.uint8)
+    if case == "first frame":
+        return first_frame(name, path, other, color)
     reader = READERS[name](path, color)
     check: list[float] = []
     if case == "in order":
@@ -213,128 +249,91 @@ def libraries_of_pyav(python: Path, directory: Path) -> dict[str, str]:
     return {"LD_LIBRARY_PATH": os.pathsep.join(p for p in paths if p)}
 
 
-def make_video(path: Path, gop: int, frames: int, one_slice: bool) -> None:
-    """Encode the scene as recordings usually are: x264 veryfast, crf 23, with B-frames.
+class Video(NamedTuple):
+    """A video as a camera's program or another one makes it."""
+
+    name: str
+    format: str  # of a store of it
+    size: tuple[int, int]  # height, width
+    gop: int  # frames from one key frame to the next
+    frames: int
+    one_slice: bool = True
+
+    def file_in(self, directory: Path) -> Path:
+        return directory / f"{self.name.replace('/', '-').replace(' ', '-')}.{self.format.partition('/')[2]}"
+
+
+_ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "avc1/mp4": ("libx264", "yuv420p", {"preset": "veryfast", "crf": "23"}),
+    "h264/mkv": ("libx264", "yuv420p", {"preset": "veryfast", "crf": "23"}),
+    "hevc/mp4": ("libx265", "yuv420p", {"preset": "ultrafast", "crf": "23", "x265-params": "log-level=none"}),
+    "av1/mp4": ("libsvtav1", "yuv420p", {"preset": "10", "crf": "30"}),
+    "mjpeg/avi": ("mjpeg", "yuvj420p", {"qmin": "3", "qmax": "3"}),
+}
+
+
+def make_video(path: Path, video: Video) -> None:
+    """Encode the scene as recordings usually are: H.264 by x264 veryfast, crf 23, with B-frames.
 
     PyAV has x264 make a slice of each picture for each of its threads. Other programs mostly make one.
     """
     import av
-    from scene import HEIGHT, WIDTH, scene
+    from scene import scene
 
+    height, width = video.size
+    encoder, pix_fmt, options = _ENCODERS[video.format]
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.codec_context.gop_size = gop
-        if one_slice:
+        stream = out.add_stream(encoder, rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        stream.codec_context.gop_size = video.gop
+        if video.one_slice:
             stream.thread_type = "AUTO"
-        stream.options = {"preset": "veryfast", "crf": "23"}
-        for k, img in enumerate(scene(frames)):
-            frame = av.VideoFrame.from_ndarray(img, format="gray").reformat(format="yuv420p")
+        stream.options = options
+        for k, img in enumerate(scene(video.frames, height=height, width=width)):
+            frame = av.VideoFrame.from_ndarray(img, format="gray").reformat(format=pix_fmt)
             frame.pts = k
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
 
 
-def make_stores(path: Path, frames: int) -> None:
+def make_stores(path: Path, video: Video) -> None:
+    """Take a video into two stores, of gray and of colour."""
     import numpy as np
-    from scene import HEIGHT, WIDTH
 
     import imgstore
 
-    for kind, shape in (("gray", (HEIGHT, WIDTH)), ("color", (HEIGHT, WIDTH, 3))):
+    for kind, shape in (("gray", video.size), ("color", (*video.size, 3))):
         copy = path.with_name(f"{kind}-{path.name}")
         shutil.copy(path, copy)
-        with imgstore.new_for_format("avc1/mp4", f"{path}.{kind}-store", imgshape=shape, chunksize=frames) as store:
-            store.insert_chunk(str(copy), np.arange(frames), np.arange(frames) / 25)
+        chunk = {"imgshape": shape, "chunksize": video.frames}
+        with imgstore.new_for_format(video.format, f"{path}.{kind}-store", **chunk) as store:
+            store.insert_chunk(str(copy), np.arange(video.frames), np.arange(video.frames) / 25)
 
 
-def plain_check(path: Path, frames: int, case: str, seed: int) -> list[float]:
-    """Brightness of the frames in question by a plain decode from start to end."""
+def plain_check(path: Path) -> list[float]:
+    """Brightness of all frames by a plain decode from start to end."""
     import av
 
-    values = []
     with av.open(str(path)) as container:
-        for picture in container.decode(video=0):
-            values.append(brightness(picture.to_ndarray(format="gray")))
+        return [brightness(picture.to_ndarray(format="gray")) for picture in container.decode(video=0)]
+
+
+def expected(brightnesses: list[float], case: str, seed: int) -> list[float]:
+    """Take those of the frames that a reader is to tell of."""
     if case == "in order":
-        return values[99::100]
-    return [values[p] for p in positions(SINGLES if case == "single" else BATCH, frames, seed)]
+        return brightnesses[99::100]
+    if case == "first frame":
+        return brightnesses[:1]
+    return [brightnesses[p] for p in positions(SINGLES if case == "single" else BATCH, len(brightnesses), seed)]
 
 
 def run_worker(python: str, env: dict[str, str], arguments: list[Any]) -> dict[str, Any]:
-    command = [python, str(Path(__file__).resolve()), "--worker", json.dumps(arguments)]
+    command = [python, str(Path(__file__).resolve()), json.dumps(arguments)]
     done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{arguments}: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--frames", type=int, default=1500)
-    parser.add_argument("--peers", default="opencv,decord,torchcodec", help="comma separated; may be empty")
-    parser.add_argument("--cases", default=",".join(CASES), help="comma separated")
-    parser.add_argument("--one-slice", action="store_true", help="with one slice per picture, which threads cannot share")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.worker:
-        print(json.dumps(work(*json.loads(arguments.worker))))
-        return
-    names = [n for peer in arguments.peers.split(",") if peer for n in READERS if n.startswith(peer)]
-    with tempfile.TemporaryDirectory(prefix="imgstore-bench-") as scratch:
-        python = make_peers() if names else Path(sys.executable)
-        env = libraries_of_pyav(python, Path(scratch)) if names else {}
-        results: dict[tuple[int, str, str, str], list[float]] = {}
-        for gop in GOPS:
-            path = Path(scratch) / f"every-{gop}.mp4"
-            make_video(path, gop, arguments.frames, arguments.one_slice)
-            make_stores(path, arguments.frames)
-            for run in range(arguments.runs):
-                for case in arguments.cases.split(","):
-                    expected = plain_check(path, arguments.frames, case, run)
-                    contestants = [("imgstore", "gray"), ("imgstore", "color"), *((n, "peer") for n in names)]
-                    if case == "in order":
-                        contestants.append(("decoder alone", "limit"))
-                    random.Random(run).shuffle(contestants)
-                    for name, kind in contestants:
-                        ours = name in ("imgstore", "decoder alone")
-                        interpreter, extra = (sys.executable, {}) if ours else (str(python), env)
-                        got = run_worker(
-                            interpreter, extra, [name, case, str(path), kind == "color", arguments.frames, run]
-                        )
-                        results.setdefault((gop, case, kind, name), []).append(got["fps"])
-                        wrong = [abs(a - b) > 1.5 for a, b in zip(got["check"], expected, strict=False)]
-                        if any(wrong):
-                            print(f"! {name}, {case}, every {gop}: {sum(wrong)} wrong frames", file=sys.stderr)
-    report(results, names)
-
-
-def report(results: dict[tuple[int, str, str, str], list[float]], names: list[str]) -> None:
-    import av
-
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ")
-    print(f"PyAV {av.__version__}; frames per second, medians\n")
-    columns = ["reading", "key frame every", "imgstore gray", "imgstore BGR", *names, "gray : best", "BGR : best"]
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * (6 + len(names)))
-    for case in dict.fromkeys(case for _, case, _, _ in results):
-        for gop in GOPS:
-            median = {
-                (kind, name): statistics.median(values)
-                for (g, c, kind, name), values in results.items()
-                if (g, c) == (gop, case)
-            }
-            gray, color = median["gray", "imgstore"], median["color", "imgstore"]
-            peers = [median["peer", name] for name in names]
-            best = max(peers, default=float("nan"))
-            cells = [case, gop, f"{gray:.1f}", f"{color:.1f}", *(f"{p:.1f}" for p in peers)]
-            print("| " + " | ".join(map(str, cells)) + f" | {gray / best:.2f} | {color / best:.2f} |")
-    for gop in GOPS:
-        limits = results.get((gop, "in order", "limit", "decoder alone"))
-        if limits:
-            print(f"\nThe decoder alone, in order, key frame every {gop}: {statistics.median(limits):.0f}")
-
-
 if __name__ == "__main__":
-    main()
+    print(json.dumps(work(*json.loads(sys.argv[1]))))
