@@ -26,7 +26,7 @@ from video_samples import Sample
 REPOSITORY = Path(__file__).resolve().parent.parent
 # how long something takes is for benchmarks; `make test-all` takes the other one
 settings.register_profile("imgstore", deadline=None, max_examples=25)
-settings.register_profile("imgstore-all", deadline=None, max_examples=60)
+settings.register_profile("imgstore-all", deadline=None, max_examples=40)
 settings.load_profile("imgstore")
 EXAMPLES = ("third_party_codec", "archive_plugin")
 NO_SKIPS = os.environ.get("IMGSTORE_NO_SKIPS", "") not in ("", "0")
