@@ -8,7 +8,7 @@ import { Picture } from "./picture.js";
 import { Player, SPEEDS } from "./player.js";
 import { Plots } from "./plots.js";
 import { Strip } from "./strip.js";
-import { KINDS, Line } from "./timeline.js";
+import { KINDS, Line, amountOf } from "./timeline.js";
 
 const REST = 120; // ms without another frame after which the whole frame is fetched, where only a preview was
 const POLL = [1000, 5000]; // ms between looks for new frames: of a recording that runs, and of one that does not seem to
@@ -37,18 +37,20 @@ class Viewer {
     this.asked = this.seen = 0; // how often it was asked to show a step, and the last of these that is seen
     this.label = null; // of the first camera's frame that is seen
     this.marks = [null, null];
+    this.damaged = new Set(); // steps that were met and cannot be read
     this.anchor = "index"; // what the address says
     this.following = true;
     this.fps = null;
     this.span = [0, Math.max(1, this.count)];
     this.frames = facts.cameras.map((_, camera) => (camera ? new Frames({ ...question, camera }) : first));
-    this.pictures = facts.cameras.map((camera) => new Picture(camera.name, (text) => ($("pixel").textContent = text || "–")));
+    for (const frames of this.frames) frames.damaged = (step) => this.met(step);
+    this.pictures = facts.cameras.map(({ name, shape }) => new Picture(name, shape, () => this.tellPixel()));
     $("stage").replaceChildren(...this.pictures.map((picture) => picture.element));
     $("stage").classList.toggle("many", this.pictures.length > 1);
     const go = (step) => this.jump(step);
     this.whole = new Line($("whole"), question, facts.cameras, { go, name: "whole" });
     this.part = new Line($("part"), question, facts.cameras, { go, zoom: (f, at) => this.zoomLine(f, at), pan: (n) => this.panLine(n), name: "part" });
-    this.strip = new Strip($("strip"), question, { go, idle: () => !this.player.playing && this.frames.every((f) => f.idle) });
+    this.strip = new Strip($("strip"), question, { go, idle: () => !this.player.playing && this.frames.every((f) => f.idle), damaged: (step) => this.met(step) });
     this.plots = new Plots($("plots"), $("columns"), question, {
       go, values: (index) => (this.intervals?.[0] === index ? this.intervals[1] : ""),
     });
@@ -67,7 +69,7 @@ class Viewer {
     const { facts } = this;
     const names = facts.cameras.map((camera) => camera.name).join(", ");
     document.title = `${names} – imgstore`;
-    $("title").textContent = names;
+    $("title").textContent = $("title").title = names;
     const [camera] = facts.cameras;
     const size = camera.shape.slice(0, 2).reverse().join(" × ");
     const what = facts.align ? `${facts.cameras.length} cameras in step by ${facts.align}` : `${camera.format}, ${size} ${camera.dtype}`;
@@ -133,6 +135,7 @@ class Viewer {
         // one step or none
         if (this.shown === step || (this.frames.length === 1 && mine > this.seen)) {
           this.pictures[camera].show(frame);
+          this.tellLevels();
           this.seen = mine;
         }
         return frame;
@@ -157,6 +160,17 @@ class Viewer {
     await Promise.all(this.frames.map((frames) => frames.slow && frames.ahead(beside.slice(0, 2))));
     if (!moved() && this.frames.some((frames) => !frames.find(step, true))) await this.see(step, true);
     if (!moved()) this.frames.forEach((frames) => frames.ahead(beside));
+  }
+
+  // A frame that cannot be read was met: the time line has a mark more.
+  met(step) {
+    if (this.damaged.has(step)) return;
+    this.damaged.add(step);
+    clearTimeout(this.counting);
+    this.counting = setTimeout(() => {
+      this.summary().catch(() => {});
+      for (const line of [this.whole, this.part]) line.changed();
+    }, 300);
   }
 
   levelsOf(camera) {
@@ -266,13 +280,13 @@ class Viewer {
     return this.goOn("fault", direction, async (amount) => {
       const found = await this.whereTo("fault", { index: this.shown, direction: Math.sign(amount) });
       if (!found) return null;
-      const { index, kind, camera } = found;
+      const { index, kind, amount: much, camera } = found;
       if (index === null) {
         this.say(amount > 0 ? "Nothing is missing after this frame." : "Nothing is missing before this frame.");
         return null;
       }
       await this.jump(index);
-      this.say(`Here: ${KINDS[kind][0]}${camera === null ? "" : ` (${camera})`}.`);
+      this.say(`Here: ${amountOf(kind, much)}${camera === null ? "" : ` (${camera})`}.`);
       return amount - Math.sign(amount);
     });
   }
@@ -386,7 +400,7 @@ class Viewer {
     const last = this.shown >= was - 1;
     $("live").hidden = !live;
     if (live) {
-      const old = age === null ? "" : `, newest ${age < 10 ? Math.max(0, age).toFixed(1) : Math.round(age)} s old`;
+      const old = age === null ? "" : `, newest ${age < 10 ? `${Math.max(0, age).toFixed(1)} s` : spanOf(Math.round(age))} old`;
       $("live").textContent = `${this.following ? "● following" : "○ live, follow"}: ${rate} per second, ${dropped} dropped${old}`;
       $("live").setAttribute("aria-pressed", String(this.following));
     }
@@ -417,6 +431,11 @@ class Viewer {
     for (const [id, value] of [["low", low], ["high", high]]) if (document.activeElement !== $(id)) $(id).value = value ?? "";
   }
 
+  tellPixel() {
+    const said = this.pictures.map((picture) => [picture.name, picture.said.pixel.textContent]).filter(([, text]) => text);
+    $("pixel").textContent = said.map(([name, text]) => (this.pictures.length > 1 ? `${name}: ${text}` : text)).join("; ") || "–";
+  }
+
   zoomPicture(factor) {
     for (const picture of this.pictures) picture.zoomTo(factor === 0 ? 1 : factor === 1 ? 1 / (window.devicePixelRatio || 1) / picture.fitting() : picture.zoom * factor, null);
   }
@@ -434,6 +453,7 @@ class Viewer {
       saved.push(link.download);
     }
     this.say(saved.length ? `Saved as ${saved.join(", ")}` : "There is no frame to save.", !saved.length);
+    return saved.length ? "Saved" : null;
   }
 
   async copy() {
@@ -442,8 +462,10 @@ class Viewer {
     try {
       await navigator.clipboard.writeText(text);
       this.say(`Copied: ${text}`);
+      return "Copied";
     } catch {
       this.say(`The address is: ${text}`); // a page that is not at this machine may not use the clipboard
+      return null;
     }
   }
 
