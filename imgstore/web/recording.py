@@ -414,7 +414,7 @@ class Recording:
             if now - since > 5:
                 self._rate = now, self.count
             live = bool(self._grown) and now - self._grown < _LIVE
-        answer: dict[str, Any] = {"count": self.count, "live": live}
+        answer: dict[str, Any] = {"count": self.count, "duration": self.cameras[0].store.duration, "live": live}
         if live and self.count:
             camera = self.cameras[0]
             missing = camera.index()[0]["missing"]

@@ -362,7 +362,8 @@ def test_a_recording_that_goes_on(client: Callable[..., Client], tmp_path: Path)
         for n in range(5):
             store.add_image(coded(n), n, time.time())
         asking = client(tmp_path / "store")
-        assert asking.json("refresh") == {"count": asking.json("facts")["count"], "live": False}
+        facts = asking.json("facts")
+        assert asking.json("refresh") == {"count": facts["count"], "duration": facts["cameras"][0]["duration"], "live": False}
         for n in (5, 6, 8):
             store.add_image(coded(n), n, time.time())
         deadline = time.monotonic() + 10

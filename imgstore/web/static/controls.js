@@ -3,6 +3,7 @@
 import { newest } from "./asking.js";
 import { PLAIN } from "./picture.js";
 import { SPEEDS } from "./player.js";
+import { copy, mark, save, saveRange } from "./saving.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -35,12 +36,12 @@ export function listen(viewer) {
       }
       viewer.tellLevels();
     },
-    save: () => viewer.save(),
-    copy: () => viewer.copy(),
-    "mark-in": () => viewer.mark(0),
-    "mark-out": () => viewer.mark(1),
-    "export-frames": () => viewer.export("zip"),
-    "export-video": () => viewer.export("mp4"),
+    save: () => save(viewer),
+    copy: () => copy(viewer),
+    "mark-in": () => mark(viewer, 0),
+    "mark-out": () => mark(viewer, 1),
+    "export-frames": () => saveRange(viewer, "zip"),
+    "export-video": () => saveRange(viewer, "mp4"),
   };
   const act = async (name) => {
     try {

@@ -1,6 +1,6 @@
 // The viewer: one place that knows which frame is shown, and everything that moves it.
 
-import { address, ask } from "./asking.js";
+import { ask } from "./asking.js";
 import { listen } from "./controls.js";
 import { Frames } from "./frames.js";
 import { span as spanOf } from "./overview.js";
@@ -71,9 +71,7 @@ class Viewer {
     document.title = `${names} – imgstore`;
     $("title").textContent = $("title").title = names;
     const [camera] = facts.cameras;
-    const size = camera.shape.slice(0, 2).reverse().join(" × ");
-    const what = facts.align ? `${facts.cameras.length} cameras in step by ${facts.align}` : `${camera.format}, ${size} ${camera.dtype}`;
-    $("subtitle").textContent = `${what}, ${facts.count} frames, ${spanOf(camera.duration)}`;
+    this.tellLength(facts.count, camera.duration);
     $("viewer").hidden = false;
     $("levels").hidden = camera.dtype === "uint8";
     $("align-label").hidden = facts.cameras.length < 2;
@@ -88,6 +86,13 @@ class Viewer {
     document.body.dataset.ready = "yes";
     this.summary().catch((error) => this.say(error.message, true));
     this.poll();
+  }
+
+  tellLength(count, seconds) {
+    const { align, cameras } = this.facts;
+    const [{ format, shape: [height, width], dtype }] = cameras;
+    const what = align ? `${cameras.length} cameras in step by ${align}` : `${format}, ${width} × ${height} ${dtype}`;
+    $("subtitle").textContent = `${what}, ${count} frames, ${spanOf(seconds)}`;
   }
 
   about() {
@@ -394,18 +399,19 @@ class Viewer {
     }
   }
 
-  async grown({ count, live, rate, dropped, age }) {
+  async grown({ count, duration, live, rate, dropped, age }) {
     const was = this.count;
     const all = this.span[0] === 0 && this.span[1] >= was;
     const last = this.shown >= was - 1;
     $("live").hidden = !live;
     if (live) {
       const old = age === null ? "" : `, newest ${age < 10 ? `${Math.max(0, age).toFixed(1)} s` : spanOf(Math.round(age))} old`;
-      $("live").textContent = `${this.following ? "● following" : "○ live, follow"}: ${rate} per second, ${dropped} dropped${old}`;
+      $("live").textContent = `${this.following ? "● following" : "○ live, press to follow"}: ${rate} per second, ${dropped} dropped${old}`;
       $("live").setAttribute("aria-pressed", String(this.following));
     }
     if (count === was) return;
     this.count = count;
+    this.tellLength(count, duration);
     if (count < was) this.frames.forEach((frames) => frames.forget());
     this.whole.show([0, Math.max(1, count)]);
     if (all) this.spanTo([0, count]);
@@ -438,57 +444,5 @@ class Viewer {
 
   zoomPicture(factor) {
     for (const picture of this.pictures) picture.zoomTo(factor === 0 ? 1 : factor === 1 ? 1 / (window.devicePixelRatio || 1) / picture.fitting() : picture.zoom * factor, null);
-  }
-
-  async save() {
-    const saved = [];
-    for (const [camera, picture] of this.pictures.entries()) {
-      const label = picture.frame?.label;
-      if (!label || picture.frame.error) continue;
-      const time = label.date.replace(/[^\w.-]+/g, "-");
-      const link = document.createElement("a");
-      link.href = address("frame", { ...this.question, camera, index: this.shown, kind: "png" });
-      link.download = `${picture.name.replace(/[^\w.-]+/g, "-")}_frame-${label.number}_${time}.png`;
-      link.click();
-      saved.push(link.download);
-    }
-    this.say(saved.length ? `Saved as ${saved.join(", ")}` : "There is no frame to save.", !saved.length);
-    return saved.length ? "Saved" : null;
-  }
-
-  async copy() {
-    const text = this.address();
-    history.replaceState(null, "", text);
-    try {
-      await navigator.clipboard.writeText(text);
-      this.say(`Copied: ${text}`);
-      return "Copied";
-    } catch {
-      this.say(`The address is: ${text}`); // a page that is not at this machine may not use the clipboard
-      return null;
-    }
-  }
-
-  mark(which) {
-    this.marks[which] = this.shown;
-    if (this.marks[0] !== null && this.marks[1] !== null && this.marks[0] > this.marks[1]) this.marks[1 - which] = null;
-    const [from, to] = this.marks;
-    $("range").textContent = from !== null && to !== null ? `${from} to ${to}, ${to - from + 1} frames` : from !== null ? `from ${from}` : `to ${to}`;
-    for (const button of document.querySelectorAll("button.range")) button.disabled = from === null || to === null;
-    for (const line of [this.whole, this.part]) {
-      line.marks = this.marks;
-      line.draw();
-    }
-  }
-
-  export(kind) {
-    const [start, stop] = this.marks;
-    this.pictures.forEach((picture, camera) => {
-      const link = document.createElement("a");
-      link.href = address("export", { ...this.question, camera, kind, start, stop: stop + 1 });
-      link.download = `${picture.name.replace(/[^\w.-]+/g, "-")}_${start}-${stop}.${kind}`;
-      link.click();
-    });
-    this.say(`Frames ${start} to ${stop} are being saved.`);
   }
 }
