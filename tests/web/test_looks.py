@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-from coded_frames import record
+from coded_frames import decoded, record
 from page_browser import Page, resize
 
 import imgstore
@@ -155,6 +157,26 @@ def test_a_button_says_that_it_was_heard(page: Callable[..., Page], driver: Any,
     )
     save.click()
     seen.wait("return window.said.join() === 'Saved,Save PNG'")
+
+
+def test_what_is_seen_is_saved(page: Callable[..., Page], driver: Any, tmp_path: Path) -> None:
+    """And not what is on its way, under the number of what is seen."""
+    seen = page(record(tmp_path / "store", "npy", 100))
+    seen.at(0)
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "saved")})
+    seen.run(
+        "const before = window.fetch;"
+        "window.fetch = (...given) => (/index=77/.test(given[0]) ? new Promise(() => {}) : before(...given));"
+        "location.hash = '#index=77'"
+    )
+    seen.wait("return document.getElementById('whole').getAttribute('aria-valuenow') === '77'")
+    seen.press("s")
+    deadline = time.monotonic() + 60
+    while not (found := [*(tmp_path / "saved").glob("*.png")]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert "_frame-0_" in found[0].name
+    assert decoded(cv2.imread(str(found[0]), cv2.IMREAD_UNCHANGED)) == 0
 
 
 def test_every_card_has_a_state(driver: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
