@@ -379,7 +379,8 @@ def test_a_recording_is_followed(page: Callable[..., Page], tmp_path: Path) -> N
             seen.press(",")  # looks back, and stays there
             at = int(seen.seen()[0]["index"])
             seen.wait("return document.getElementById('live').textContent.includes('press to follow')")
-            seen.wait("return parseInt(document.getElementById('subtitle').textContent.split(', ')[2]) > 30")  # it says how long it is
+            # it says how long it is
+            seen.wait("return parseInt(document.getElementById('subtitle').textContent.split(', ')[2]) > 30")
             time.sleep(1.2)
             assert abs(int(seen.seen()[0]["index"]) - at) <= 1
         finally:
