@@ -179,6 +179,36 @@ def test_what_is_seen_is_saved(page: Callable[..., Page], driver: Any, tmp_path:
     assert decoded(cv2.imread(str(found[0]), cv2.IMREAD_UNCHANGED)) == 0
 
 
+def test_the_controls_stay_in_sight_and_a_range_can_be_cleared(page: Callable[..., Page], driver: Any, tmp_path: Path) -> None:
+    seen = page(*(record(tmp_path / f"camera{n}", "npy", 10) for n in range(9)))
+    seen.at(0)
+    for top in (0, 150):
+        seen.run("window.scrollTo(0, arguments[0])", top)
+        seen.wait("return document.getElementById('play').getBoundingClientRect().bottom < window.innerHeight")
+    clear = driver.find_element("css selector", "[data-do=mark-none]")
+    assert not clear.is_enabled()
+    seen.press("i", "o")
+    assert seen.run(TEXT, "range") == "0 to 0, 1 frame" and clear.is_enabled()
+    clear.click()
+    assert "mark" in seen.run(TEXT, "range") and not clear.is_enabled()
+    assert driver.find_elements("css selector", "button.range:enabled") == []
+
+
+def test_the_start_page_goes_on_after_the_server_was_away(driver: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
+    for n in range(30):
+        record(tmp_path / f"store{n:02d}", "npy", 2)
+    seen = Page(driver)
+    driver.get(serve(tmp_path).url)
+    seen.wait("return document.querySelector('.card')?.textContent.includes('2 frames')")
+    seen.run("window.before = window.fetch; window.fetch = () => Promise.reject(new TypeError('away')); window.scrollTo(0, 1e6)")
+    seen.wait("return !document.getElementById('offline').hidden")
+    seen.run("window.fetch = window.before")
+    seen.wait("return Array.from(document.querySelectorAll('.card')).at(-1).textContent.includes('2 frames')")
+    assert seen.run("return document.getElementById('offline').hidden")
+    assert seen.faults() == []
+    driver.get("about:blank")
+
+
 def test_every_card_has_a_state(driver: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
     """Empty and damaged stores say so where others have their picture; what was chosen is counted in sight."""
     record(tmp_path / "whole", "npy", 5)

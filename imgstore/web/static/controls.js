@@ -3,7 +3,7 @@
 import { newest } from "./asking.js";
 import { PLAIN } from "./picture.js";
 import { SPEEDS } from "./player.js";
-import { copy, mark, save, saveRange } from "./saving.js";
+import { copy, mark, save, saveRange, unmark } from "./saving.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -40,6 +40,7 @@ export function listen(viewer) {
     copy: () => copy(viewer),
     "mark-in": () => mark(viewer, 0),
     "mark-out": () => mark(viewer, 1),
+    "mark-none": () => unmark(viewer),
     "export-frames": () => saveRange(viewer, "zip"),
     "export-video": () => saveRange(viewer, "mp4"),
   };

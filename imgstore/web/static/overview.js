@@ -3,6 +3,7 @@
 import { address, ask } from "./asking.js";
 
 const AT_ONCE = 3;
+const AGAIN = 2000; // ms after which a server that was away is asked again
 
 export async function showOverview({ title, recordings }) {
   const $ = (id) => document.getElementById(id);
@@ -22,7 +23,8 @@ export async function showOverview({ title, recordings }) {
     while (working < AT_ONCE && waiting.length) {
       const card = waiting.shift();
       working++;
-      fill(card).finally(() => {
+      fill(card).then((away) => {
+        if (away) setTimeout(() => work(waiting.push(card)), AGAIN);
         working--;
         work();
       });
@@ -102,8 +104,9 @@ function makeCard({ name, title, made }, chosen, changed) {
   return { name, title, made, element, image, thumb, facts, box, text: title.toLowerCase(), asked: false };
 }
 
+// Tell what is in a recording; true where the server is away.
 async function fill(card) {
-  if (card.asked) return;
+  if (card.asked) return false;
   card.asked = true;
   try {
     const facts = await ask("facts", { r: card.name });
@@ -132,10 +135,15 @@ async function fill(card) {
       card.image.addEventListener("error", () => card.image.replaceWith(make("span", { textContent: "The first frame cannot be shown" })));
     }
   } catch (error) {
+    if (error.status === 0) {
+      card.asked = false;
+      return true;
+    }
     card.thumb.append(make("span", { textContent: "This cannot be shown" }));
     card.facts.replaceChildren(make("div", { className: "bad", textContent: error.message }));
   }
   document.dispatchEvent(new Event("filled"));
+  return false;
 }
 
 export function span(seconds) {

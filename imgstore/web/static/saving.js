@@ -37,7 +37,18 @@ export function mark(viewer, which) {
   viewer.marks[which] = viewer.shown;
   if (viewer.marks[0] !== null && viewer.marks[1] !== null && viewer.marks[0] > viewer.marks[1]) viewer.marks[1 - which] = null;
   const [from, to] = viewer.marks;
-  $("range").textContent = from !== null && to !== null ? `${from} to ${to}, ${to - from + 1} frames` : from !== null ? `from ${from}` : `to ${to}`;
+  tell(viewer, from !== null && to !== null ? `${from} to ${to}, ${to - from + 1} ${to > from ? "frames" : "frame"}` : from !== null ? `from ${from}` : `to ${to}`);
+}
+
+export function unmark(viewer) {
+  viewer.marks = [null, null];
+  tell(viewer, "mark its ends with I and O");
+}
+
+function tell(viewer, said) {
+  const [from, to] = viewer.marks;
+  $("range").textContent = said;
+  document.querySelector("[data-do=mark-none]").disabled = from === null && to === null;
   for (const button of document.querySelectorAll("button.range")) button.disabled = from === null || to === null;
   for (const line of [viewer.whole, viewer.part]) {
     line.marks = viewer.marks;
