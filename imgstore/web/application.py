@@ -246,8 +246,9 @@ def _fault(catalogue: Catalogue, request: Request) -> Response:
         found = recording.next_fault(index, direction)
         if found is None:
             return _json({"index": None})
-        position, kind, camera = found
-        return _json({"index": position, "kind": kind, "camera": camera if len(recording.cameras) > 1 else None})
+        position, kind, amount, camera = found
+        several = len(recording.cameras) > 1
+        return _json({"index": position, "kind": kind, "amount": amount, "camera": camera if several else None})
 
 
 def _timeline(catalogue: Catalogue, request: Request) -> Response:

@@ -22,6 +22,7 @@ ASSETS = (
     "picture.js",
     "timeline.js",
     "plots.js",
+    "saving.js",
     "strip.js",
     "asking.js",
 )

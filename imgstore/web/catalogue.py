@@ -151,11 +151,18 @@ def _recordings_in(folder: str) -> Iterator[str]:
         below = []
         for path in inside:
             if os.path.lexists(os.path.join(path, _METADATA)):
-                if imgstore.is_imgstore(path):
+                if imgstore.is_imgstore(path) or _has_chunks(path):
                     yield path
             elif depth < _DEPTH:
                 below.append((path, depth + 1))
         waiting += reversed(below)
+
+
+def _has_chunks(path: str) -> bool:
+    """Whether it was a store before its metadata was damaged: such a one is listed too, with what is wrong."""
+    with contextlib.suppress(OSError), os.scandir(path) as entries:
+        return any(entry.name.startswith("000000") for entry in entries)
+    return False
 
 
 def _printable(text: str) -> str:

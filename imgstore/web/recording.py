@@ -27,6 +27,7 @@ _MOST_OPENED = 40  # chunks, to find their key frames
 _MOST_FAULTS = 10_000  # that were met and are remembered
 _BESIDE = 0.75  # of the usual interval: a frame that is further from a time is not the one of that time
 _CACHE = 64 * 2**20  # bytes of decoded frames of each store: a group of pictures, so that going backwards is quick, and no more
+_DRIFT = 0.25, 0.01  # seconds, and part of its length, by which the times of a number move apart in cameras that have the same
 _LIVE = 10.0  # seconds after which a recording that has not grown is taken for finished
 
 
@@ -133,7 +134,8 @@ class Recording:
     paths : sequence of str
         The stores.
     align : {'', 'number', 'time'}
-        What frames of a step have in common; default number where the stores have numbers in common, else time.
+        What frames of a step have in common; default number where the stores have numbers in common and these are those of
+        the same moments, else time.
 
     Raises
     ------
@@ -145,28 +147,29 @@ class Recording:
         with contextlib.ExitStack() as opened:
             stores = [opened.enter_context(open_recording(path)) for path in paths]
             self.cameras = [Camera(*each) for each in zip(stores, camera_names(stores), strict=True)]
-            self._align = align
             self.align = ""
-            self._group = self._in_step()
+            self._group = self._in_step(align)
             opened.pop_all()
         self._lock = threading.Lock()
         self._grown = 0.0  # when it was last seen to grow
         self._rate: tuple[float, int] = (time.monotonic(), self.count)
 
-    def _in_step(self) -> StoreGroup | None:
+    def _in_step(self, align: str) -> StoreGroup | None:
         if len(self.cameras) == 1:
             return None
         stores = [camera.store for camera in self.cameras]
-        tried = [self._align] if self._align else ["number", "time"]
-        for align in tried:
+        group = None
+        tried = [align] if align else ["number", "time"]
+        for each in tried:
             try:
-                group = StoreGroup(stores, align=align, on_error="raise")  # type: ignore[arg-type]
+                found = StoreGroup(stores, align=each, on_error="raise")  # type: ignore[arg-type]
             except ArgumentError:
-                if align == tried[-1]:
+                if group is None and each == tried[-1]:
                     raise
             else:
-                self.align = align
-                break
+                group, self.align = found, each
+                if not _moves_apart(group):
+                    break
         return group
 
     @property
@@ -257,7 +260,7 @@ class Recording:
                 raise ArgumentError(f"{text!r} is no frame number") from None
             at = np.flatnonzero(store.frame_numbers[: self.count] == number)
             if not len(at):
-                raise FrameNotFoundError(f"no frame has the number {number}: it is missing")
+                raise FrameNotFoundError(_beside_number(number, store.frame_numbers[: self.count]))
             later = at[at > near]
             return int(later[0] if len(later) and near in at else at[0]), 0.0
         times = store.frame_times[: self.count]
@@ -270,19 +273,21 @@ class Recording:
         beside = float(times[found]) - wanted
         return found, beside if abs(beside) > _BESIDE * (usual or 0.0) else 0.0
 
-    def next_fault(self, step: int, direction: int) -> tuple[int, str, str] | None:
-        """Return the next step, or the one before, at which something begins to be wrong; what, and of which camera."""
-        best: tuple[int, str, str] | None = None
+    def next_fault(self, step: int, direction: int) -> tuple[int, str, float, str] | None:
+        """Return the next step, or the one before, at which something begins to be wrong; what, how much, of which camera."""
+        best: tuple[int, str, float, str] | None = None
         for camera in range(len(self.cameras)):
             for kind, events in self._events(camera).items():
-                positions = events.positions
+                positions, amounts = events.positions, events.amounts
                 if kind == "absent":  # many in a row are one
-                    positions = positions[np.diff(positions, prepend=-2) > 1]
+                    begins = np.flatnonzero(np.diff(positions, prepend=-2) > 1)
+                    amounts = np.diff(begins, append=len(positions))
+                    positions = positions[begins]
                 k = int(np.searchsorted(positions, step, side="right" if direction > 0 else "left")) - (direction < 0)
                 if 0 <= k < len(positions):
                     position = int(positions[k])
                     if position < self.count and (best is None or (position - best[0]) * direction < 0):
-                        best = position, kind, self.cameras[camera].name
+                        best = position, kind, float(amounts[k]), self.cameras[camera].name
         return best
 
     def _events(self, camera: int) -> dict[str, Events]:
@@ -403,13 +408,13 @@ class Recording:
                 self._grown = now
                 if self._group is not None:
                     with contextlib.suppress(ImgStoreError):  # as it was, until they go together again
-                        self._group = self._in_step()
+                        self._group = self._in_step(self.align)
             since, count = self._rate
             rate = (self.count - count) / (now - since) if now > since else 0.0
             if now - since > 5:
                 self._rate = now, self.count
             live = bool(self._grown) and now - self._grown < _LIVE
-        answer: dict[str, Any] = {"count": self.count, "live": live}
+        answer: dict[str, Any] = {"count": self.count, "duration": self.cameras[0].store.duration, "live": live}
         if live and self.count:
             camera = self.cameras[0]
             missing = camera.index()[0]["missing"]
@@ -426,6 +431,28 @@ class Recording:
         """Close the stores."""
         for camera in self.cameras:
             camera.close()
+
+
+def _beside_number(number: Any, numbers: Any) -> str:
+    """Tell why a number is not there, and which are, next to it."""
+    low, high = int(numbers.min()), int(numbers.max())
+    if not low <= number <= high:
+        return f"no frame has the number {number}: they go from {low} to {high}"
+    before, after = int(numbers[numbers < number].max()), int(numbers[numbers > number].min())
+    return f"no frame has the number {number}: it is missing, between {before} and {after}"
+
+
+def _moves_apart(group: StoreGroup) -> bool:
+    """Whether cameras in step by number are not by time: of other rates, or with counters that do not count what was lost."""
+    columns = group.table.columns
+    for camera in range(1, len(columns)):
+        there = np.flatnonzero(columns[camera] >= 0)
+        ends = there[[0, -1]]
+        first, last = (store.frame_times[columns[k, ends]] for k, store in ((0, group.stores[0]), (camera, group.stores[camera])))
+        seconds, drift = np.ptp(first), abs(np.diff(last)[0] - np.diff(first)[0])
+        if drift > max(_DRIFT[0], _DRIFT[1] * seconds):  # never where there are no times
+            return True
+    return False
 
 
 def _by_steps(column: Any, there: Any, events: Events) -> Events:

@@ -1,4 +1,4 @@
-"""A server of the page for each test, and who asks it."""
+"""A server of the page for each test, and who asks it or looks at it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from page_browser import Page, browser
 from page_client import Client
 
 import imgstore
@@ -60,3 +61,24 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     for process in processes:
         process.terminate()
         process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def driver(need_module: Callable[[str], Any]) -> Iterator[Any]:
+    need_module("selenium")
+    with browser() as driver:
+        yield driver
+
+
+@pytest.fixture
+def page(driver: Any, serve: Callable[..., Any]) -> Iterator[Callable[..., Page]]:
+    """Serve paths and open the page; whatever the browser complains of is a failure."""
+    pages = []
+
+    def begin(*paths: Path, hash: str = "") -> Page:
+        pages.append(Page(driver, serve(*paths).url + hash))
+        return pages[-1]
+
+    yield begin
+    assert [fault for page in pages[-1:] for fault in page.faults()] == []
+    driver.get("about:blank")

@@ -91,7 +91,8 @@ def test_frames_are_found_by_number_and_time(client: Callable[..., Client], tmp_
     asking = client(tmp_path / "store")
     assert asking.json("find", number=61)["index"] == 41
     status, _, body = asking.ask("find", number=50)
-    assert status == 404 and "missing" in json.loads(body)["error"]
+    assert status == 404 and "missing, between 39 and 60" in json.loads(body)["error"]
+    assert "from 0 to 99" in json.loads(asking.ask("find", number=1000)[2])["error"]
     assert asking.json("find", time="22:13:21.2")["index"] == 12  # 1700000000 is 22:13:20 UTC
     assert asking.json("find", time="2023-11-14 22:13:29.9")["index"] == 79
     assert asking.json("find", time="+3.04") == {"index": 30, "beside": 0.0}
@@ -100,7 +101,7 @@ def test_frames_are_found_by_number_and_time(client: Callable[..., Client], tmp_
     assert asking.json("find", time=repr(START + 0.5))["index"] == 5
     label, _ = frame(asking, index=33)
     assert asking.json("find", time=label["date"])["index"] == 33  # what is shown can be typed
-    assert asking.json("fault", index=0, direction=1)["index"] == 40
+    assert asking.json("fault", index=0, direction=1) == {"index": 40, "kind": "missing", "amount": 20.0, "camera": None}
     assert asking.json("fault", index=40, direction=1)["index"] is None
     assert asking.json("fault", index=79, direction=-1)["index"] == 40
 
@@ -264,7 +265,9 @@ def test_cameras_in_step(client: Callable[..., Client], tmp_path: Path) -> None:
     record(tmp_path / "left", "npy", 30, rate=30)
     record(tmp_path / "right", "npy", 100, rate=100, lost=range(40, 60))
     asking = client(tmp_path / "left", tmp_path / "right")
-    assert asking.json("facts")["align"] == "number"
+    assert asking.json("facts")["align"] == "time"  # of other rates: the same number is another moment
+    record(tmp_path / "beside", "npy", 30, rate=30.01, lost={3})
+    assert client(tmp_path / "left", tmp_path / "beside").json("facts")["align"] == "number"
     for align in ("number", "time"):
         with imgstore.StoreGroup([tmp_path / "left", tmp_path / "right"], align=align) as group:
             for step in range(30):
@@ -288,9 +291,15 @@ def test_a_folder_of_recordings(client: Callable[..., Client], tmp_path: Path) -
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         record(tmp_path / name, "npy", 5)
     (tmp_path / "empty").mkdir()
+    record(tmp_path / "torn", "npy", 5)
+    (tmp_path / "torn" / "metadata.yaml").write_text("__store: [")
+    (tmp_path / "of another program").mkdir()
+    (tmp_path / "of another program" / "metadata.yaml").write_text("a: 1")
     asking = client(tmp_path)
-    assert {title.replace(os.sep, "/") for title in asking.names} == {"a", "sub/b", "sub/deeper/c"}
+    assert {title.replace(os.sep, "/") for title in asking.names} == {"a", "sub/b", "sub/deeper/c", "torn"}
     assert asking.at_once is None
+    status, _, body = asking.ask("facts", r=asking.names.pop("torn"))
+    assert status >= 400 and "metadata.yaml" in json.loads(body)["error"]
     for name in asking.names.values():
         assert asking.json("facts", r=name)["count"] == 5
         assert asking.json("summary", r=name)["totals"]["missing"] == [0, 0]
@@ -353,7 +362,8 @@ def test_a_recording_that_goes_on(client: Callable[..., Client], tmp_path: Path)
         for n in range(5):
             store.add_image(coded(n), n, time.time())
         asking = client(tmp_path / "store")
-        assert asking.json("refresh") == {"count": asking.json("facts")["count"], "live": False}
+        facts = asking.json("facts")
+        assert asking.json("refresh") == {"count": facts["count"], "duration": facts["cameras"][0]["duration"], "live": False}
         for n in (5, 6, 8):
             store.add_image(coded(n), n, time.time())
         deadline = time.monotonic() + 10

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +15,13 @@ import cv2
 import numpy as np
 import pytest
 from coded_frames import HEIGHT, WIDTH, coded, decoded, record
-from page_browser import Page, browser, resize
+from page_browser import Page, resize
 from slow_proxy import PREFIX, proxy
 from video_samples import SAMPLES, Sample, number_of
 
 import imgstore
 
 SCRIPT = "<img src=x onerror=\"document.title='hurt'\">"
-
-
-@pytest.fixture(scope="module")
-def driver(need_module: Callable[[str], Any]) -> Iterator[Any]:
-    need_module("selenium")
-    with browser() as driver:
-        yield driver
-
-
-@pytest.fixture
-def page(driver: Any, serve: Callable[..., Any]) -> Iterator[Callable[..., Page]]:
-    """Serve paths and open the page; whatever the browser complains of is a failure."""
-    pages = []
-
-    def begin(*paths: Path, hash: str = "") -> Page:
-        pages.append(Page(driver, serve(*paths).url + hash))
-        return pages[-1]
-
-    yield begin
-    assert [fault for page in pages[-1:] for fault in page.faults()] == []
-    driver.get("about:blank")
 
 
 def check(found: dict[str, Any], pixels: Any, camera_lost: Any = ()) -> None:
@@ -399,7 +378,9 @@ def test_a_recording_is_followed(page: Callable[..., Page], tmp_path: Path) -> N
             check(*seen.seen())
             seen.press(",")  # looks back, and stays there
             at = int(seen.seen()[0]["index"])
-            seen.wait("return document.getElementById('live').textContent.includes('follow')")
+            seen.wait("return document.getElementById('live').textContent.includes('press to follow')")
+            # it says how long it is
+            seen.wait("return parseInt(document.getElementById('subtitle').textContent.split(', ')[2]) > 30")
             time.sleep(1.2)
             assert abs(int(seen.seen()[0]["index"]) - at) <= 1
         finally:

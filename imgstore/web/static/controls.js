@@ -3,6 +3,7 @@
 import { newest } from "./asking.js";
 import { PLAIN } from "./picture.js";
 import { SPEEDS } from "./player.js";
+import { copy, mark, save, saveRange, unmark } from "./saving.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -35,14 +36,22 @@ export function listen(viewer) {
       }
       viewer.tellLevels();
     },
-    save: () => viewer.save(),
-    copy: () => viewer.copy(),
-    "mark-in": () => viewer.mark(0),
-    "mark-out": () => viewer.mark(1),
-    "export-frames": () => viewer.export("zip"),
-    "export-video": () => viewer.export("mp4"),
+    save: () => save(viewer),
+    copy: () => copy(viewer),
+    "mark-in": () => mark(viewer, 0),
+    "mark-out": () => mark(viewer, 1),
+    "mark-none": () => unmark(viewer),
+    "export-frames": () => saveRange(viewer, "zip"),
+    "export-video": () => saveRange(viewer, "mp4"),
   };
-  const act = (name) => Promise.resolve(doing[name]()).catch((error) => viewer.say(error.message, true));
+  const act = async (name) => {
+    try {
+      const done = await doing[name]();
+      if (typeof done === "string") answer(document.querySelector(`[data-do="${name}"]`), done);
+    } catch (error) {
+      viewer.say(error.message, true);
+    }
+  };
   for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", () => act(button.dataset.do));
 
   $("speed").replaceChildren(...SPEEDS.map((speed) => Object.assign(document.createElement("option"), { value: speed, textContent: `${speed}×`, selected: speed === 1 })));
@@ -59,6 +68,15 @@ export function listen(viewer) {
   for (const id of ["low", "high"]) {
     $(id).addEventListener("change", () => Number.isFinite(parseFloat($(id).value)) && viewer.adjust({ [id]: parseFloat($(id).value) }));
   }
+  $("pixel-at").addEventListener("change", () => {
+    const text = $("pixel-at").value.trim();
+    const found = /^(\d{1,6})\s*[,;\s]\s*(\d{1,6})$/.exec(text);
+    for (const picture of viewer.pictures) {
+      picture.pinned = found && [Number(found[1]), Number(found[2])];
+      picture.point();
+    }
+    viewer.say(text && !found ? `${text} is no place of a pixel: give x, y` : "", true);
+  });
   $("live").addEventListener("click", () => {
     viewer.following = !viewer.following;
     if (viewer.following) viewer.see(viewer.count - 1);
@@ -95,6 +113,18 @@ export function listen(viewer) {
   document.addEventListener("keydown", (event) => key(viewer, event, act));
 }
 
+// A button says for a moment that it was heard, where the eyes are; the message with all of it may be out of sight.
+function answer(button, text) {
+  if (button.dataset.was) return;
+  button.dataset.was = button.textContent;
+  button.style.minWidth = `${button.offsetWidth}px`;
+  button.textContent = text;
+  setTimeout(() => {
+    button.textContent = button.dataset.was;
+    delete button.dataset.was;
+  }, 1500);
+}
+
 function key(viewer, event, act) {
   const { target, key } = event;
   if (target.closest("dialog") || event.altKey || event.metaKey) return;
@@ -124,6 +154,7 @@ function key(viewer, event, act) {
   else if (key === "?") $("help").showModal();
   else if (key.toLowerCase() === "g") $("number").focus();
   else if (key.toLowerCase() === "t") $("time").focus();
+  else if (key.toLowerCase() === "p") $("pixel-at").focus();
   else if (key.toLowerCase() === "j" || key.toLowerCase() === "l") {
     const direction = key.toLowerCase() === "j" ? -1 : 1;
     if (viewer.player.playing && viewer.player.direction === direction) viewer.speed(1);

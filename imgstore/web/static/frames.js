@@ -20,6 +20,7 @@ export class Frames {
     this.whole = 0; // bytes of a frame's samples
     this.preview = 0; // bytes of a JPEG in full size, as lately seen
     this.levels = {};
+    this.damaged = () => {}; // told of each step that cannot be read
   }
 
   // Before anything is known, too: a preview tells how fast the way is.
@@ -109,6 +110,7 @@ export class Frames {
       frame.absent = error.label?.absent ? "No frame at this instant" : "";
       frame.offline = error.status === 0;
       if (frame.offline) return frame; // not kept: it may be there when the server is
+      if (!frame.absent) this.damaged(index);
     }
     this.keep(`${index}/${kind}`, frame);
     return frame;

@@ -3,6 +3,7 @@
 import { address, ask } from "./asking.js";
 
 const AT_ONCE = 3;
+const AGAIN = 2000; // ms after which a server that was away is asked again
 
 export async function showOverview({ title, recordings }) {
   const $ = (id) => document.getElementById(id);
@@ -13,6 +14,8 @@ export async function showOverview({ title, recordings }) {
   const chosen = new Set();
   const cards = recordings.map((recording) => makeCard(recording, chosen, () => {
     $("compare").disabled = chosen.size < 2;
+    $("compare").textContent = chosen.size ? `Show ${chosen.size} side by side` : "Show side by side";
+    $("choose-none").hidden = !chosen.size;
   }));
   const waiting = [];
   let working = 0;
@@ -20,7 +23,8 @@ export async function showOverview({ title, recordings }) {
     while (working < AT_ONCE && waiting.length) {
       const card = waiting.shift();
       working++;
-      fill(card).finally(() => {
+      fill(card).then((away) => {
+        if (away) setTimeout(() => work(waiting.push(card)), AGAIN);
         working--;
         work();
       });
@@ -61,6 +65,9 @@ export async function showOverview({ title, recordings }) {
     clearTimeout(soon);
     soon = setTimeout(arrange, 200);
   });
+  $("choose-none").addEventListener("click", () => {
+    for (const card of cards) if (card.box.checked) card.box.click();
+  });
   $("compare").addEventListener("click", () => location.assign(linkTo([...chosen].join(".")) + location.hash));
   arrange();
 }
@@ -89,15 +96,17 @@ function makeCard({ name, title, made }, chosen, changed) {
     box.checked ? chosen.add(name) : chosen.delete(name);
     changed();
   });
-  const pick = make("label", {}, box, document.createTextNode("side by side"));
+  const pick = make("label", {}, box, document.createTextNode("choose"));
+  box.setAttribute("aria-label", `choose ${title}`);
   const facts = make("div", { className: "quiet", textContent: "…" });
   body.append(link, facts, pick);
   const element = make("li", { className: "card" }, thumb, body);
-  return { name, title, made, element, image, facts, text: title.toLowerCase(), asked: false };
+  return { name, title, made, element, image, thumb, facts, box, text: title.toLowerCase(), asked: false };
 }
 
+// Tell what is in a recording; true where the server is away.
 async function fill(card) {
-  if (card.asked) return;
+  if (card.asked) return false;
   card.asked = true;
   try {
     const facts = await ask("facts", { r: card.name });
@@ -115,19 +124,26 @@ async function fill(card) {
     ].filter(([n]) => n).map(([n, one, many]) => `${n} ${n > 1 ? many : one}`).join(", ");
     card.facts.replaceChildren(
       make("div", { textContent: `${camera.format}, ${size}, ${camera.dtype}` }),
-      make("div", { textContent: `${facts.count} frames, ${span(camera.duration)}${rate}` }),
+      make("div", { textContent: facts.count ? `${facts.count} frames, ${span(camera.duration)}${rate}` : "no frames" }),
       make("div", { textContent: camera.from }),
-      make("div", { className: faults ? "bad" : "", textContent: faults || "nothing missing" }),
+      make("div", { className: faults ? "bad" : "", textContent: faults || (facts.count ? "nothing missing" : "") }),
     );
-    if (facts.count) {
+    if (!facts.count) card.thumb.append(make("span", { textContent: "No frame has been recorded yet" }));
+    else {
       card.image.src = address("frame", { r: card.name, index: 0, kind: "jpeg", most: 480 });
       card.image.hidden = false;
-      card.image.addEventListener("error", () => (card.image.hidden = true));
+      card.image.addEventListener("error", () => card.image.replaceWith(make("span", { textContent: "The first frame cannot be shown" })));
     }
   } catch (error) {
+    if (error.status === 0) {
+      card.asked = false;
+      return true;
+    }
+    card.thumb.append(make("span", { textContent: "This cannot be shown" }));
     card.facts.replaceChildren(make("div", { className: "bad", textContent: error.message }));
   }
   document.dispatchEvent(new Event("filled"));
+  return false;
 }
 
 export function span(seconds) {

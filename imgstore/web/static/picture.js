@@ -5,12 +5,14 @@ const LEVELS = 4096;
 export const PLAIN = { brightness: 0, contrast: 0, gamma: 0, map: "plain", low: null, high: null };
 
 export class Picture {
-  constructor(name, told) {
-    this.told = told; // called with what is under the pointer
+  constructor(name, [height, width], told) {
+    this.told = told; // called when something else is under the pointer
+    this.pinned = null; // x and y of a pixel whose value is told while the pointer is elsewhere
     this.element = document.createElement("figure");
     this.element.className = "camera";
     this.window = document.createElement("div");
     this.window.className = "window";
+    this.window.style.aspectRatio = `${width} / ${height}`;
     this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("role", "img");
     this.over = document.createElement("div");
@@ -56,6 +58,7 @@ export class Picture {
       how: frame.error ? (frame.absent ? "no frame" : "error") : frame.kind === "raw" ? "exact" : "preview",
     };
     for (const [kind, text] of Object.entries(parts)) this.said[kind].textContent = text;
+    this.said.name.title = this.name;
     this.canvas.setAttribute("aria-label", Object.values(parts).filter(Boolean).join(", "));
     this.canvas.dataset.index = label?.index ?? "";
     this.canvas.dataset.number = frame.absent ? "" : (label?.number ?? "");
@@ -145,6 +148,7 @@ export class Picture {
     const y = this.window.clientHeight / 2 - this.middle[1] * this.canvas.height * scale;
     this.canvas.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
     this.canvas.classList.toggle("sharp", scale >= 1.5);
+    this.window.classList.toggle("zoomed", this.zoom > 1);
     this.at = { scale, x, y };
   }
 
@@ -174,7 +178,8 @@ export class Picture {
     this.window.addEventListener("dblclick", (event) => this.zoomTo(this.zoom > 1 ? 1 : 4, here(event)));
     this.window.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
-      dragged = here(event);
+      this.pointer = dragged = here(event);
+      this.point(); // a finger that taps does not move
       this.window.setPointerCapture(event.pointerId);
     });
     this.window.addEventListener("pointermove", (event) => {
@@ -190,7 +195,8 @@ export class Picture {
       this.pointer = now;
       this.point();
     });
-    this.window.addEventListener("pointerleave", () => {
+    this.window.addEventListener("pointerleave", (event) => {
+      if (event.pointerType === "touch") return; // what was tapped is told until the next tap
       this.pointer = null;
       this.point();
     });
@@ -200,13 +206,17 @@ export class Picture {
 
   // Tell what is under the pointer: the samples of the frame itself, whatever is done to the picture.
   point() {
-    this.said.pixel.textContent = this.pointer && this.at ? this.under(...this.pointer) : "";
-    if (this.pointer) this.told(this.said.pixel.textContent);
+    const { said, pinned, pointer } = this;
+    const before = said.pixel.textContent;
+    said.pixel.textContent = pointer && this.at ? this.under(...pointer) : pinned ? this.value(...pinned) : "";
+    if (pointer || said.pixel.textContent !== before) this.told();
   }
 
   under(left, top) {
-    const x = Math.floor((left - this.at.x) / this.at.scale);
-    const y = Math.floor((top - this.at.y) / this.at.scale);
+    return this.value(Math.floor((left - this.at.x) / this.at.scale), Math.floor((top - this.at.y) / this.at.scale));
+  }
+
+  value(x, y) {
     const { frame } = this;
     if (!frame || frame.error || x < 0 || y < 0 || x >= this.canvas.width || y >= this.canvas.height) return "";
     if (!frame.samples) return `x ${x}, y ${y}: …`;

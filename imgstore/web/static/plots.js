@@ -50,13 +50,14 @@ export class Plots {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `plot of ${name}`);
     const output = document.createElement("output");
+    const reach = Object.assign(document.createElement("span"), { className: "quiet" });
     const head = document.createElement("p");
-    head.append(Object.assign(document.createElement("span"), { textContent: name }), output);
+    head.append(Object.assign(document.createElement("span"), { textContent: name }), reach, output);
     const ruled = Object.assign(document.createElement("div"), { className: "ruled" });
     ruled.append(canvas);
     element.append(head, ruled);
     this.place.append(element);
-    const plot = { element, canvas, output, name, kind, column, answer: null, here: new Here(canvas) };
+    const plot = { element, canvas, output, reach, name, kind, column, answer: null, here: new Here(canvas) };
     plot.load = newest(async (signal) => {
       const [start, stop] = this.span;
       const buckets = bucketsOf(canvas);
@@ -129,7 +130,8 @@ export class Plots {
       let low = lows.reduce((a, b) => Math.min(a, b), Infinity);
       let high = highs.reduce((a, b) => Math.max(a, b), -Infinity);
       if (low > high) return;
-      const all = `${low} to ${high}`;
+      const [least, most] = [low, high].map((value) => Number(value.toPrecision(5)));
+      plot.reach.textContent = `${least} to ${most}`;
       if (low === high) [low, high] = [low - 1, high + 1];
       const y = (value) => 4 + (1 - (value - low) / (high - low)) * (height - 8);
       context.strokeStyle = colour("--accent");
@@ -142,9 +144,6 @@ export class Plots {
         context.lineTo(at, (top + bottom) / 2);
       }
       context.stroke();
-      context.fillStyle = colour("--quiet");
-      context.font = "10.5px system-ui, sans-serif";
-      context.fillText(all, 4, 12);
     }
     plot.here.move(this.index, this.span);
   }

@@ -5,8 +5,8 @@ import { ask, askFrame } from "./asking.js";
 const WIDTH = 96; // pixels that a picture gets about
 
 export class Strip {
-  constructor(element, question, { go, idle }) {
-    Object.assign(this, { element, question, go, idle });
+  constructor(element, question, { go, idle, damaged }) {
+    Object.assign(this, { element, question, go, idle, damaged });
     this.kept = new Map(); // step -> address of a picture
     this.run = 0;
     new ResizeObserver(() => this.show(this.span)).observe(element);
@@ -32,7 +32,7 @@ export class Strip {
       button.tabIndex = -1; // the time lines are the way by keyboard
       button.setAttribute("aria-label", this.said(step));
       button.addEventListener("click", () => this.go(step));
-      this.picture(button, this.kept.get(step));
+      if (this.kept.has(step)) this.picture(button, this.kept.get(step));
       return button;
     });
     this.element.replaceChildren(...buttons);
@@ -40,12 +40,14 @@ export class Strip {
       if (this.kept.has(step)) continue;
       while (mine === this.run && !this.idle()) await new Promise((resolve) => setTimeout(resolve, 80));
       if (mine !== this.run) return;
-      let made = "";
+      let made;
       try {
         const found = await askFrame({ ...this.question, camera: 0, index: step, kind: "jpeg", most: 192 });
         made = URL.createObjectURL(new Blob([found.data], { type: found.type }));
-      } catch {
-        // a frame that cannot be shown leaves its place empty; the time line and the picture tell of it
+      } catch (error) {
+        if (!error.status) return; // the server is away
+        made = "";
+        this.damaged(step);
       }
       this.kept.set(step, made);
       this.picture(buttons[k], made);
@@ -58,6 +60,7 @@ export class Strip {
   }
 
   picture(button, made) {
+    button.classList.toggle("bad", !made); // the time line and the picture tell what is wrong
     if (!made) return;
     const image = document.createElement("img");
     image.alt = "";

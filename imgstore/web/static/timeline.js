@@ -1,18 +1,25 @@
 // The time line: what the index tells of faults, never thinner than two pixels, from buckets that the server makes for each zoom.
 
 import { ask, newest } from "./asking.js";
+import { span as spanOf } from "./overview.js";
 
 // what there is one of, and several
 export const KINDS = {
   missing: ["missing number", "missing numbers"], pause: ["pause", "pauses"], repeat: ["repeated number", "repeated numbers"],
   back: ["number that goes back", "numbers that go back"], clock: ["clock step back", "clock steps back"],
-  fault: ["frame that cannot be read", "frames that cannot be read"], absent: ["no frame at this instant", "instants without a frame"],
+  fault: ["frame that cannot be read", "frames that cannot be read"], absent: ["instant without a frame", "instants without a frame"],
 };
 // in the order in which they are drawn: none hides all of another
 const COLOURS = { absent: "--absent", missing: "--missing", pause: "--pause", repeat: "--order", back: "--order", clock: "--clock", fault: "--fault" };
 const THINNEST = 2; // pixels
 const MOST = 1024; // buckets
 const NEAR = 4; // pixels: whoever clicks so close to a mark means it
+
+// How much of a kind there is at a place.
+export function amountOf(kind, amount) {
+  if (kind === "pause" || kind === "clock") return `${KINDS[kind][0]} of ${spanOf(amount)}`;
+  return amount > 1 ? `${amount} ${KINDS[kind][1]}` : KINDS[kind][0];
+}
 
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -88,8 +95,7 @@ export class Line {
     canvas.addEventListener("pointermove", (event) => {
       if (held) go(at(event));
       const found = this.under(event.offsetX);
-      const several = found?.kind === "missing" && found.amount > 1;
-      canvas.title = found ? `position ${found.position}: ${several ? `${found.amount} ` : ""}${KINDS[found.kind][Number(several)]}` : "";
+      canvas.title = found ? `position ${found.position}: ${amountOf(found.kind, found.amount)}` : "";
     });
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (held = false));
     if (zoom) {

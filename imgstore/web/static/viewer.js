@@ -1,6 +1,6 @@
 // The viewer: one place that knows which frame is shown, and everything that moves it.
 
-import { address, ask } from "./asking.js";
+import { ask } from "./asking.js";
 import { listen } from "./controls.js";
 import { Frames } from "./frames.js";
 import { span as spanOf } from "./overview.js";
@@ -8,7 +8,7 @@ import { Picture } from "./picture.js";
 import { Player, SPEEDS } from "./player.js";
 import { Plots } from "./plots.js";
 import { Strip } from "./strip.js";
-import { KINDS, Line } from "./timeline.js";
+import { KINDS, Line, amountOf } from "./timeline.js";
 
 const REST = 120; // ms without another frame after which the whole frame is fetched, where only a preview was
 const POLL = [1000, 5000]; // ms between looks for new frames: of a recording that runs, and of one that does not seem to
@@ -37,18 +37,20 @@ class Viewer {
     this.asked = this.seen = 0; // how often it was asked to show a step, and the last of these that is seen
     this.label = null; // of the first camera's frame that is seen
     this.marks = [null, null];
+    this.damaged = new Set(); // steps that were met and cannot be read
     this.anchor = "index"; // what the address says
     this.following = true;
     this.fps = null;
     this.span = [0, Math.max(1, this.count)];
     this.frames = facts.cameras.map((_, camera) => (camera ? new Frames({ ...question, camera }) : first));
-    this.pictures = facts.cameras.map((camera) => new Picture(camera.name, (text) => ($("pixel").textContent = text || "–")));
+    for (const frames of this.frames) frames.damaged = (step) => this.met(step);
+    this.pictures = facts.cameras.map(({ name, shape }) => new Picture(name, shape, () => this.tellPixel()));
     $("stage").replaceChildren(...this.pictures.map((picture) => picture.element));
     $("stage").classList.toggle("many", this.pictures.length > 1);
     const go = (step) => this.jump(step);
     this.whole = new Line($("whole"), question, facts.cameras, { go, name: "whole" });
     this.part = new Line($("part"), question, facts.cameras, { go, zoom: (f, at) => this.zoomLine(f, at), pan: (n) => this.panLine(n), name: "part" });
-    this.strip = new Strip($("strip"), question, { go, idle: () => !this.player.playing && this.frames.every((f) => f.idle) });
+    this.strip = new Strip($("strip"), question, { go, idle: () => !this.player.playing && this.frames.every((f) => f.idle), damaged: (step) => this.met(step) });
     this.plots = new Plots($("plots"), $("columns"), question, {
       go, values: (index) => (this.intervals?.[0] === index ? this.intervals[1] : ""),
     });
@@ -67,11 +69,9 @@ class Viewer {
     const { facts } = this;
     const names = facts.cameras.map((camera) => camera.name).join(", ");
     document.title = `${names} – imgstore`;
-    $("title").textContent = names;
+    $("title").textContent = $("title").title = names;
     const [camera] = facts.cameras;
-    const size = camera.shape.slice(0, 2).reverse().join(" × ");
-    const what = facts.align ? `${facts.cameras.length} cameras in step by ${facts.align}` : `${camera.format}, ${size} ${camera.dtype}`;
-    $("subtitle").textContent = `${what}, ${facts.count} frames, ${spanOf(camera.duration)}`;
+    this.tellLength(facts.count, camera.duration);
     $("viewer").hidden = false;
     $("levels").hidden = camera.dtype === "uint8";
     $("align-label").hidden = facts.cameras.length < 2;
@@ -86,6 +86,13 @@ class Viewer {
     document.body.dataset.ready = "yes";
     this.summary().catch((error) => this.say(error.message, true));
     this.poll();
+  }
+
+  tellLength(count, seconds) {
+    const { align, cameras } = this.facts;
+    const [{ format, shape: [height, width], dtype }] = cameras;
+    const what = align ? `${cameras.length} cameras in step by ${align}` : `${format}, ${width} × ${height} ${dtype}`;
+    $("subtitle").textContent = `${what}, ${count} frames, ${spanOf(seconds)}`;
   }
 
   about() {
@@ -133,6 +140,7 @@ class Viewer {
         // one step or none
         if (this.shown === step || (this.frames.length === 1 && mine > this.seen)) {
           this.pictures[camera].show(frame);
+          this.tellLevels();
           this.seen = mine;
         }
         return frame;
@@ -157,6 +165,17 @@ class Viewer {
     await Promise.all(this.frames.map((frames) => frames.slow && frames.ahead(beside.slice(0, 2))));
     if (!moved() && this.frames.some((frames) => !frames.find(step, true))) await this.see(step, true);
     if (!moved()) this.frames.forEach((frames) => frames.ahead(beside));
+  }
+
+  // A frame that cannot be read was met: the time line has a mark more.
+  met(step) {
+    if (this.damaged.has(step)) return;
+    this.damaged.add(step);
+    clearTimeout(this.counting);
+    this.counting = setTimeout(() => {
+      this.summary().catch(() => {});
+      for (const line of [this.whole, this.part]) line.changed();
+    }, 300);
   }
 
   levelsOf(camera) {
@@ -266,13 +285,13 @@ class Viewer {
     return this.goOn("fault", direction, async (amount) => {
       const found = await this.whereTo("fault", { index: this.shown, direction: Math.sign(amount) });
       if (!found) return null;
-      const { index, kind, camera } = found;
+      const { index, kind, amount: much, camera } = found;
       if (index === null) {
         this.say(amount > 0 ? "Nothing is missing after this frame." : "Nothing is missing before this frame.");
         return null;
       }
       await this.jump(index);
-      this.say(`Here: ${KINDS[kind][0]}${camera === null ? "" : ` (${camera})`}.`);
+      this.say(`Here: ${amountOf(kind, much)}${camera === null ? "" : ` (${camera})`}.`);
       return amount - Math.sign(amount);
     });
   }
@@ -380,18 +399,19 @@ class Viewer {
     }
   }
 
-  async grown({ count, live, rate, dropped, age }) {
+  async grown({ count, duration, live, rate, dropped, age }) {
     const was = this.count;
     const all = this.span[0] === 0 && this.span[1] >= was;
     const last = this.shown >= was - 1;
     $("live").hidden = !live;
     if (live) {
-      const old = age === null ? "" : `, newest ${age < 10 ? Math.max(0, age).toFixed(1) : Math.round(age)} s old`;
-      $("live").textContent = `${this.following ? "● following" : "○ live, follow"}: ${rate} per second, ${dropped} dropped${old}`;
+      const old = age === null ? "" : `, newest ${age < 10 ? `${Math.max(0, age).toFixed(1)} s` : spanOf(Math.round(age))} old`;
+      $("live").textContent = `${this.following ? "● following" : "○ live, press to follow"}: ${rate} per second, ${dropped} dropped${old}`;
       $("live").setAttribute("aria-pressed", String(this.following));
     }
     if (count === was) return;
     this.count = count;
+    this.tellLength(count, duration);
     if (count < was) this.frames.forEach((frames) => frames.forget());
     this.whole.show([0, Math.max(1, count)]);
     if (all) this.spanTo([0, count]);
@@ -417,56 +437,12 @@ class Viewer {
     for (const [id, value] of [["low", low], ["high", high]]) if (document.activeElement !== $(id)) $(id).value = value ?? "";
   }
 
+  tellPixel() {
+    const said = this.pictures.map((picture) => [picture.name, picture.said.pixel.textContent]).filter(([, text]) => text);
+    $("pixel").textContent = said.map(([name, text]) => (this.pictures.length > 1 ? `${name}: ${text}` : text)).join("; ") || "–";
+  }
+
   zoomPicture(factor) {
     for (const picture of this.pictures) picture.zoomTo(factor === 0 ? 1 : factor === 1 ? 1 / (window.devicePixelRatio || 1) / picture.fitting() : picture.zoom * factor, null);
-  }
-
-  async save() {
-    const saved = [];
-    for (const [camera, picture] of this.pictures.entries()) {
-      const label = picture.frame?.label;
-      if (!label || picture.frame.error) continue;
-      const time = label.date.replace(/[^\w.-]+/g, "-");
-      const link = document.createElement("a");
-      link.href = address("frame", { ...this.question, camera, index: this.shown, kind: "png" });
-      link.download = `${picture.name.replace(/[^\w.-]+/g, "-")}_frame-${label.number}_${time}.png`;
-      link.click();
-      saved.push(link.download);
-    }
-    this.say(saved.length ? `Saved as ${saved.join(", ")}` : "There is no frame to save.", !saved.length);
-  }
-
-  async copy() {
-    const text = this.address();
-    history.replaceState(null, "", text);
-    try {
-      await navigator.clipboard.writeText(text);
-      this.say(`Copied: ${text}`);
-    } catch {
-      this.say(`The address is: ${text}`); // a page that is not at this machine may not use the clipboard
-    }
-  }
-
-  mark(which) {
-    this.marks[which] = this.shown;
-    if (this.marks[0] !== null && this.marks[1] !== null && this.marks[0] > this.marks[1]) this.marks[1 - which] = null;
-    const [from, to] = this.marks;
-    $("range").textContent = from !== null && to !== null ? `${from} to ${to}, ${to - from + 1} frames` : from !== null ? `from ${from}` : `to ${to}`;
-    for (const button of document.querySelectorAll("button.range")) button.disabled = from === null || to === null;
-    for (const line of [this.whole, this.part]) {
-      line.marks = this.marks;
-      line.draw();
-    }
-  }
-
-  export(kind) {
-    const [start, stop] = this.marks;
-    this.pictures.forEach((picture, camera) => {
-      const link = document.createElement("a");
-      link.href = address("export", { ...this.question, camera, kind, start, stop: stop + 1 });
-      link.download = `${picture.name.replace(/[^\w.-]+/g, "-")}_${start}-${stop}.${kind}`;
-      link.click();
-    });
-    this.say(`Frames ${start} to ${stop} are being saved.`);
   }
 }
