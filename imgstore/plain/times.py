@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -23,6 +24,7 @@ Times = npt.NDArray[np.float64]
 
 IMAGES_PER_SECOND = 25.0  # what FFmpeg and OpenCV take too, of images that have no times
 _MOST_BYTES = 1 << 30  # of a table of times
+_TIMECODES = re.compile(r"#\s*time(code|stamp)s? format v2\b", re.IGNORECASE)  # in milliseconds, as muxers have them
 
 
 def times_at_rate(count: int, first: int, fps: float, start: float) -> Times:
@@ -143,6 +145,8 @@ def _csv(data: bytes, column: Any) -> Any:
 
     text = data.decode("utf-8-sig")
     first = text.partition("\n")[0]
+    if _TIMECODES.match(first):
+        return [float(line) / 1000 for line in text.splitlines() if line.strip() and line[0] != "#"]
     separator = next((c for c in ",;\t" if c in first), ",")
     rows = [row for row in csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True) if row]
     if not rows:

@@ -146,6 +146,7 @@ def test_times_that_came_along(tmp_path: Path) -> None:
     moments = [1700000000.123456789, 1700000000.2, 1700000001.3, 1700000002.4]
     (folder / "a.csv").write_text("frame, time\n" + "\n".join(f"{k}, {t!r}" for k, t in enumerate(moments)))
     (folder / "bare.txt").write_text("\n".join(map(repr, moments)))
+    (folder / "codes.txt").write_text("# timestamp format v2\n" + "\n".join(f"{t * 1000:.6f}" for t in moments) + "\n")
     (folder / "a.json").write_text(json.dumps([{"n": k, "t": t} for k, t in enumerate(moments)]))
     (folder / "columns.json").write_text(json.dumps({"t": moments, "other": [1]}))
     (folder / "list.json").write_text(json.dumps(moments))
@@ -160,6 +161,8 @@ def test_times_that_came_along(tmp_path: Path) -> None:
         with imgstore.open(folder, times=times, column=column) as store:
             assert store.frame_times.tolist() == moments, (times, column)
             assert store.get_image(2)[1] == (2, moments[2])
+    with imgstore.open(folder, times="codes.txt") as store:  # milliseconds, as `imgstore timecodes` writes them
+        assert store.frame_times == pytest.approx(moments, abs=1e-6)
     for k in range(4):
         os.utime(folder / f"{k}.png", ns=(0, 10**18 + k * 10**9))
     with imgstore.open(folder, times="files") as store:
