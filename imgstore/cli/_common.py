@@ -22,7 +22,7 @@ from imgstore.errors import ImgStoreError, NotAStoreError
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["HELP", "Command", "OneLine", "PlainError", "chunk_progress", "counted", "make_table",
+__all__ = ["HELP", "Command", "OneLine", "PlainError", "TypedPath", "chunk_progress", "counted", "make_table",
            "one_line", "print_json", "print_json_line", "print_table", "store_argument", "told_error", "warn"]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -137,16 +137,28 @@ def told_error(error: BaseException, about: object) -> PlainError | None:
     """Return an error as it is told, None where it is a fault of ours; `about` is for those that name nothing."""
     if isinstance(error, NotAStoreError):
         return _NoStore(str(error))
+    if isinstance(error, OSError) and (error.strerror or not isinstance(error, ImgStoreError)):
+        return PlainError(f"{error.filename or about}: {error.strerror or error}")
     if isinstance(error, ImgStoreError):
         return PlainError(str(error))
-    if isinstance(error, OSError):
-        return PlainError(f"{error.filename or about}: {error.strerror or error}")
     return None
+
+
+class TypedPath(click.Path):
+    """A path that was typed. Where the shell has left a ``~`` in it that is not the first, it is a name, no home directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Keep ``./~`` from becoming ``~``; refuse what a variable of the shell that is not set makes."""
+        if value == "":
+            self.fail("is empty: a name is wanted ('.' is the folder where you are)", param, ctx)
+        if isinstance(value, str) and not value.startswith("~") and os.path.normpath(value).startswith("~"):
+            value = os.path.abspath(value)
+        return super().convert(value, param, ctx)
 
 
 def store_argument() -> Callable[[F], F]:
     """Return the argument PATH, of a store's directory or its metadata.yaml."""
-    return click.argument("path", type=click.Path(path_type=Path))
+    return click.argument("path", type=TypedPath(path_type=Path))
 
 
 def counted(count: int, noun: str, style: str = "") -> str:
@@ -190,7 +202,8 @@ def make_table(*headings: str, right: frozenset[str] = frozenset()) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        number = heading in right  # which is no longer one when it is folded
+        table.add_column(heading, justify="right" if number else "left", overflow="fold", no_wrap=number)
     return table
 
 

@@ -213,7 +213,8 @@ def _size(store: Any) -> int | None:
 def _size_on_disk(directory: str) -> int:
     total, waiting = 0, [directory]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        # a directory that may not be read: that its chunk is left out was told
+        with contextlib.suppress(PermissionError), os.scandir(waiting.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)

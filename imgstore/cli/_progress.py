@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import imgstore
 from imgstore.cli._common import PlainError
 from imgstore.mapping import is_unfinished
 
@@ -28,8 +29,11 @@ def see_that_nothing_is_in_the_way(dest: Path, *, but_begun: bool = False) -> No
     Raises
     ------
     PlainError
-        There are files, and they are no store's.
+        There are files, and they are no store's; or it is inside a store.
     """
+    for folder in dest.absolute().parents:
+        if imgstore.is_imgstore(folder):
+            raise PlainError(f"{dest}: is inside the store {folder}, which has chunks alone in it; name a folder elsewhere")
     if dest.is_dir() and not (dest / "metadata.yaml").exists() and any(dest.iterdir()):
         if is_unfinished(dest):
             if but_begun:

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import click
 
 import imgstore
+from imgstore.cli._common import TypedPath
+from imgstore.mapping import is_unfinished
 
 __all__ = ["names_for", "paths_argument", "stores_among"]
 
@@ -17,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def paths_argument() -> Callable[[F], F]:
     """Return the argument PATH..., of stores, folders with stores in them, and whatever `imgstore.open` takes."""
-    return click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=TypedPath())
 
 
 def stores_among(paths: Iterable[str]) -> list[str]:
@@ -32,10 +34,14 @@ def stores_among(paths: Iterable[str]) -> list[str]:
 def _stores_in(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            # also broken ones: none is left out without a word
-            return sorted(e.path for e in entries if e.is_dir() and os.path.lexists(os.path.join(e.path, "metadata.yaml")))
+            # also broken ones, and those that were only begun: none is left out without a word
+            return sorted(e.path for e in entries if e.name[0] != "." and e.is_dir() and _is_or_was_to_be_a_store(e.path))
     except OSError:
         return []
+
+
+def _is_or_was_to_be_a_store(folder: str) -> bool:
+    return os.path.lexists(os.path.join(folder, "metadata.yaml")) or is_unfinished(folder)
 
 
 def names_for(paths: Iterable[str]) -> list[str]:

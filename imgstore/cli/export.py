@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import imgstore
-from imgstore.cli._common import HELP, Command, counted, print_json
+from imgstore.cli._common import HELP, Command, TypedPath, counted, print_json
 from imgstore.cli._progress import show_progress
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ _SOME_LEFT_OUT = 3  # exit status
 
 
 @click.command("export", cls=Command, short_help="Make a video, a GIF or images of a store.", context_settings=HELP)
-@click.argument("store")
-@click.argument("out")
+@click.argument("store", type=TypedPath())
+@click.argument("out", type=TypedPath())
 @click.option("--format", "fmt", type=click.Choice(["mp4", "mkv", "gif", "png", "jpg", "tif"]),
               help="Default what OUT ends in; png, jpg and tif make a folder of images.")  # fmt: skip
 @click.option("--start", metavar="PLACE", help="The first frame: 250 (a position, from 0), n250 (a frame number), 10.5s or "

@@ -14,6 +14,7 @@ import imgstore
 from imgstore.cli._common import (
     HELP,
     Command,
+    TypedPath,
     counted,
     make_table,
     print_json,
@@ -41,7 +42,7 @@ _MOST_IN_STEP = 16  # stores of which it is told how they go together
               "for each.")  # fmt: skip
 @click.option("--size/--no-size", default=True, help="Add up the sizes of its files, or not (slow for millions).")
 @click.option("--plot", is_flag=True, help="Draw intervals over time, gaps, and extra data in the terminal.")
-@click.option("--plot-file", type=click.Path(path_type=Path), help="Draw the same into a file, .svg or .png.")
+@click.option("--plot-file", type=TypedPath(path_type=Path), help="Draw the same into a file, .svg or .png.")
 @click.pass_context
 def command(
     ctx: click.Context, paths: tuple[str, ...], as_json: bool, size: bool, plot: bool, plot_file: Path | None
@@ -150,11 +151,15 @@ def _group_rows(group: dict[str, Any]) -> list[tuple[str, str]]:
             (
                 "",
                 f"{of['name']}: {of['frames']:,}"
-                + (f", at most {of['largest_error']:.6f} s away" if of["frames"] else ""),
+                + (f", at most {_away(of['largest_error'])} away" if of["frames"] else ""),
             )
             for of in group["stores"]
         ),
     ]
+
+
+def _away(seconds: float) -> str:
+    return f"{seconds:.6f} s" if seconds < 60 else _duration(seconds)
 
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:
@@ -208,7 +213,11 @@ def _interval_rows(intervals: dict[str, float] | None) -> list[tuple[str, str]]:
         return []
     shortest, usual, longest, jitter = (intervals[name] * 1000 for name in ("shortest", "usual", "longest", "jitter"))
     near = f"{jitter:.3g} ms" if jitter >= 0.001 else "a microsecond"
-    return [("intervals", f"{usual:.4g} ms, nine tenths within {near}; {shortest:.4g} to {longest:.4g} ms")]
+    return [("intervals", f"{usual:.4g} ms, nine tenths within {near}; {shortest:.4g} to {_milliseconds(longest)} ms")]
+
+
+def _milliseconds(number: float) -> str:
+    return f"{number:.4g}" if number < 9999 else f"{number:,.0f}"
 
 
 def _zone_rows(store: Any, changes: list[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 import click
 
 import imgstore
-from imgstore.cli._common import HELP, Command, chunk_progress, counted, one_line, print_json, print_json_line
+from imgstore.cli._common import (
+    HELP,
+    Command,
+    TypedPath,
+    chunk_progress,
+    counted,
+    one_line,
+    print_json,
+    print_json_line,
+)
 from imgstore.cli._jobs import jobs_option, run_each, worst
 from imgstore.cli._several import paths_argument, stores_among
 from imgstore.errors import MetadataError, NotAStoreError
@@ -35,7 +44,7 @@ __all__ = ["command"]
 )
 @click.option("--make-metadata", is_flag=True, help="metadata.yaml is missing or broken: make one from the chunks.")
 @click.option("--break-lock", is_flag=True, help="The writer that the store's lock names is gone, you know that.")
-@click.option("--set-aside", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--set-aside", type=TypedPath(path_type=Path), metavar="DIR",
               help="Where to put what cannot be used, on the store's file system; default PATH.set-aside.")  # fmt: skip
 @jobs_option()
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON; of several paths a line for each.")
@@ -77,6 +86,9 @@ def command(
         state = "would be whole" if how["dry_run"] else "whole"
         click.echo(f"{statuses.count(0)} of {counted(len(stores), 'store')} {state}")
     context.exit(worst(statuses))
+
+
+_WHAT_THEN = "imgstore verify tells what is wrong with it still, imgstore save makes a store of the frames that can be read"
 
 
 @dataclass(frozen=True)
@@ -144,7 +156,7 @@ def _tell(done: _Done, dry_run: bool, as_json: bool, printed: Callable[[object],
     verdict = (
         f"{count} {'to do' if dry_run else 'done'}, {len(done.left) + len(done.untold)} not repaired: {one_line(done.path)}"
     )
-    click.echo(verdict if done.whole or dry_run else f"{verdict}; imgstore verify tells what is wrong with it still")
+    click.echo(verdict if done.whole or dry_run else f"{verdict}; {_WHAT_THEN}")
 
 
 def _would_go(fault: Fault, actions: Sequence[Action]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import imgstore
 from imgstore import plugins
 from imgstore.cli._again import begin_again, this_call
 from imgstore.cli._changes import changes
-from imgstore.cli._common import HELP, Command, PlainError, counted
+from imgstore.cli._common import HELP, Command, PlainError, TypedPath, counted
 from imgstore.cli._display import why_no_window
 from imgstore.cli._group import group_options, save_group
 from imgstore.cli._inputs import metadata_of, open_inputs
@@ -54,8 +55,9 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     short_help="Make a store of videos, images, stores, or a camera.",
     context_settings=HELP,
 )
-@click.argument("places", metavar="SOURCE... DEST", nargs=-1)
-@click.option("--source", "sources", multiple=True, metavar="SOURCE", help="A source, as before DEST; as often as wanted.")
+@click.argument("places", metavar="SOURCE... DEST", nargs=-1, type=TypedPath())
+@click.option("--source", "sources", multiple=True, metavar="SOURCE", type=TypedPath(), help="A source, as before DEST; as often "
+              "as wanted.")  # fmt: skip
 @click.option("--order", type=click.Choice(["name", "time", "given"]), help="Which source comes first: by natural order of "
               "names, by when they were taken, or as they are given. Default as given; what a shell has put into the order of "
               "the alphabet (clip10 before clip2) is taken in natural order.")  # fmt: skip
@@ -75,11 +77,11 @@ class _FormatName(click.ParamType):  # type: ignore[type-arg,unused-ignore]
               "and scaled: function(img) or function(img, number, time) returns an array. MODULE may be a file.")  # fmt: skip
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames per second: of files, in place of their own "
               "times; of stores and cameras, what is noted.")  # fmt: skip
-@click.option("--times", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
-              help="The times of all frames of the sources in seconds: CSV, npy or JSON.")  # fmt: skip
+@click.option("--times", type=TypedPath(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+              help="The times of all frames of the sources in seconds: CSV, npy or JSON; or time codes.")  # fmt: skip
 @click.option("--column", metavar="NAME", help="With --times: which column of the file.")
 @click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="To be noted in the store; values are YAML.")
-@click.option("--metadata-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+@click.option("--metadata-file", type=TypedPath(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
               help="The same, out of a YAML or JSON file.")  # fmt: skip
 @click.option("--copy", "copied", is_flag=True, help="Take videos, and chunks of stores, as they are: nothing is encoded.")
 @click.option("--files", type=click.Choice(["copy", "hardlink", "link", "move"]), help="With --copy: what becomes of the files. "
@@ -203,7 +205,7 @@ def _sources_and_dest(places: Sequence[str], sources: Sequence[str]) -> tuple[li
     *others, last = places
     names = [*sources, *others]
     if not names:
-        if os.path.isfile(last) or is_live(last) or imgstore.is_imgstore(last):
+        if os.path.isfile(last) or is_live(last) or imgstore.is_imgstore(last) or glob.has_magic(last):
             raise click.UsageError(f"say where to save {last}: imgstore save {last} DEST")
         raise click.UsageError(f"say what to save: imgstore save SOURCE {last}; of the webcam 0, imgstore save 0 {last}")
     dest = Path(last)

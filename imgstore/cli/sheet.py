@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import imgstore
-from imgstore.cli._common import HELP, Command, PlainError
+from imgstore.cli._common import HELP, Command, PlainError, TypedPath
 from imgstore.cli._several import names_for, paths_argument, stores_among
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _KINDS = (".png", ".jpg", ".jpeg", ".tif")
 
 @click.command("sheet", cls=Command, short_help="Draw frames of a store on one picture.", context_settings=HELP)
 @paths_argument()
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The picture (.png, .jpg, .tif); of several stores a "
+@click.option("-o", "--output", type=TypedPath(path_type=Path), help="The picture (.png, .jpg, .tif); of several stores a "
               "folder. Default NAME.sheet.png here.")  # fmt: skip
 @click.option("--count", type=click.IntRange(1, 10_000), default=24, show_default=True, help="How many frames, at most.")
 @click.option("--columns", type=click.IntRange(1, 1000), default=6, show_default=True, help="How many in a row.")

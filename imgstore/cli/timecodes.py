@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 import imgstore
-from imgstore.cli._common import HELP, Command
+from imgstore.cli._common import HELP, Command, TypedPath
 from imgstore.cli._group import file_name, find_stores
+from imgstore.exporting import writing
 from imgstore.group import camera_names
 from imgstore.timecodes import generate_timecodes
 
@@ -23,9 +24,10 @@ __all__ = ["command"]
     short_help="Print the times of a store's frames for muxers.",
     context_settings=HELP,
 )
-@click.argument("path", nargs=-1, required=True)
-@click.option("-o", "--output", default="-", help="File; of several stores a folder. Default stdout.")
-def command(path: tuple[str, ...], output: str) -> None:
+@click.argument("path", nargs=-1, required=True, type=TypedPath())
+@click.option("-o", "--output", type=TypedPath(path_type=Path), help="File; of several stores a folder. Default stdout.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+def command(path: tuple[str, ...], output: Path | None, overwrite: bool) -> None:
     """Print the time of each frame of the store at PATH in milliseconds from the first (timecode format v2).
 
     PATH may be a video, a folder of images or a pattern ('frames/*.png') as well.
@@ -40,18 +42,19 @@ def command(path: tuple[str, ...], output: str) -> None:
     """
     with contextlib.ExitStack() as opened:
         stores = [opened.enter_context(imgstore.open(each)) for each in find_stores(path)]
-        if len(stores) == 1:
-            if output == "-":
-                generate_timecodes(stores[0], sys.stdout)
-            else:
-                with open(output, "w", encoding="ascii") as file:
-                    generate_timecodes(stores[0], file)
+        if output == Path("-"):
+            output = None
+        if len(stores) == 1 and output is None:
+            generate_timecodes(stores[0], sys.stdout)
             return
-        if output == "-":
+        if output is None:
             raise click.UsageError("several stores have a file each: name a folder with --output")
-        folder = Path(output)
-        folder.mkdir(parents=True, exist_ok=True)
+        targets = [output] if len(stores) == 1 else [output / f"{file_name(name)}.txt" for name in camera_names(stores)]
         start = min((store.frame_times[0] for store in stores if len(store)), default=0.0)
-        for store, name in zip(stores, camera_names(stores), strict=True):
-            with open(folder / f"{file_name(name)}.txt", "w", encoding="ascii") as file:
-                generate_timecodes(store, file, start=start)
+        with writing(overwrite) as outputs:
+            outputs.check(targets)
+            for store, target in zip(stores, targets, strict=True):
+                with outputs.add(target).open("w", encoding="ascii") as file:
+                    generate_timecodes(store, file, start=start)
+    for target in targets:
+        click.echo(f"wrote {target}")

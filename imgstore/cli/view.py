@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 import imgstore
-from imgstore.cli._common import HELP, Command, PlainError
+from imgstore.cli._common import HELP, Command, PlainError, TypedPath
 from imgstore.cli._display import why_no_window
 from imgstore.cli._group import find_stores
 from imgstore.cli._page import page_options, serve_page
@@ -26,7 +26,7 @@ _DEFAULT_FPS = 25.0  # where neither the user nor the store knows
 
 
 @click.command("view", cls=Command, short_help="Show a store in a window, or in a browser.", context_settings=HELP)
-@click.argument("path", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("path", nargs=-1, required=True, type=TypedPath(path_type=Path))
 @click.option(
     "--fps",
     type=click.FloatRange(min=0),

@@ -223,8 +223,16 @@ class TestTimecodes:
         lines = result.stdout.splitlines()
         assert lines[:3] == ["# timecode format v2", "0.000", "20.000"]
         assert len(lines) == 11
-        assert run("timecodes", store_with_gaps, "-o", tmp_path / "times.txt").returncode == 0
+        assert run("timecodes", store_with_gaps, "-o", tmp_path / "times.txt").stdout == f"wrote {tmp_path / 'times.txt'}\n"
         assert (tmp_path / "times.txt").read_text().splitlines() == lines
+
+    def test_nothing_is_replaced_unasked(self, store_with_gaps: Path, tmp_path: Path) -> None:
+        (tmp_path / "clip.mp4").write_bytes(b"a video")
+        refused = run("timecodes", store_with_gaps, "-o", tmp_path / "clip.mp4")
+        assert refused.returncode == 1 and "--overwrite" in refused.stderr
+        assert (tmp_path / "clip.mp4").read_bytes() == b"a video"
+        assert run("timecodes", store_with_gaps, "-o", tmp_path / "clip.mp4", "--overwrite").returncode == 0
+        assert (tmp_path / "clip.mp4").read_bytes().startswith(b"# timecode format v2")
 
 
 class TestErrors:
