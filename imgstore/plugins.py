@@ -9,7 +9,7 @@ import difflib
 import importlib
 import importlib.metadata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ __all__ = [
     "codec_for_format",
     "codec_for_stored",
     "listeners",
+    "near_formats",
     "notify",
     "plugin_manager",
     "register",
@@ -219,6 +220,13 @@ def supported_formats(kind: type[Codec] = Codec) -> list[str]:
     return list(names)
 
 
+def near_formats(name: str, known: Iterable[str]) -> list[str]:
+    """Return what somebody may have meant by the name of no format: those of that codec or container, or with a like name."""
+    names = list(dict.fromkeys(known))
+    of_name = [other for other in names if name.lower() in other.split("/")]
+    return of_name or difflib.get_close_matches(name, names, n=2, cutoff=0.5)
+
+
 def codec_for_format(
     name: str, backend: str | None = None, kind: type[Codec] = Codec, *, reading: bool = False
 ) -> RegisteredCodec:
@@ -255,7 +263,7 @@ def codec_for_format(
     ]
     if not known:
         supported = supported_formats(kind)
-        near = difflib.get_close_matches(str(name), supported, n=2, cutoff=0.5)
+        near = near_formats(str(name), supported)
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
         raise FormatError(f"format {name!r} is not known.{meant} Supported are: {', '.join(supported)}")
     if backend is not None:

@@ -53,7 +53,7 @@ class _InGivenOrder(OneLine, click.Group):
 
 @click.group(cls=_InGivenOrder, context_settings=HELP, epilog="""\b
 Examples:
-  imgstore save --source video.mp4 recording     a video becomes a store
+  imgstore save video.mp4 recording              a video becomes a store
   imgstore info recording                        what is in it
   imgstore export recording clip.mp4             and a video again
   imgstore verify recording                      is everything there?

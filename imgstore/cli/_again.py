@@ -51,6 +51,8 @@ def begin_again(command: click.Command, dest: Path) -> int:
         return 0
     again = PlainError(f"{dest}: what it was begun with is not taken from the folder: give the same command once more")
     note = read_note(dest)
+    if note is None:
+        raise PlainError(f"{dest}: what it was begun with is not noted there: give the same command once more")
     if not isinstance(note, dict) or not isinstance(note.get("arguments"), list):
         raise again
     arguments, where = [str(argument) for argument in note["arguments"]], os.path.abspath(dest)

@@ -54,7 +54,7 @@ def not_there_told(name: str) -> Iterator[None]:
     except ChunkError:
         raise
     except ImgStoreError as error:
-        raise ArgumentError(f"could not open source: {name}: {error}") from error
+        raise ArgumentError(f"could not open source: {error}") from error
 
 
 @contextlib.contextmanager

@@ -24,8 +24,10 @@ def named_values(texts: Iterable[str], where: str, plain: bool = False) -> dict[
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=where)
+        if not equals:
+            raise click.BadParameter(f"{text!r} has no value: {text}=VALUE is wanted", param_hint=where)
+        if not name.strip():
+            raise click.BadParameter(f"{text!r} has no name before the '='", param_hint=where)
         try:
             found[name.strip()] = value if plain else yaml.safe_load(value)
         except yaml.YAMLError:

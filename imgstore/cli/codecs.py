@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import click
 
 from imgstore.cli._common import HELP, Command, make_table, print_json, print_table
-from imgstore.plugins import RegisteredCodec, broken_plugins, registered_codecs
+from imgstore.plugins import RegisteredCodec, broken_plugins, near_formats, registered_codecs
 
 __all__ = ["command", "describe_codecs"]
 
@@ -72,7 +71,7 @@ def _called(name: str, formats: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = [row for row in formats if name in (row["format"], *row["variants"], *row["aliases"])]
     if not found:
         names = [known for row in formats for known in (row["format"], *row["variants"])]
-        near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
+        near = near_formats(name, names)
         meant = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(dict.fromkeys(names))}."
         raise click.UsageError(f"there is no format {name!r}. {meant}")
     return found

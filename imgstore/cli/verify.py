@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -95,7 +96,8 @@ def _check(path: str, deep: bool, progress: Callable[[int, int], object] | None 
         try:
             opened = imgstore.open(path)
         except NotAStoreError:
-            raise error from None
+            hint = "; imgstore repair --make-metadata makes one where there are chunks" if os.path.isdir(path) else ""
+            raise NotAStoreError(f"{error}{hint}") from None
     with opened as store:
         return _check_frames(store, deep)
 

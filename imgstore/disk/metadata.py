@@ -154,7 +154,7 @@ def read_metadata(directory: str) -> StoreMetadata:
         what = f"has no {METADATA_FILENAME}" if os.path.isdir(directory) else "does not exist or is no directory"
         hint = "; imgstore.open opens videos and images that are in none" if os.path.exists(directory) else ""
         if os.path.isdir(os.path.join(directory, UNFINISHED_DIRECTORY)):
-            hint = "; several workers were making one: the same call once more completes it"
+            hint = "; one was begun, and not completed: the same call once more, or imgstore save --resume, completes it"
         raise NotAStoreError(f"path {directory!r} is no store: it {what}{hint}") from None
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import operator
@@ -21,6 +22,7 @@ _POSITION = re.compile(r"-?\d+\Z", re.ASCII)
 _NUMBER = re.compile(r"n(-?\d+)\Z", re.ASCII)
 _SECONDS = re.compile(r"(-?)(\d+(?:\.\d*)?|\.\d+)\s*s\Z", re.ASCII)
 _CLOCK = re.compile(r"(-?)(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)\Z", re.ASCII)
+_YEAR = 365 * 86400  # seconds; earlier times count from the start of a recording
 _NEAR = 1e-6  # seconds: those since 1970 are known to a quarter of that
 _WANTED = (
     "give a position (250, or -1 for the last frame), a frame number (n250), seconds from the first frame (10.5s, 1:30),"
@@ -52,8 +54,24 @@ def find_range(store: Any, start: Place | None, end: Place | None) -> tuple[int,
     stop = store.frame_count if end is None else _position(store, end, "end")
     if not 0 <= first < stop:
         text = " ".join(f"{name} {place}" for name, place in (("from", start), ("to before", end)) if place is not None)
-        raise ArgumentError(f"{store.filename}: there is no frame {text}".rstrip())
+        raise ArgumentError(f"{store.filename}: there is no frame {text}".rstrip() + _held(store))
     return first, stop
+
+
+def _held(store: Any) -> str:
+    """Say where there are frames."""
+    if not store.frame_count:
+        return ""
+    numbers, times = store.frame_numbers, store.frame_times
+    dates = ""
+    if times[0] > _YEAR:
+        with contextlib.suppress(ValueError, OverflowError, OSError):  # beyond the calendar
+            first, last = (datetime.datetime.fromtimestamp(float(t), store.created[1]) for t in (times[0], times[-1]))
+            dates = f", dates from {first:%Y-%m-%dT%H:%M:%S} to {last:%Y-%m-%dT%H:%M:%S}"
+    return (
+        f": positions go from 0 to {len(times) - 1}, numbers from n{numbers[0]} to n{numbers[-1]}, seconds from 0s to "
+        f"{times[-1] - times[0]:.3f}s{dates}"
+    )
 
 
 def _position(store: Any, place: Place, name: str) -> int:

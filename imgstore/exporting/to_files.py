@@ -300,6 +300,8 @@ def _prepare(job: _Job, copy: bool, speed: float, fps: float | None) -> list[str
         job.timing = ticks_for(store, job.positions, fmt, speed=speed, fps=fps)
     if job.tables["extra"] is None and store.has_extra_data:
         notes.append("the store has extra data, which is not exported: --extra-data csv writes it")
+    if job.tables["extra"] is not None and not store.has_extra_data:
+        notes.append("the store has no extra data")
     return notes
 
 

@@ -171,7 +171,8 @@ def _listen(host: str, port: int) -> socket.socket:
         except OSError as error:
             listening.close()
             if number == wanted[-1]:
-                raise OSError(error.errno, f"cannot listen at port {number} of {host}: {error.strerror}") from error
+                where = f"port {number} of {host}" if number else host
+                raise OSError(error.errno, f"cannot listen at {where}: {error.strerror}") from error
         else:
             return listening
     raise AssertionError("the last of the ports is tried or an error")

@@ -55,7 +55,7 @@ def test_damaged_frames_are_left_out(tmp_path: Path) -> None:
     [
         (("--source", "0"), 2, "--jobs does not go with 0, which is no file"),
         (("--source", "rtsp://somewhere"), 2, "--jobs does not go with rtsp://somewhere, which is no file"),
-        (("--source", "nowhere"), 2, "could not open source: nowhere"),
+        (("--source", "nowhere"), 2, "nowhere: there is no such file"),
         (("--preview",), 2, "one goes with neither of the others"),
         (("--group",), 2, "--jobs does not go with --group"),
         (("--cluster", "local"), 2, "one goes with neither of the others"),

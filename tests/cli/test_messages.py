@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,11 +13,14 @@ from pathlib import Path
 
 import click
 import pytest
+import rich.console
 from commands import ELSEWHERE, typed
 from rounds import long_but
 from scenes import write_store
 
+import imgstore
 from imgstore import cli
+from imgstore.cli._common import make_table
 
 ALL = [command.name for command in cli.COMMANDS]
 # colons, formats, spaces, what a shell and click would take for something else, a line break, Unicode, and none
@@ -43,6 +48,9 @@ def test_examples_have_options_that_are_there() -> None:
         (["exprot"], "Did you mean export?"), (["xyz"], "There are view, save, export"), (["info", "--plto", "x"], "--plot"),
         (["codecs", "avc1/mp5"], "Did you mean avc1/mp4"), (["export", "a", "b", "--format", "pngg"], "'png'"),
         (["info"], "PATH"), (["verify", "--jobs", "0", "x"], "1<=x<=256"),
+        (["codecs", "ffv1"], "Did you mean ffv1/mkv?"), (["save", "a", "b", "--format", "MKV"], "h264/mkv or ffv1/mkv"),
+        (["repair", ""], "is empty"), (["save", "clips/*.mp4"], "say where to save clips/*.mp4"),
+        (["annotate", "x", "animal"], "animal=VALUE"), (["annotate", "x", "=3"], "has no name"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_one_line_with_the_nearest_name(arguments: list[str], said: str) -> None:
@@ -88,11 +96,45 @@ def test_any_name(name: bytes, tmp_path: Path) -> None:
         os.chdir(before)
 
 
+def test_a_tilde_that_the_shell_has_left_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done to ``./~`` is not done to the home directory."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    write_store(home, "png", 2)
+    write_store(here / "~", "png", 3)
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(home))
+    before = (home / "metadata.yaml").read_bytes()
+    for arguments in (["annotate", "./~", "a=1"], ["index", "./~"], ["save", "./~", "./~/../~2"], ["export", "./~", "./~.mp4"],
+                      ["save", "--overwrite", "./~2", "./~"], ["timecodes", "./~", "-o", "./~.txt"]):  # fmt: skip
+        done = typed(*arguments, cwd=str(here))
+        assert done.returncode == 0, (arguments, done.stderr)
+    assert (home / "metadata.yaml").read_bytes() == before
+    for name in ("~", "~2"):
+        with imgstore.open(here / name) as store:
+            assert store.frame_count == 3
+    assert {"~.mp4", "~.txt"} <= set(os.listdir(here))
+
+
+def test_what_the_system_refused_is_told_in_words(tmp_path: Path) -> None:
+    path = write_store(tmp_path / "s", "png", 2)
+    (tmp_path / "file").touch()
+    for arguments in (["export", path, tmp_path / "file" / "x.mp4"], ["sheet", path, "-o", tmp_path / "file" / "x.png"],
+                      ["save", path, tmp_path / "file" / "x"]):  # fmt: skip
+        done = typed(*arguments)
+        (line,) = done.stderr.splitlines()
+        assert done.returncode == 1 and "[Errno" not in line and str(tmp_path / "file") in line
+
+
+def test_numbers_in_tables_are_not_folded() -> None:
+    table = make_table("store", "lasts", right=frozenset({"lasts"}))
+    table.add_row("recordings of the week " * 4, "00:02:24.960")
+    console = rich.console.Console(width=40, file=io.StringIO())
+    console.print(table)
+    assert "00:02:24.960" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def _typed_bytes(*arguments: str) -> subprocess.CompletedProcess[str]:
     """As `typed`, here, and for output that is no Unicode."""
-    import contextlib
-    import io
-
     streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2)]
     status = 0
     with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):

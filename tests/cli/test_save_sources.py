@@ -154,7 +154,15 @@ class TestPart:
 
     def test_nothing(self, tmp_path: Path) -> None:
         write_store(tmp_path / "a", range(5))
-        assert "there is no frame from 7" in save(tmp_path / "a", tmp_path / "b", "--start", 7, status=2)
+        told = save(tmp_path / "a", tmp_path / "b", "--start", 7, status=2)
+        assert "there is no frame from 7: positions go from 0 to 4, numbers from n0 to n4, seconds from 0s to" in told
+        assert "dates from 2" in told
+
+    def test_not_inside_a_store(self, tmp_path: Path) -> None:
+        write_store(tmp_path / "a", range(5))
+        for inside in ("a/b", "a/b/c"):
+            assert "is inside the store" in save(tmp_path / "a", tmp_path / inside, status=1)
+        assert not (tmp_path / "a" / "b").exists()
         assert "give a position" in save(tmp_path / "a", tmp_path / "b", "--start", "soon", status=2)
 
 
@@ -291,7 +299,7 @@ class TestUsedWrongly:
         (["--copy", "--scale", "0.5"], "--scale does not go with --copy"),
         (["--copy", "--format", "npy"], "--format does not go with --copy"),
         (["--scale", "big"], "a factor such as 0.5"),
-        (["--metadata", "animal"], "is not NAME=VALUE"),
+        (["--metadata", "animal"], "animal=VALUE is wanted"),
         (["-o", "quality=90", "--format", "npy"], "takes no keyword 'quality'"),
     ])  # fmt: skip
     def test_refused_before_anything_is_written(

@@ -43,6 +43,22 @@ def test_verify(folder: Path, jobs: int) -> None:
     assert typed("verify", folder / "a", folder / "a").returncode == 0
 
 
+def test_a_store_that_was_only_begun_is_told_of(folder: Path) -> None:
+    (folder / "d" / ".unfinished").mkdir(parents=True)
+    (folder / "d" / ".unfinished" / "metadata.yaml").write_bytes((folder / "a" / "metadata.yaml").read_bytes())
+    done = typed("info", folder / "d")
+    assert done.returncode == 2 and "imgstore save --resume" in done.stderr
+    done = typed("info", folder)
+    assert done.returncode == 2 and f"{folder / 'd'}" in done.stderr and "imgstore save --resume" in done.stderr
+
+
+def test_metadata_that_are_lost_can_be_made(folder: Path) -> None:
+    (folder / "a" / "metadata.yaml").unlink()
+    done = typed("verify", folder / "a")
+    assert done.returncode == 2 and "imgstore repair --make-metadata" in done.stderr
+    assert typed("repair", "--make-metadata", folder / "a").returncode == 0
+
+
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_repair(folder: Path, jobs: int) -> None:
     planned = typed("repair", folder, "--dry-run", "--jobs", jobs)
