@@ -30,10 +30,13 @@ __all__ = ["command"]
 def command(path: tuple[str, ...], output: Path | None, overwrite: bool) -> None:
     """Print the time of each frame of the store at PATH in milliseconds from the first (timecode format v2).
 
-    PATH may be a video, a folder of images or a pattern ('frames/*.png') as well.
+    PATH may be a video, a folder of images or a pattern ('frames/*.png') as well. As a table, with frame numbers, times are
+    beside what 'imgstore export' writes, as CSV; in Python, in store.frames_table().
 
     Of several stores, or of a folder with those of one recording, a file each is written, and all count from the first frame
     of any: as tracks of one video they are in step.
+
+    Where frames go into a store again, 'imgstore save --times' takes such a file.
 
     \b
     Examples:

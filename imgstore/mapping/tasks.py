@@ -124,7 +124,10 @@ def _watched(
 
 
 def _failed(error: Exception) -> Outcome:
-    if isinstance(error, ImgStoreError):
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return Outcome(error=str(error), ends_all=full)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or isinstance(error, ImgStoreError):
+        told = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            told = f"{error.filename}: {error.strerror}"
+        return Outcome(error=told, ends_all=full)
     return Outcome(error=f"{type(error).__name__}: {error}", trace=traceback.format_exc())

@@ -91,6 +91,7 @@ def test_a_full_disk(tmp_path: Path, source: Path, way: str, room: int) -> None:
         done = typed("save", source, disk / "s", *arguments)
         assert done.returncode == 1, done
         assert "No space left" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        assert "[Errno" not in done.stderr, done.stderr
         assert not imgstore.is_imgstore(disk / "s")
         (disk / "ballast").unlink()
         done = typed("save", source, disk / "s", *arguments, "--resume")
