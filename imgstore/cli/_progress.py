@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import imgstore
 from imgstore.cli._common import PlainError
+from imgstore.exporting import see_that_it_is_in_no_store
 from imgstore.mapping import is_unfinished
 
 __all__ = ["note_signals", "see_that_nothing_is_in_the_way", "show_progress"]
@@ -29,11 +29,11 @@ def see_that_nothing_is_in_the_way(dest: Path, *, but_begun: bool = False) -> No
     Raises
     ------
     PlainError
-        There are files, and they are no store's; or it is inside a store.
+        There are files, and they are no store's.
+    ArgumentError
+        It is within a store.
     """
-    for folder in dest.absolute().parents:
-        if imgstore.is_imgstore(folder):
-            raise PlainError(f"{dest}: is inside the store {folder}, which has chunks alone in it; name a folder elsewhere")
+    see_that_it_is_in_no_store(dest)
     if dest.is_dir() and not (dest / "metadata.yaml").exists() and any(dest.iterdir()):
         if is_unfinished(dest):
             if but_begun:

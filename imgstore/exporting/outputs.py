@@ -9,14 +9,28 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from imgstore.errors import ImgStoreError, StoreExistsError, StoreLockedError, StoreWriteError
+import imgstore
+from imgstore.errors import ArgumentError, ImgStoreError, StoreExistsError, StoreLockedError, StoreWriteError
 
-__all__ = ["Outputs", "temporary_name", "told", "writing"]
+__all__ = ["Outputs", "see_that_it_is_in_no_store", "temporary_name", "told", "writing"]
 
 
 def temporary_name(path: Path) -> Path:
     """Return the name under which something is written: hidden, beside the one that it gets in the end."""
     return path.with_name(f".{path.name}.exporting")
+
+
+def see_that_it_is_in_no_store(path: Path) -> None:
+    """Refuse a place where somebody would take what is put there for a part of a store.
+
+    Raises
+    ------
+    ArgumentError
+        It is within one.
+    """
+    for above in path.absolute().parents:
+        if imgstore.is_imgstore(above):
+            raise ArgumentError(f"{path}: is within the store {above}, and only what belongs to a store is put there")
 
 
 class Outputs:

@@ -18,7 +18,7 @@ from imgstore.errors import ArgumentError, ChunkError
 from imgstore.exporting import images
 from imgstore.exporting.burn_in import Labels, parse_burn_in
 from imgstore.exporting.copied import Part, copy_packets, plan_copy
-from imgstore.exporting.outputs import Outputs, told, writing
+from imgstore.exporting.outputs import Outputs, see_that_it_is_in_no_store, told, writing
 from imgstore.exporting.pictures import Image, Pictures, check_shape, parse_crop, parse_levels, parse_scale
 from imgstore.exporting.sound import Sound, find_sound, parse_sound, sound_in_file
 from imgstore.exporting.span import Place, find_range
@@ -245,9 +245,7 @@ def _format(path: Path, given: str | None) -> str:
 
 def _check_target(store: Any, path: Path, fmt: str, overwrite: bool) -> None:
     """Never write over what is read, nor into a store."""
-    for above in path.absolute().parents:
-        if imgstore.is_imgstore(above):
-            raise ArgumentError(f"{path}: is within the store {above}, and only what belongs to a store is put there")
+    see_that_it_is_in_no_store(path)
     for read in (store.filename, *(file.path for file in store.chunk_files)):
         if path.exists() and os.path.exists(read) and path.samefile(read):
             raise ArgumentError(f"{path}: cannot be exported onto itself")

@@ -161,7 +161,7 @@ class TestPart:
     def test_not_inside_a_store(self, tmp_path: Path) -> None:
         write_store(tmp_path / "a", range(5))
         for inside in ("a/b", "a/b/c"):
-            assert "is inside the store" in save(tmp_path / "a", tmp_path / inside, status=1)
+            assert "is within the store" in save(tmp_path / "a", tmp_path / inside, status=1)
         assert not (tmp_path / "a" / "b").exists()
         assert "give a position" in save(tmp_path / "a", tmp_path / "b", "--start", "soon", status=2)
 
