@@ -3,10 +3,10 @@
 #   make demo                 record a small scene in several formats, read it
 #                             back, draw a contact sheet (a minute)
 #   make demo VIDEO=clip.mp4  the same with a video of yours
-#   make test                 run the tests (5 minutes on two cores);
+#   make test                 run the tests (4 minutes on two cores);
 #                             PYTEST_ARGS='...' is handed to pytest
 #   make test-all             run all of them, also those that take long or
-#                             install packages (13 minutes)
+#                             install packages (16 minutes)
 #   make install              only install into .venv, as each of these does
 #                             when it is called first
 #   make clean                remove .venv and whatever else was made here
@@ -38,11 +38,11 @@ help:
 	@sed -n -e '/^#/!q' -e 's/^# \{0,1\}//p' Makefile
 
 test: install
-	@echo 'The tests take about 5 minutes on two cores. `make test-all` has more of them.'
+	@echo 'The tests take about 4 minutes on two cores. `make test-all` has more of them.'
 	$(BIN)/pytest $(BRIEF) -m 'not long' $(PYTEST_ARGS)
 
 test-all: install
-	@echo 'All tests take about 13 minutes on two cores.'
+	@echo 'All tests take about 16 minutes on two cores.'
 	@$(SAY_DOWNLOAD)
 	$(BIN)/pytest $(BRIEF) --hypothesis-profile=imgstore-all $(PYTEST_ARGS)
 

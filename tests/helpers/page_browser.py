@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,12 +44,14 @@ def browser(width: int = 1280, height: int = 900, *, dark: bool = False) -> Iter
                      "--disable-ipc-flooding-protection"):  # fmt: skip
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(programs["chromedriver"]))
-    try:
-        resize(driver, width, height, dark=dark)
-        yield driver
-    finally:
-        driver.quit()
+    with tempfile.TemporaryDirectory() as saved:  # and not where the user's own are
+        options.add_experimental_option("prefs", {"download.default_directory": saved})
+        driver = webdriver.Chrome(options=options, service=Service(programs["chromedriver"]))
+        try:
+            resize(driver, width, height, dark=dark)
+            yield driver
+        finally:
+            driver.quit()
 
 
 def resize(driver: Any, width: int, height: int, *, dark: bool = False) -> None:
