@@ -119,6 +119,8 @@ def encode(
             with usual_priority():  # the first one opens the encoder
                 packets += stream.encode(frame)
         packets += stream.encode(None)
+        if len(packets) == 1:
+            packets[0].dts = packets[0].pts  # of fewer frames than it holds back, x265 gives what was in memory before
         if tweak is not None:
             packets = tweak(packets)
         if audio is not None:

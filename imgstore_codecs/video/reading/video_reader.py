@@ -321,9 +321,9 @@ class VideoReader(ChunkReader):
         places = sorted(p for p in wanted if p not in self._faults)
         ranks = self._table.rank[places]
         dense = len(places) > 1 and int(ranks.max()) - int(ranks.min()) + 1 == len(places)  # frames in a row
+        self._last = int(positions[-1])
         self._decode_many(places, wanted, out, dense)
         self._jumps = 0 if dense else self._jumps + 1
-        self._last = int(positions[-1])
         # what did not come: read() begins further back, or says what is wrong
         for place in sorted(wanted):
             img = self.read(int(self._table.rank[place]))

@@ -285,7 +285,7 @@ def test_a_bounded_number_of_pictures_is_kept(videos: Any, name: str, runs: list
     for start, length in [(COUNT - 1, 1), *runs, (0, COUNT)]:
         for k, position in enumerate(range(start, min(start + length, COUNT))):
             assert number_of(reader.read(position)) == position
-            assert len(reader._pictures) <= (21 if k > 8 else 64)
+            assert len(reader._pictures) <= (32 if k > 8 else 64)
     reader.close()
 
 
