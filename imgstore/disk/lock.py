@@ -17,7 +17,7 @@ import json
 import os
 import stat
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from imgstore.disk.atomic import as_write_error
@@ -135,6 +135,7 @@ def acquire(root: str, *, break_lock: bool = False) -> None:
 
 
 def _try_to_acquire(path: str, break_lock: bool) -> Literal["ours", "held", "unknown", "changing"]:
+    myself = _myself()  # before there is a file: who is killed before its name is in it leaves one that nobody may take away
     made, descriptor = _open_or_make(path)
     with contextlib.ExitStack() as undo:
         undo.callback(os.close, descriptor)
@@ -148,7 +149,7 @@ def _try_to_acquire(path: str, break_lock: bool) -> Literal["ours", "held", "unk
             return "unknown" if content else "changing"  # without a name it is of 0.x, or being made this moment
         if made:
             undo.callback(_unlink, path, b"")
-        name = json.dumps(asdict(_myself(bool(locked)))).encode("utf-8")
+        name = json.dumps(asdict(replace(myself, system_lock=bool(locked)))).encode("utf-8")
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, name)
         os.ftruncate(descriptor, len(name))
@@ -207,11 +208,11 @@ def _parse(content: bytes) -> LockOwner | None:
     return owner if isinstance(owner.pid, int) and all(isinstance(text, str) for text in texts) else None
 
 
-def _myself(system_lock: bool) -> LockOwner:
+def _myself() -> LockOwner:
     import socket
 
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    return LockOwner(socket.gethostname(), os.getpid(), now, _boot(), _process_start(os.getpid()), system_lock)
+    return LockOwner(socket.gethostname(), os.getpid(), now, _boot(), _process_start(os.getpid()))
 
 
 def _is_of_this_run(holder: LockOwner) -> bool:

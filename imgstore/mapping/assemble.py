@@ -121,12 +121,16 @@ def _marked(index: int, record: dict[str, Any], start: int, numbers: Array, time
 
 
 def _remove_old_store(root: str, metadata: StoreMetadata) -> None:
-    """Remove a store that is there; its metadata last, so that this is known to be needed until it is done."""
+    """Remove a store that is there; its metadata first, as what is half removed is no store, under a name that tells so."""
     path = os.path.join(root, METADATA_FILENAME)
+    replaced = f"{path}.replaced"
     if os.path.lexists(path) and not is_same_store(root, metadata):
+        os.replace(path, replaced)
+        sync_directory(root)
+    if os.path.lexists(replaced):
         for extension in chunk_extensions():
             remove_chunks(root, extension)
-        os.unlink(path)
+        os.unlink(replaced)
 
 
 def is_same_store(root: str, metadata: StoreMetadata) -> bool:

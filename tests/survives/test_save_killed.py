@@ -21,6 +21,7 @@ from scenes import HELPERS, WITH_HELPERS
 from small_disk import small_disk
 
 import imgstore
+from imgstore.errors import NotAStoreError
 from imgstore.verify import check_store
 
 PROGRAM = HELPERS / "saving_until_killed.py"
@@ -55,6 +56,10 @@ def test_kills(tmp_path: Path, source: Path, way: str, kills: int) -> None:
             assert process.stdout is not None and process.stdout.readline()
             time.sleep(moments.uniform(0, 2 if way == "two jobs" else 0.6))
             process.kill()
+        if not (path / "metadata.yaml").exists():  # it is in the midst of taking the other's place
+            with pytest.raises(NotAStoreError, match="--resume, completes it"):
+                imgstore.open(path)
+            continue
         with imgstore.open(path) as store:
             if store.frame_count == 1:
                 assert (store.frame_numbers.tolist(), store[0].tolist()) == ([77], [[9] * 4] * 4)
