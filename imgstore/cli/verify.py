@@ -15,6 +15,7 @@ from imgstore.cli._common import HELP, Command, chunk_progress, counted, one_lin
 from imgstore.cli._jobs import jobs_option, run_each, worst
 from imgstore.cli._several import paths_argument, stores_among
 from imgstore.errors import ChunkError, NotAStoreError
+from imgstore.mapping import is_unfinished
 
 if TYPE_CHECKING:
     from imgstore.verify import Report
@@ -96,7 +97,8 @@ def _check(path: str, deep: bool, progress: Callable[[int, int], object] | None 
         try:
             opened = imgstore.open(path)
         except NotAStoreError:
-            hint = "; imgstore repair --make-metadata makes one where there are chunks" if os.path.isdir(path) else ""
+            could = os.path.isdir(path) and not is_unfinished(path)  # then --resume is the way
+            hint = "; imgstore repair --make-metadata makes one where there are chunks" if could else ""
             raise NotAStoreError(f"{error}{hint}") from None
     with opened as store:
         return _check_frames(store, deep)

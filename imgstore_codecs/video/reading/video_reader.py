@@ -45,7 +45,7 @@ _WAITING_SHARE = 6
 # As many are kept of those before one that is read: people step back by one or two.
 _FEW_PICTURES = 4
 
-# Pictures that a decoder may give at once, before the one that is read is passed: as many as one can refer to.
+# A decoder may give so many pictures at once, as many as a picture can refer to: they are kept until they are read.
 _MOST_AT_ONCE = 16
 
 # Bytes of a frame that takes as long to convert as to hand over.
