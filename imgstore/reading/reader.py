@@ -28,7 +28,7 @@ from imgstore.pixels.shown import Shown
 from imgstore.reading.chunk_frames import ChunkFrames
 from imgstore.reading.chunks import Chunks, KeptIndex
 from imgstore.reading.closed import ClosedIndex
-from imgstore.threads.read_ahead import ReadAhead
+from imgstore.threads.read_ahead import ReadAhead, StoppedError
 
 __all__ = ["Reader"]
 
@@ -295,10 +295,13 @@ class Reader:
         self._in_order = self._in_order + 1 if position == self.position + 1 else 0
         if self._ahead is None and self._in_order >= _IN_ORDER and self._worth_reading_ahead(position):
             self._start_ahead(position)
-        if self._ahead is None:
-            return _read_raw(self.index, self._frames, position)
-        result: tuple[Frame, int, float] = self._ahead.get()
-        return result
+        if self._ahead is not None:
+            try:
+                result: tuple[Frame, int, float] = self._ahead.get()
+                return result
+            except StoppedError:
+                self._stop_ahead()
+        return _read_raw(self.index, self._frames, position)
 
     def _worth_reading_ahead(self, position: int) -> bool:
         if position + 1 >= self.index.frame_count:

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-__all__ = ["ReadAhead"]
+from imgstore.threads.at_exit import end_at_exit, over
+
+__all__ = ["ReadAhead", "StoppedError"]
+
+
+class StoppedError(Exception):
+    """Nothing is read ahead any more."""
 
 
 class ReadAhead:
@@ -41,7 +47,11 @@ class ReadAhead:
 
     def start(self) -> None:
         """Begin to read."""
-        self._thread.start()
+        if over():
+            self._ready.put((None, StoppedError()))
+        else:
+            end_at_exit(self)
+            self._thread.start()
 
     def _run(self, read: Callable[[int], Any], start: int, stop: int) -> None:
         for position in range(start, stop):
@@ -49,13 +59,15 @@ class ReadAhead:
             frame, error = None, None
             with self._reading:
                 if self._stopped:
-                    return
+                    break
                 try:
                     frame = read(position)
                 except Exception as failure:  # handed to the consumer when it gets here
                     error = failure
             self._ready.put((frame, error))
             del frame, error
+        if self._stopped:
+            self._ready.put((None, StoppedError()))  # at exit somebody may be waiting
 
     def get(self, make_room: bool = True) -> Any:
         """Return the result for `next_position`, waiting for it.
@@ -67,6 +79,8 @@ class ReadAhead:
 
         Raises
         ------
+        StoppedError
+            The interpreter shuts down: nothing can be done but to call `stop` and read without this.
         Exception
             What ``read`` raised for this position.
         """
@@ -99,3 +113,8 @@ class ReadAhead:
         """Ask the thread to end, without waiting for it."""
         self._stopped = True
         self.make_room()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until the thread that was asked to stop has ended, so many seconds at the most."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
+from imgstore.threads.at_exit import end_at_exit, over
+
 __all__ = ["SideBySide"]
 
 _Outcomes = SimpleQueue[tuple[int, Exception | None]]
@@ -46,6 +48,8 @@ class SideBySide:
         Exception
             What the last one raised, else the first of the others that did.
         """
+        if over():
+            return _call_all(functions)
         *others, own = functions
         outcomes = self._begin(others, len(others))
         try:
@@ -62,6 +66,8 @@ class SideBySide:
         Exception
             What the first of them raised that did.
         """
+        if over():
+            return _call_all(functions)
         _raise_first(self._finish(self._begin(functions, min(threads, len(functions))), len(functions)))
 
     def _begin(self, functions: Sequence[Callable[[], object]], threads: int) -> _Outcomes:
@@ -70,7 +76,7 @@ class SideBySide:
         self.busy = True
         if self._gang is None:
             self._gang = _Gang()
-            self._finalizer = weakref.finalize(self, self._gang.dismiss)
+            self._finalizer = weakref.finalize(self, self._gang.request_stop)
             self._finalizer.atexit = False
         self._gang.grow(self._name, threads)
         outcomes: _Outcomes = SimpleQueue()
@@ -94,6 +100,11 @@ class SideBySide:
         self.busy = False
 
 
+def _call_all(functions: Sequence[Callable[[], object]]) -> None:
+    for function in functions:
+        function()
+
+
 def _raise_first(failed: dict[int, Exception]) -> None:
     try:
         if failed:
@@ -110,6 +121,7 @@ class _Gang:
         self._threads: list[threading.Thread] = []
         self._working: list[threading.Lock] = []  # each taken while a thread calls something
         self._stopped = False
+        end_at_exit(self)
 
     def grow(self, name: str, count: int) -> None:
         """See that there are so many."""
@@ -135,7 +147,7 @@ class _Gang:
             outcomes.put((k, failure))
             del outcomes, failure
 
-    def dismiss(self) -> None:
+    def request_stop(self) -> None:
         """Have the threads end when they have nothing to do."""
         for _ in self._threads:
             self.calls.put(None)
@@ -143,10 +155,14 @@ class _Gang:
     def stop(self) -> None:
         """End the threads. (Where Ctrl-C interrupts `join`, Python 3.11 takes a thread for ended that goes on.)"""
         self._stopped = True
-        self.dismiss()
+        self.request_stop()
         for working in self._working:
             with working:
                 pass
+        self.wait()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the threads that were asked to stop have ended, so many seconds for each at the most."""
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join()
+                thread.join(timeout)

@@ -131,6 +131,59 @@ def test_a_process_ends_while_something_reads_ahead(tmp_path: Path, fmt: str, en
         assert (run.returncode, run.stderr) == (0, "")
 
 
+READS_ON = """
+import atexit, sys, imgstore
+class Tracker:
+    def __init__(self):
+        self.store = imgstore.new_for_filename(sys.argv[1])
+    def read_on(self):
+        assert self.store.get_next_image()[1][0] == FIRST + 60
+        assert len(self.store.get_images(frame_indices=range(50, 150))[0]) == 100
+        assert self.store.get_image(None, frame_index=250)[1][0] == FIRST + 250
+        for k in range(251, 290):
+            assert self.store.get_next_image()[1][0] == FIRST + k
+tracker = Tracker()
+if sys.argv[2] == "at exit":
+    atexit.register(lambda: (tracker.read_on(), print("read on")))
+else:
+    def read_on(self):
+        try:
+            self.read_on()
+        except imgstore.errors.ImgStoreError:
+            pass  # Python has taken itself apart by then
+        print("read on")
+    Tracker.__del__ = read_on
+FIRST = tracker.store.get_next_image()[1][0]
+tracker.store.get_images(frame_indices=range(300))
+tracker.store.get_image(None, frame_index=0)
+for _ in range(59): tracker.store.get_next_image()
+"""
+
+
+@pytest.mark.parametrize("when", ["at exit", "when it is dropped"])
+@pytest.mark.parametrize("fmt", ["avc1/mp4", "mjpeg/avi"])
+def test_who_reads_on_while_the_process_ends_waits_for_no_thread(tmp_path: Path, fmt: str, when: str) -> None:
+    path = write_store(tmp_path / "s", fmt, 300, chunksize=100)
+    run = subprocess.run([sys.executable, "-c", READS_ON, path, when], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "read on\n", "")
+
+
+def test_threads_have_ended_when_the_interpreter_shuts_down(tmp_path: Path) -> None:
+    """Python would end them in the midst of FFmpeg's code, and the process with SIGABRT, once in some hundred times."""
+    path = write_store(tmp_path / "s", "avc1/mp4", 60, chunksize=60, imgshape=(1024, 1280, 3))
+    program = """
+import atexit, sys, threading
+atexit.register(lambda: print([thread.name for thread in threading.enumerate()]))  # the first one is called last
+import imgstore
+store = imgstore.new_for_filename(sys.argv[1])
+store.get_images(frame_indices=range(60))
+for position in range(20): store.get_image(None, frame_index=position)
+print(len(threading.enumerate()) > 1)
+"""
+    run = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "True\n['MainThread']\n", "")
+
+
 def test_a_closed_store_can_be_shown(tmp_path: Path) -> None:
     store = imgstore.new_for_filename(write_store(tmp_path / "s", "npy", 5))
     shape = store.image_shape

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgstore.threads.at_exit import end_at_exit, over
 from imgstore_codecs.video.pixels._yuv import Helper
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ class RowHelpers:
 
     def wake(self) -> Sequence[Helper]:
         """Have all wait for a picture that is to come in some microseconds, and return them."""
+        if over():
+            return ()
         while len(self._threads) < self._count:
             helper = Helper()
+            end_at_exit(self)
             thread = threading.Thread(target=helper.serve, name="imgstore-video", daemon=True)
             self._helpers.append(helper)
             self._threads.append(thread)
@@ -57,11 +61,19 @@ class RowHelpers:
 
     def close(self) -> None:
         """End the threads; where there is a picture to convert, others begin."""
+        self.request_stop()
+        self.wait()
+        self._threads.clear()
+
+    def request_stop(self) -> None:
+        """Have the threads end."""
         _dismiss(self._helpers)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until they have, so many seconds for each at the most."""
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join()
-        self._threads.clear()
+                thread.join(timeout)
 
 
 def _dismiss(helpers: list[Helper]) -> None:

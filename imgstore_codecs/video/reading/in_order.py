@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from imgstore.errors import ChunkError
-from imgstore.threads.read_ahead import ReadAhead
+from imgstore.threads.read_ahead import ReadAhead, StoppedError
 from imgstore_codecs.video.bitstream.key_frames import SeekPoint, parameter_sets
 from imgstore_codecs.video.reading.packets import PacketTable
 from imgstore_codecs.video.reading.seeker import Seeker
@@ -195,9 +195,9 @@ class InOrderDecoder:
             picture: VideoFrame = self._decoding[turn].get(make_room=False)
         except BaseException as error:
             self.close()
-            if not isinstance(error, (_IrregularError, ChunkError)):
+            if not isinstance(error, (_IrregularError, ChunkError, StoppedError)):
                 raise
-            del self._ways[: None if isinstance(error, _NewParametersError) else 1]
+            del self._ways[: None if isinstance(error, (_NewParametersError, StoppedError)) else 1]
             return None
         heir = turn
         if self._room[turn] > _LEAST:
