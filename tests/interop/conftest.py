@@ -59,7 +59,7 @@ def _environment(name: str, interpreter: str, packages: Sequence[str]) -> str:
         shutil.rmtree(home, ignore_errors=True)
         for command in (
             [interpreter, "-m", "venv", str(home)],
-            [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--retries=2", *packages],
+            [str(python), "-m", "pip", "install", "-qq", "--no-compile", "--disable-pip-version-check", "--retries=2", *packages],
         ):
             done = subprocess.run(command, capture_output=True, text=True, env=_clean_environment())
             if done.returncode:
