@@ -20,6 +20,7 @@ import brief
 import pytest
 from environments import Environment, copy
 from hypothesis import settings
+from sharing_out import begins_as
 from sharing_out import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from video_samples import Sample
 
@@ -44,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as ``long`` what builds packages, or installs some: beside imgstore 0.4.0, and as users have plugins."""
+    items.sort(key=lambda item: begins_as(item.nodeid))
     for item in items:
         if "sdist" in getattr(item, "fixturenames", ()) or item.path.parent.name == "interop":
             item.add_marker(pytest.mark.long)

@@ -20,6 +20,14 @@ _GROUPS: tuple[tuple[str, str | None], ...] = (
     (r"test_(?:video_exact|open_videos)\.py::.*\[(\S+?\.(?:avi|mkv|mp4))", None),  # videos, each of which is made once
 )
 
+# What takes long, or waits for the most part, is begun first: else one process has it left when the others are done.
+_FIRST = (r"web/test_browser", r"web/", r"interop/", r"test_(third_party_codec|archive_plugin)", r"survives/", r"exporting/")
+
+
+def begins_as(nodeid: str) -> int:
+    """Return how soon a test's group is to be begun, from 0 on."""
+    return next((k for k, pattern in enumerate(_FIRST) if re.search(pattern, nodeid)), len(_FIRST))
+
 
 def group_of(nodeid: str) -> str:
     """Return the name of a test's group; most are alone in theirs."""
@@ -32,9 +40,10 @@ def group_of(nodeid: str) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Share out by groups, the largest first, unless another way was asked for."""
+    """Share out by groups, in the order in which they were collected, unless another way was asked for."""
     if config.option.dist != "load":
         return None
+    config.option.loadscopereorder = False
     from xdist.scheduler import LoadScopeScheduling
 
     class ByGroup(LoadScopeScheduling):

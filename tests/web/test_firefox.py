@@ -73,4 +73,4 @@ def test_looking_about_in_firefox(driver: Any, serve: Callable[..., Any], tmp_pa
 @pytest.mark.parametrize("fmt", ["avc1/mp4", "npy"])
 def test_many_jumps_in_firefox(driver: Any, serve: Callable[..., Any], tmp_path: Path, fmt: str) -> None:
     path = record(tmp_path / "store", fmt, 2000, lost={150, 151})
-    look_about(driver, serve(path).url, path, jumps=200, steps=100)
+    look_about(driver, serve(path).url, path, jumps=100, steps=50)

@@ -49,12 +49,10 @@ def plain_numbers(path: Path) -> list[int]:
 
 SPECS = {"gray": GRAY, "color": COLOR}
 OPTIONS: dict[str, dict[str, Any]] = {"by default": {}, "no cache": {"cache_size": 0}, "no seeking": {"seek": False}}
-# of each sample; colour, without a cache and in order alone, go the same ways in `make test-all`
-SHORT = {("gray", "by default")}
+# of each sample; the others wait for `make test-all`. What way is gone does not depend on the colour
 EVERY_ORDER = [
-    pytest.param(spec, how, id=f"{spec}-{how}", marks=[] if (spec, how) in SHORT else pytest.mark.long)
-    for spec in SPECS
-    for how in OPTIONS
+    pytest.param(spec, how, id=f"{spec}-{how}", marks=pytest.mark.long if (spec, how) != ("gray", "by default") else [])
+    for spec, how in [("color", "by default"), *(("gray", how) for how in OPTIONS)]
 ]
 # what another one of their kind is tried for in `make test`
 SELDOM = {
