@@ -168,9 +168,6 @@ class VideoCapture:
         """Return what reads."""
         return "IMGSTORE"
 
-    def __del__(self) -> None:
-        self.release()
-
 
 def _position_at(index: ImgStoreIndex, seconds: float, half_a_frame: float) -> int:
     """Return the position of the frame nearest to a time from the first frame on; behind the last one that after it."""

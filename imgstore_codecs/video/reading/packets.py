@@ -229,7 +229,7 @@ def packets_from(
 
 
 def _packets_from(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    import av
+    from av.error import InvalidDataError  # by name: this may be left while the interpreter takes modules apart
 
     stumbles = 0
     while True:
@@ -241,7 +241,7 @@ def _packets_from(container: InputContainer, stream: VideoStream) -> Iterator[Pa
                 got = True
                 yield packet
             return
-        except av.error.InvalidDataError:
+        except InvalidDataError:
             stumbles = 0 if got else stumbles + 1
             if stumbles > 16:
                 return
