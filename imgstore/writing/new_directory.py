@@ -109,4 +109,6 @@ def refuse_to_overwrite(root: str, extensions: Sequence[str | None], overwrite: 
             )
         return
     if not exists and holds_chunks(root, extensions):
-        raise StoreExistsError(f"{root}: holds chunks of a store whose {METADATA_FILENAME} is missing; write elsewhere")
+        begun = os.path.isdir(os.path.join(root, UNFINISHED_DIRECTORY))
+        way = f"'imgstore save --resume {root}' completes it" if begun else "write elsewhere"
+        raise StoreExistsError(f"{root}: holds chunks of a store whose {METADATA_FILENAME} is missing; {way}")

@@ -259,7 +259,7 @@ def test_chunks_of_another_that_are_in_place_are_not_taken_for_new_ones(tmp_path
     begin(path, source)
     for name in ("000000", "000001"):
         (path / ".unfinished" / name / name).rename(path / name)
-    with pytest.raises(StoreExistsError, match="holds chunks of a store whose metadata.yaml is missing"):
+    with pytest.raises(StoreExistsError, match="metadata.yaml is missing; 'imgstore save --resume .*completes it"):
         map_store(None, source, path, format="npy", chunksize=20, workers=here(), overwrite=True)
     assert not imgstore.is_imgstore(path) and (path / ".unfinished" / "plan.json").exists()
 
