@@ -9,14 +9,27 @@ from typing import Any
 
 from imgstore.errors import ArgumentError
 
-__all__ = ["local_time", "read_clock"]
+__all__ = ["is_date", "local_time", "read_clock"]
 
-_YEAR = 365 * 86400
+_FIRST_DATE = 365 * 86400  # seconds
 _CLOCK = re.compile(
     r"(?:(?P<date>\d{4}-\d{2}-\d{2})[ T]+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?P<part>\.\d{1,9})?)?",
     re.ASCII,
 )
 _ZONE = re.compile(r" [A-Za-z+\-:0-9]{1,9}$")  # behind a time, as `local_time` tells it; the recording's anyway
+
+
+def is_date(seconds: float) -> bool:
+    """Whether seconds since the epoch can be when something was.
+
+    Whatever lies in its first year or before counts from the start of a recording, or is the zero of a clock that was not set.
+
+    Parameters
+    ----------
+    seconds : float
+        Of a frame, or of a file.
+    """
+    return bool(seconds > _FIRST_DATE)
 
 
 def local_time(store: Any, frame_time: float) -> str:
@@ -27,8 +40,7 @@ def local_time(store: Any, frame_time: float) -> str:
     store : imgstore.store.ImgStore
         Where the frame is from.
     frame_time : float
-        Seconds, since the epoch in most stores; in some since the start of the recording. Whatever lies in the first
-        year after the epoch is taken for the latter.
+        Seconds, since the epoch in most stores; in some since the start of the recording, see `is_date`.
 
     Returns
     -------
@@ -37,7 +49,7 @@ def local_time(store: Any, frame_time: float) -> str:
     """
     if not math.isfinite(frame_time):
         return "no time"
-    if not frame_time > _YEAR:
+    if not is_date(frame_time):
         return f"{frame_time:.3f} s"
     try:
         moment = store.convert_frame_time_to_datetime(frame_time)

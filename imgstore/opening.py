@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from imgstore import plugins
 from imgstore.codec import ChunkCodec
-from imgstore.disk.layout import METADATA_FILENAME, UNFINISHED_DIRECTORY
+from imgstore.disk.layout import METADATA_FILENAME, UNFINISHED_DIRECTORY, is_half_removed
 from imgstore.disk.metadata import read_metadata, store_directory
 from imgstore.errors import ArgumentError
 from imgstore.index.frame_index import ImgStoreIndex
@@ -229,7 +229,7 @@ def open(  # noqa: A001 - as in zarr, PIL and wave
 
 def _is_store(path: str) -> bool:
     """Whether there is a store, or was to be one: what is missing is then told."""
-    if os.path.isdir(os.path.join(path, UNFINISHED_DIRECTORY)):
+    if os.path.isdir(os.path.join(path, UNFINISHED_DIRECTORY)) or is_half_removed(path):
         return True
     return os.path.isfile(
         path if os.path.basename(path) == METADATA_FILENAME else os.path.join(path, METADATA_FILENAME)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgstore.local_time import is_date
+
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 __all__ = ["creation_time", "in_any_encoding", "turn_of"]
-
-_YEAR = 365 * 86400
 
 
 def in_any_encoding() -> dict[str, Any]:
@@ -43,7 +43,7 @@ def creation_time(container: InputContainer, stream: VideoStream) -> float | Non
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.timezone.utc)
     seconds = moment.timestamp()
-    return seconds if seconds > _YEAR else None
+    return seconds if is_date(seconds) else None
 
 
 def turn_of(picture: VideoFrame) -> tuple[int, int, int, int] | None:

@@ -19,13 +19,13 @@ from imgstore.disk.layout import METADATA_FILENAME, METADATA_KEY, chunk_base, ch
 from imgstore.disk.metadata import StoreMetadata, new_metadata
 from imgstore.disk.plain_yaml import load_plain_yaml
 from imgstore.errors import ArgumentError, ChunkIndexError, ImgStoreError, MetadataError, NotAStoreError
+from imgstore.local_time import is_date
 from imgstore.npy_header import dtype_of_text
 from imgstore.pixels.encodings import check_encoding
 from imgstore.plugins import RegisteredCodec
 
 __all__ = ["made_metadata"]
 
-_YEAR = 365 * 86400
 _ENOUGH_CHUNKS = 20  # whose indexes are read to learn how many frames a chunk has
 _LARGEST_METADATA = 64 << 20
 
@@ -277,7 +277,7 @@ def _spec(entry: RegisteredCodec, path: str) -> FrameSpec | None:
 
 def _created(root: str, first_time: float | None) -> tuple[str, str]:
     """Say when the store was made: when its first frame was taken, or its oldest file was changed."""
-    if first_time is not None and first_time > _YEAR:
+    if first_time is not None and is_date(first_time):
         moment, source = first_time, "from the first frame's time"
     else:
         with os.scandir(root) as entries:

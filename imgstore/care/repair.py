@@ -27,7 +27,14 @@ from imgstore.care.verify import disagreement_of_cache, disagreement_of_sqlite, 
 from imgstore.disk import lock
 from imgstore.disk.checksums import METADATA_NAME, file_checksum
 from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
-from imgstore.disk.layout import LOCK_FILENAME, METADATA_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases
+from imgstore.disk.layout import (
+    LOCK_FILENAME,
+    METADATA_FILENAME,
+    SQLITE_INDEX_FILENAME,
+    UNFINISHED_DIRECTORY,
+    chunk_bases,
+    is_half_removed,
+)
 from imgstore.disk.metadata import read_metadata, store_directory, write_metadata
 from imgstore.disk.open_files import who_writes_in
 from imgstore.disk.update_metadata import accepted_checksums
@@ -92,7 +99,8 @@ def repair_store(
     Raises
     ------
     NotAStoreError, MetadataError, FormatError, ArgumentError
-        There is no store, or nothing tells what its files are.
+        There is no store, or nothing tells what its files are; with `make_metadata` also, where one is only begun, or is being
+        replaced.
     StoreLockedError
         The store is being written, or may be.
     StoreWriteError
@@ -123,7 +131,9 @@ def _make_metadata(root: str, aside: SetAside, dry_run: bool) -> Action | None:
     path = os.path.join(root, METADATA_FILENAME)
     try:
         read_metadata(root)
-    except (NotAStoreError, MetadataError):
+    except NotAStoreError as error:
+        _refuse_a_part(root, error)
+    except MetadataError:
         pass
     else:
         return None
@@ -137,6 +147,15 @@ def _make_metadata(root: str, aside: SetAside, dry_run: bool) -> Action | None:
             aside.move(path)
         write_metadata(root, meta)
     return Action("metadata", path, None, f"made: {told}{kept}")
+
+
+def _refuse_a_part(root: str, error: NotAStoreError) -> None:
+    """Raise an error where the chunks that are there are not all of a store, which would lack the others in silence."""
+    unfinished = os.path.join(root, UNFINISHED_DIRECTORY)
+    if os.path.isdir(unfinished):
+        raise NotAStoreError(f"{error}; to have one of the chunks that are in place without it, remove {unfinished} first")
+    if is_half_removed(root):
+        raise error  # it says what to do
 
 
 @contextlib.contextmanager

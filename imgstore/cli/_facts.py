@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from imgstore.local_time import is_date
+
 __all__ = ["describe_intervals", "describe_store", "find_gaps", "find_missing", "find_pauses", "find_zone_changes"]
 
 # A pause between two frames is a gap where it is longer than this many usual ones: less is a camera's jitter.
 GAP_FACTOR = 1.5
-_YEAR = 365 * 86400  # seconds; earlier times count from the start of a recording
 _MOST_DAYS = 10_000  # of which each is looked at
 
 
@@ -169,7 +170,7 @@ def find_zone_changes(times: npt.NDArray[np.float64], zone: Any) -> list[dict[st
         ``time`` of the first second with the new offset, and the offsets ``before`` and ``after`` in seconds.
     """
     finite = times[np.isfinite(times)]
-    if not len(finite) or finite.min() <= _YEAR:
+    if not len(finite) or not is_date(finite.min()):
         return []
 
     def offset(moment: int) -> float:

@@ -15,13 +15,12 @@ from imgstore.cli._common import warn
 from imgstore.cli._sources import not_there_told
 from imgstore.errors import ArgumentError
 from imgstore.exporting import find_range
+from imgstore.local_time import is_date
 from imgstore.mapping import Selection, find_sources, in_natural_order
 
 __all__ = ["metadata_of", "open_inputs"]
 
 Color = Literal["bgr", "gray"]
-
-_YEAR = 365 * 86400.0  # a frame of the first year after the epoch has no date
 
 
 @contextlib.contextmanager
@@ -126,7 +125,7 @@ def _when(selection: Selection) -> float:
     """Return when the first frame was taken, or the file was written where it does not say."""
     first = float(selection.frame_times[0]) if selection.frame_count else 0.0
     with contextlib.suppress(OSError):
-        return first if first > _YEAR else os.path.getmtime(selection.parts[0].filename)
+        return first if is_date(first) else os.path.getmtime(selection.parts[0].filename)
     return first
 
 
@@ -141,7 +140,7 @@ def _tell_of_shifts(selection: Selection, chosen_order: bool) -> None:
     for k, part in enumerate(selection.parts):
         if part.uuid is None or not (part.number_shift or part.time_shift):
             continue
-        if part.time_shift and not chosen_order and selection.frame_times[selection.begin(k)] - part.time_shift > _YEAR:
+        if part.time_shift and not chosen_order and is_date(selection.frame_times[selection.begin(k)] - part.time_shift):
             raise ArgumentError(
                 f"{part.filename}: is not from after the frames before it: add --group to save the cameras of one recording in"
                 " step, --order time to begin with the earliest, or --order given to have it behind them all the same"

@@ -16,15 +16,15 @@ from imgstore.mapping import is_unfinished
 __all__ = ["note_signals", "see_that_nothing_is_in_the_way", "show_progress"]
 
 
-def see_that_nothing_is_in_the_way(dest: Path, *, but_begun: bool = False) -> None:
+def see_that_nothing_is_in_the_way(dest: Path) -> None:
     """Refuse to scatter a store over a folder of somebody's: the library allows it, as 0.x did, for files put there first.
+
+    What was begun there is not in the way: the library says how to go on.
 
     Parameters
     ----------
     dest : Path
         The folder.
-    but_begun : bool
-        A store that was begun, to be made chunk by chunk, is not in the way.
 
     Raises
     ------
@@ -34,11 +34,7 @@ def see_that_nothing_is_in_the_way(dest: Path, *, but_begun: bool = False) -> No
         It is within a store.
     """
     see_that_it_is_in_no_store(dest)
-    if dest.is_dir() and not (dest / "metadata.yaml").exists() and any(dest.iterdir()):
-        if is_unfinished(dest):
-            if but_begun:
-                return
-            raise PlainError(f"{dest}: holds a store that was begun, which 'imgstore save --resume {dest}' completes")
+    if dest.is_dir() and not (dest / "metadata.yaml").exists() and any(dest.iterdir()) and not is_unfinished(dest):
         raise PlainError(f"{dest}: holds files that are no store; name a folder that is empty or not there yet")
 
 

@@ -26,6 +26,7 @@ from imgstore.cli._common import (
 from imgstore.cli._jobs import jobs_option, run_each, worst
 from imgstore.cli._several import paths_argument, stores_among
 from imgstore.errors import MetadataError, NotAStoreError
+from imgstore.mapping import is_unfinished
 
 if TYPE_CHECKING:
     from imgstore.repair import Action
@@ -122,7 +123,8 @@ def _repair(
     try:
         actions = repair_store(path, set_aside=set_aside, **how)
     except (NotAStoreError, MetadataError) as error:
-        if how["make_metadata"] or not os.path.exists(path):
+        begun = isinstance(error, NotAStoreError) and is_unfinished(path)  # which has other ways on
+        if how["make_metadata"] or begun or not os.path.exists(path):
             raise
         raise type(error)(f"{error}; --make-metadata makes one where there are chunks") from error
     faults: list[Fault] = []

@@ -159,7 +159,7 @@ def command(
         function = changes(function_name, pictures)
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
-    see_that_nothing_is_in_the_way(dest, but_begun=not live)
+    see_that_nothing_is_in_the_way(dest)
     if live:
         if asked["fps"] is not None:
             keywords["fps"] = asked["fps"]

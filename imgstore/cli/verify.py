@@ -97,7 +97,7 @@ def _check(path: str, deep: bool, progress: Callable[[int, int], object] | None 
         try:
             opened = imgstore.open(path)
         except NotAStoreError:
-            could = os.path.isdir(path) and not is_unfinished(path)  # then --resume is the way
+            could = os.path.isdir(path) and not is_unfinished(path)  # which has other ways on
             hint = "; imgstore repair --make-metadata makes one where there are chunks" if could else ""
             raise NotAStoreError(f"{error}{hint}") from None
     with opened as store:

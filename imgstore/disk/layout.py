@@ -12,6 +12,7 @@ __all__ = [
     "LOCK_FILENAME",
     "METADATA_FILENAME",
     "METADATA_KEY",
+    "REPLACED_FILENAME",
     "SQLITE_INDEX_FILENAME",
     "UNFINISHED_DIRECTORY",
     "Listing",
@@ -21,12 +22,14 @@ __all__ = [
     "chunk_path",
     "has_index",
     "holds_chunks",
+    "is_half_removed",
     "journal_path",
     "list_store",
 ]
 
 METADATA_FILENAME = "metadata.yaml"
 METADATA_KEY = "__store"
+REPLACED_FILENAME = "metadata.yaml.replaced"  # what it is called while the store is removed, for another takes its place
 UNFINISHED_DIRECTORY = ".unfinished"  # in which several workers make the chunks of a store that is not there yet
 LOCK_FILENAME = ".lock"
 SQLITE_INDEX_FILENAME = ".index.sqlite"
@@ -57,6 +60,13 @@ def chunk_bases(root: str, chunks: Iterable[int], extension: str | None) -> list
     before = os.path.join(root, "")
     after = "" if extension is not None else os.sep + _INDEX_NAME
     return [(chunk, before + str(chunk).zfill(6) + after) for chunk in chunks]
+
+
+def is_half_removed(root: str | os.PathLike[str]) -> bool:
+    """Whether a store is being removed to make room for another, or was when that was interrupted: there is none."""
+    return os.path.lexists(os.path.join(root, REPLACED_FILENAME)) and not os.path.lexists(
+        os.path.join(root, METADATA_FILENAME)
+    )
 
 
 def has_index(root: str, extension: str | None, chunk: int) -> bool:

@@ -15,7 +15,13 @@ import numpy as np
 
 from imgstore.codec import Format, FrameSpec
 from imgstore.disk.atomic import replace_file
-from imgstore.disk.layout import METADATA_FILENAME, METADATA_KEY, UNFINISHED_DIRECTORY
+from imgstore.disk.layout import (
+    METADATA_FILENAME,
+    METADATA_KEY,
+    REPLACED_FILENAME,
+    UNFINISHED_DIRECTORY,
+    is_half_removed,
+)
 from imgstore.disk.plain_yaml import MAX_SIZE, dump_plain_yaml, load_plain_yaml
 from imgstore.disk.read_file import read_file
 from imgstore.disk.user_metadata import plain_metadata, shown
@@ -155,6 +161,11 @@ def read_metadata(directory: str) -> StoreMetadata:
         hint = "; imgstore.open opens videos and images that are in none" if os.path.exists(directory) else ""
         if os.path.isdir(os.path.join(directory, UNFINISHED_DIRECTORY)):
             hint = "; one was begun, and not completed: the same call once more, or imgstore save --resume, completes it"
+        elif is_half_removed(directory):
+            hint = (
+                "; one is being replaced there, or was when that was interrupted: overwrite it once more, or, to keep what is"
+                f" left, rename {REPLACED_FILENAME} to {METADATA_FILENAME} and repair that"
+            )
         raise NotAStoreError(f"path {directory!r} is no store: it {what}{hint}") from None
     except OSError as error:
         raise MetadataError(f"{path}: cannot be read: {error.strerror or error}") from error

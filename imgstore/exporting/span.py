@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgstore.errors import ArgumentError
+from imgstore.local_time import is_date
 
 __all__ = ["Place", "find_range"]
 
@@ -22,7 +23,6 @@ _POSITION = re.compile(r"-?\d+\Z", re.ASCII)
 _NUMBER = re.compile(r"n(-?\d+)\Z", re.ASCII)
 _SECONDS = re.compile(r"(-?)(\d+(?:\.\d*)?|\.\d+)\s*s\Z", re.ASCII)
 _CLOCK = re.compile(r"(-?)(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)\Z", re.ASCII)
-_YEAR = 365 * 86400  # seconds; earlier times count from the start of a recording
 _NEAR = 1e-6  # seconds: those since 1970 are known to a quarter of that
 _WANTED = (
     "give a position (250, or -1 for the last frame), a frame number (n250), seconds from the first frame (10.5s, 1:30),"
@@ -64,7 +64,7 @@ def _held(store: Any) -> str:
         return ""
     numbers, times = store.frame_numbers, store.frame_times
     dates = ""
-    if times[0] > _YEAR:
+    if is_date(times[0]):
         with contextlib.suppress(ValueError, OverflowError, OSError):  # beyond the calendar
             first, last = (datetime.datetime.fromtimestamp(float(t), store.created[1]) for t in (times[0], times[-1]))
             dates = f", dates from {first:%Y-%m-%dT%H:%M:%S} to {last:%Y-%m-%dT%H:%M:%S}"

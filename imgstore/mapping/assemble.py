@@ -19,7 +19,7 @@ from imgstore.beside.records import dumps_record, records_path, write_records
 from imgstore.disk.atomic import as_write_error, sync_directory
 from imgstore.disk.checksums import EXTRA_DATA_NAME, file_checksum
 from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
-from imgstore.disk.layout import METADATA_FILENAME, chunk_name
+from imgstore.disk.layout import chunk_name
 from imgstore.disk.metadata import StoreMetadata, read_metadata, write_metadata
 from imgstore.errors import MetadataError, NotAStoreError
 from imgstore.mapping.job import Task
@@ -29,7 +29,7 @@ from imgstore.mapping.source_frames import records_by_position
 from imgstore.mapping.work_directory import WorkDirectory
 from imgstore.store.new_store import chunk_extensions
 from imgstore.writing.growing_cache import GrowingCache
-from imgstore.writing.remove_chunks import remove_chunks
+from imgstore.writing.remove_chunks import remove_store
 
 __all__ = ["assemble", "is_same_store"]
 
@@ -72,7 +72,8 @@ def assemble(
     extension = metadata.extension
     try:
         _write_records(source, work, kept, left_out.positions, extension)
-        _remove_old_store(root, metadata)
+        if not is_same_store(root, metadata):
+            remove_store(root, chunk_extensions())
         cache = GrowingCache(root, extension)
         for task in kept:
             _move(root, work, task.chunk, extension)
@@ -118,19 +119,6 @@ def _marked(index: int, record: dict[str, Any], start: int, numbers: Array, time
         "frame_number": int(numbers[frame]),
         "frame_index": index,
     }
-
-
-def _remove_old_store(root: str, metadata: StoreMetadata) -> None:
-    """Remove a store that is there; its metadata first, as what is half removed is no store, under a name that tells so."""
-    path = os.path.join(root, METADATA_FILENAME)
-    replaced = f"{path}.replaced"
-    if os.path.lexists(path) and not is_same_store(root, metadata):
-        os.replace(path, replaced)
-        sync_directory(root)
-    if os.path.lexists(replaced):
-        for extension in chunk_extensions():
-            remove_chunks(root, extension)
-        os.unlink(replaced)
 
 
 def is_same_store(root: str, metadata: StoreMetadata) -> bool:

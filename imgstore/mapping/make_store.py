@@ -390,7 +390,8 @@ def _known(
             f" or remove {work.path}"
         )
     metadata = read_metadata(work.path)
-    if os.path.lexists(os.path.join(root, METADATA_FILENAME)) and not is_same_store(root, metadata):
+    # chunks of another one that has its chunks in place already, and no metadata yet, would be taken for some of this one
+    if other or (os.path.lexists(os.path.join(root, METADATA_FILENAME)) and not is_same_store(root, metadata)):
         refuse_to_overwrite(root, chunk_extensions(), overwrite)
     return None if other else (tuple(shape or ()), str(dtype))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from imgstore.disk.layout import METADATA_FILENAME
 from imgstore.errors import NotAStoreError
+from imgstore.mapping.work_directory import is_unfinished
 from imgstore.sources.named import absolute_path, natural_order
 
 __all__ = ["find_sources", "in_natural_order"]
@@ -65,4 +66,5 @@ def _videos(paths: Iterable[str]) -> list[str]:
 
 
 def _is_store(path: str) -> bool:
-    return os.path.isfile(os.path.join(path, METADATA_FILENAME))
+    """Whether there is a store, or was to be one: `imgstore.open` tells then what is missing."""
+    return is_unfinished(path) or os.path.isfile(os.path.join(path, METADATA_FILENAME))

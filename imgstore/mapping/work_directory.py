@@ -15,7 +15,14 @@ import shutil
 from typing import Any
 
 from imgstore.disk.atomic import make_directory, replace_file, sync_directory
-from imgstore.disk.layout import LOCK_FILENAME, METADATA_FILENAME, UNFINISHED_DIRECTORY, chunk_base, chunk_name
+from imgstore.disk.layout import (
+    LOCK_FILENAME,
+    METADATA_FILENAME,
+    UNFINISHED_DIRECTORY,
+    chunk_base,
+    chunk_name,
+    is_half_removed,
+)
 from imgstore.disk.metadata import StoreMetadata, write_metadata
 from imgstore.disk.read_file import read_file
 from imgstore.errors import ArgumentError
@@ -28,8 +35,8 @@ _LEFT_OUT = "left_out.json"
 
 
 def is_unfinished(root: str | os.PathLike[str]) -> bool:
-    """Whether a store is being made in a directory, chunk by chunk, or was when that was interrupted."""
-    if WorkDirectory(os.fspath(root)).begun:
+    """Whether a store is being made in a directory, or one removed to make room for it, or was when that was interrupted."""
+    if WorkDirectory(os.fspath(root)).begun or is_half_removed(root):
         return True
     try:
         names = set(os.listdir(root))

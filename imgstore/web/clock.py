@@ -9,11 +9,10 @@ import re
 from typing import Any
 
 from imgstore.errors import ArgumentError
-from imgstore.local_time import read_clock
+from imgstore.local_time import is_date, read_clock
 
 __all__ = ["read_time", "round_times"]
 
-_YEAR = 365 * 86400  # seconds: times below count from the start of the recording, and not from 1970
 _STEPS = (
     *(part * 10.0**k for k in (-3, -2, -1) for part in (1, 2, 5)), 1, 2, 5, 10, 15, 30,
     *(60 * n for n in (1, 2, 5, 10, 15, 30)), *(3600 * n for n in (1, 2, 3, 6, 12)),
@@ -38,7 +37,7 @@ def round_times(store: Any, first: float, last: float, most: int) -> list[float]
         return []
     step = next((step for step in _STEPS if (last - first) / step < most), last - first)
     offset = 0.0
-    if first > _YEAR:
+    if is_date(first):
         with contextlib.suppress(ValueError, OverflowError, OSError):  # beyond the calendar
             offset = (store.convert_frame_time_to_datetime(first).utcoffset() or datetime.timedelta()).total_seconds()
     begin = math.ceil((first + offset) / step)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from imgstore.disk import lock
 from imgstore.disk.atomic import make_directory
-from imgstore.disk.layout import METADATA_FILENAME, holds_chunks
+from imgstore.disk.layout import METADATA_FILENAME, UNFINISHED_DIRECTORY, holds_chunks, is_half_removed
 from imgstore.errors import StoreExistsError, StoreWriteError
-from imgstore.writing.remove_chunks import remove_chunks
+from imgstore.writing.remove_chunks import remove_store
 
 __all__ = ["made_directory", "new_directory", "refuse_to_overwrite"]
 
@@ -26,25 +26,24 @@ def new_directory(root: str, extensions: Sequence[str | None], *, overwrite: boo
     extensions : sequence of str or None
         That chunks of any store may have; None for directories.
     overwrite : bool
-        Whether the chunks of a store that is there are removed. They are the last thing that is before the block.
+        Whether a store that is there is removed, or what is left of one. That is the last thing that is before the block.
     break_lock : bool
         The person says that the writer that the lock names is gone.
 
     Raises
     ------
     StoreExistsError, StoreLockedError
-        There is a store already, or somebody writes one.
+        There is a store already, or one is being made of others, or somebody writes one.
     StoreWriteError
         The operating system refused.
     """
     with made_directory(root), contextlib.ExitStack() as undo:
+        _refuse_beside_unfinished(root)
         refuse_to_overwrite(root, extensions, overwrite)
         lock.acquire(root, break_lock=break_lock)
         undo.callback(lock.release, root)
-        exists = refuse_to_overwrite(root, extensions, overwrite)  # somebody may have made one meanwhile
-        if exists:
-            for extension in extensions:
-                remove_chunks(root, extension)
+        refuse_to_overwrite(root, extensions, overwrite)  # somebody may have made one meanwhile
+        remove_store(root, extensions)
         undo.callback(_remove_metadata, root)
         yield
         undo.pop_all()
@@ -89,11 +88,27 @@ def _remove_metadata(root: str) -> None:
         os.unlink(os.path.join(root, METADATA_FILENAME))
 
 
-def refuse_to_overwrite(root: str, extensions: Sequence[str | None], overwrite: bool) -> bool:
-    """Return whether there is a store, or raise StoreExistsError where it may not be removed."""
+def _refuse_beside_unfinished(root: str) -> None:
+    """Raise StoreExistsError where a store is being made of others: completed, it would take the place of a recording."""
+    path = os.path.join(root, UNFINISHED_DIRECTORY)
+    if os.path.isdir(path):
+        raise StoreExistsError(
+            f"{root}: holds a store that was begun, which 'imgstore save --resume {root}' completes; remove {path} to give it up"
+        )
+
+
+def refuse_to_overwrite(root: str, extensions: Sequence[str | None], overwrite: bool) -> None:
+    """Raise StoreExistsError where there is a store, or a part of one, that may not be removed."""
     exists = os.path.lexists(os.path.join(root, METADATA_FILENAME))
     if exists and not overwrite:
         raise StoreExistsError(f"{root}: there is a store already; remove it, or give overwrite=True to replace it")
+    if is_half_removed(root):
+        if not overwrite:  # what is left may be wanted: nobody has said of this call that it may go
+            raise StoreExistsError(
+                f"{root}: holds what is left of a store that was being replaced; give overwrite=True to replace that too"
+            )
+        return
     if not exists and holds_chunks(root, extensions):
-        raise StoreExistsError(f"{root}: holds chunks of a store whose {METADATA_FILENAME} is missing; write elsewhere")
-    return exists
+        begun = os.path.isdir(os.path.join(root, UNFINISHED_DIRECTORY))
+        way = f"'imgstore save --resume {root}' completes it" if begun else "write elsewhere"
+        raise StoreExistsError(f"{root}: holds chunks of a store whose {METADATA_FILENAME} is missing; {way}")

@@ -418,7 +418,7 @@ class Writer:
             if early is not None:
                 early[0].close()
             self._cache.abort()
-            remove_chunks(self._root, self._extension)
+            remove_chunks(self._root, [self._extension])
             self._cache = GrowingCache(self._root, self._extension)
             self._next_chunk = 0
             self.chunks, self.span = [], Span()

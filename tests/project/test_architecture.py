@@ -37,7 +37,7 @@ MAY_KNOW = {
     "reading": {"codec", "disk", "errors", "index", "pixels", "plugins", "sources", "threads"},
     "plain": {"codec", "disk", "errors", "index", "npy_header", "pixels", "plugins", "reading", "sources"},
     "writing": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
-    "care": {"beside", "codec", "disk", "errors", "index", "npy_header", "pixels", "plugins", "reading"},
+    "care": {"beside", "codec", "disk", "errors", "index", "local_time", "npy_header", "pixels", "plugins", "reading"},
     "group": {"bridges", "disk", "errors", "opening", "reading", "store"},
     "mapping": {"beside", "care", "codec", "disk", "errors", "opening", "options", "plain", "plugins", "sources", "store",
                 "writing"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -88,23 +87,6 @@ def test_a_store_that_is_there_stays(tmp_path: Path) -> None:
         imgstore.new_for_format("npy", tmp_path / "s", imgshape=SHAPE)
     (tmp_path / "metadata").rename(tmp_path / "s" / "metadata.yaml")
     assert everything_below(tmp_path) == before
-
-
-def test_an_old_file_that_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with imgstore.new_for_format("mjpeg/avi", tmp_path / "s", imgshape=SHAPE) as store:
-        store.add_image(coded_frame(1), 1, 1.0)
-    unlink = os.unlink
-
-    def refuse(path: Any, *args: Any, **kwargs: Any) -> None:
-        if Path(path).name == "000000.npz":
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        unlink(path, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "unlink", refuse)
-        with pytest.raises(StoreWriteError, match=r"cannot be removed.*000000\.npz"):
-            imgstore.new_for_format("mjpeg/avi", tmp_path / "s", imgshape=SHAPE, overwrite=True)
-    assert (tmp_path / "s" / "metadata.yaml").exists() and not (tmp_path / "s" / ".lock").exists()
 
 
 def test_a_cache_that_cannot_be_made_keeps_no_store_from_being_made(
