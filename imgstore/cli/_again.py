@@ -63,6 +63,9 @@ def begin_again(command: click.Command, dest: Path) -> int:
         except (click.ClickException, click.exceptions.Exit) as error:
             raise again from error
         place = asked["places"][-1] if len(asked["places"]) > 1 or asked["sources"] else ""
+        folder = os.path.dirname(where)
+        if asked["group"] and os.path.exists(place) and os.path.samefile(place, folder):
+            raise PlainError(f"{dest}: is one of several in step, which 'imgstore save --resume {folder}' completes")
         if _wants_trust(asked) or not os.path.exists(place) or not os.path.samefile(place, where):
             raise again
         status = command.main(arguments, prog_name="imgstore save", standalone_mode=False)
