@@ -158,6 +158,8 @@ def _leave_out_of_all(planned: Sequence[Planned], workers: Workers, stop: Callab
             for first, count, _, _, why in making.work.left_out(task.chunk).runs:
                 for position in range(first, first + count):
                     gone.setdefault(position, why)
+    if not gone:
+        return
     for making, tasks in planned:
         lacking = [task for task in tasks if not _has_left_out(making, task, gone)]
         if lacking:
