@@ -120,7 +120,7 @@ def map_in_step(
         if complete:
             _leave_out_of_all(planned, workers, stop or never)
         made = {making.root: put_together(making, tasks) for making, tasks in planned}
-        for making, _ in planned:
+        for making in makings:
             making.work.remove()
     for making in makings:
         for line in made[making.root].left_out.lines() if making.root in made else ():
