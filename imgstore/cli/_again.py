@@ -14,11 +14,12 @@ from typing import Any
 import click
 
 import imgstore
+from imgstore import plugins
 from imgstore.cli._common import PlainError, counted
 from imgstore.cli._sources import is_live
 from imgstore.mapping import is_unfinished, read_note
 
-__all__ = ["begin_again", "this_call"]
+__all__ = ["begin_again", "tell_that_it_is_whole", "this_call", "whole_already"]
 
 
 def this_call(ctx: click.Context) -> dict[str, Any] | None:
@@ -43,14 +44,14 @@ def begin_again(command: click.Command, dest: Path) -> int:
     PlainError
         Nothing was begun there.
     """
-    if not is_unfinished(dest):
+    begun = _begun_in(dest)
+    if begun is None:
         if not imgstore.is_imgstore(dest):
             raise PlainError(f"{dest}: nothing was begun there that could be completed: give the sources too")
-        with imgstore.open(dest) as store:
-            click.echo(f"{dest} is whole already: {counted(store.frame_count, 'frame')}, {store.format}")
+        tell_that_it_is_whole(dest)
         return 0
     again = PlainError(f"{dest}: what it was begun with is not taken from the folder: give the same command once more")
-    note = read_note(dest)
+    note = read_note(begun)
     if note is None:
         raise PlainError(f"{dest}: what it was begun with is not noted there: give the same command once more")
     if not isinstance(note, dict) or not isinstance(note.get("arguments"), list):
@@ -62,10 +63,38 @@ def begin_again(command: click.Command, dest: Path) -> int:
         except (click.ClickException, click.exceptions.Exit) as error:
             raise again from error
         place = asked["places"][-1] if len(asked["places"]) > 1 or asked["sources"] else ""
+        folder = os.path.dirname(where)
+        if asked["group"] and os.path.exists(place) and os.path.samefile(place, folder):
+            raise PlainError(f"{dest}: is one of several in step, which 'imgstore save --resume {folder}' completes")
         if _wants_trust(asked) or not os.path.exists(place) or not os.path.samefile(place, where):
             raise again
         status = command.main(arguments, prog_name="imgstore save", standalone_mode=False)
     return int(status or 0)
+
+
+def whole_already(dest: Path, count: int, fmt: str | None) -> bool:
+    """Whether there is nothing to go on with, as a store of so many frames is whole, of any format or of this one."""
+    if is_unfinished(dest) or not imgstore.is_imgstore(dest):
+        return False
+    with imgstore.open(dest) as store:
+        alike = fmt is None or store.format == plugins.codec_for_format(fmt).format.name
+        return alike and store.frame_count == count
+
+
+def tell_that_it_is_whole(dest: Path) -> None:
+    """Say that there is nothing to go on with."""
+    with imgstore.open(dest) as store:
+        click.echo(f"{dest} is whole already: {counted(store.frame_count, 'frame')}, {store.format}")
+
+
+def _begun_in(dest: Path) -> Path | None:
+    """Return where a store was begun: in the folder, or in one within it for each camera of a group."""
+    if is_unfinished(dest):
+        return dest
+    if imgstore.is_imgstore(dest) or not dest.is_dir():
+        return None
+    begun = [folder for folder in sorted(dest.iterdir()) if folder.is_dir() and is_unfinished(folder)]
+    return max(begun, key=lambda folder: read_note(folder) is not None, default=None)
 
 
 @contextlib.contextmanager

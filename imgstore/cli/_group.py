@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import numpy as np
-import numpy.typing as npt
 
 import imgstore
-from imgstore.cli._common import PlainError, counted
-from imgstore.cli._progress import note_signals, see_that_nothing_is_in_the_way, show_progress
+from imgstore.cli._again import whole_already
+from imgstore.cli._common import PlainError, counted, warn
+from imgstore.cli._progress import see_that_nothing_is_in_the_way
+from imgstore.cli._workers import ONE_BY_ONE, SOME_LEFT_OUT, made_in_chunks
 from imgstore.errors import ArgumentError, NotAStoreError
+from imgstore.exporting import find_range
 from imgstore.group import StoreGroup, find_cameras
+from imgstore.mapping import InStep, Mapped, SideBySide, in_step, map_in_step, map_store
+from imgstore.mapping import side_by_side as join
 
-__all__ = ["describe_group", "file_name", "find_stores", "group_options", "save_group"]
+__all__ = ["describe_group", "file_name", "find_stores", "group_options", "open_in_step", "save_group"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-Image = npt.NDArray[Any]
-
-_SOME_LEFT_OUT = 3  # exit status
-
 
 def find_stores(paths: Sequence[str | Path]) -> list[str]:
     """Return paths as they are, and for a folder that is no store and holds some the stores of the recording in it."""
@@ -100,96 +99,99 @@ def group_options(command: F) -> F:
     return command
 
 
-def save_group(
+@contextlib.contextmanager
+def open_in_step(
     sources: Sequence[str],
-    dest: Path,
-    fmt: str,
-    gray: bool,
-    keywords: dict[str, Any],
     *,
     side_by_side: bool,
     align: Any,
     missing: Any,
     tolerance: float | None,
+    color: Any,
+    fps: float | None,
+    start: str | None,
+    end: str | None,
+    step: int,
+) -> Iterator[tuple[StoreGroup, Sequence[InStep | SideBySide]]]:
+    """Open stores as a group, and give what new ones are made of: one for each camera, or one with all side by side.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Stores, or a folder with those of one recording.
+    side_by_side, align, missing, tolerance, color, fps, start, end, step
+        As the command has them. Places are in the first store, whose frames are the steps.
+
+    Raises
+    ------
+    ArgumentError
+        The stores do not go together.
+    """
+    with contextlib.ExitStack() as stack:
+        stores = []
+        for path in find_stores(sources):
+            of_file = None if imgstore.is_imgstore(path) else fps  # in place of its own times
+            stores.append(stack.enter_context(imgstore.open(path, color=color, fps=of_file)))
+        with StoreGroup(stores, align=align, missing=missing, tolerance=tolerance) as group:
+            wanted = None
+            if start is not None or end is not None or step > 1:
+                try:
+                    wanted = range(*find_range(stores[0], start, end), step)
+                except ArgumentError as error:
+                    raise click.UsageError(str(error)) from error
+            yield group, [join(group, wanted)] if side_by_side else in_step(group, wanted)
+
+
+def save_group(
+    group: StoreGroup,
+    sources: Sequence[InStep | SideBySide],
+    dest: Path,
+    fmt: str,
+    function: Callable[..., Any] | None,
+    keywords: dict[str, Any],
+    *,
+    metadata: Mapping[str, Any],
+    resume: bool,
+    missing: str,
+    **how: Any,
 ) -> int:
-    """Write a group in step; return the exit status."""
-    with StoreGroup(find_stores(sources), align=align, missing=missing, tolerance=tolerance) as group:
-        # what is read is not to be written over
-        targets = [dest] if side_by_side else [dest / file_name(name) for name in group.names]
-        for target in targets:
-            see_that_nothing_is_in_the_way(target)
-            for store in group.stores:
-                if target.exists() and target.samefile(store.filename):
-                    raise click.UsageError(f"{store.filename} cannot be saved onto itself")
-        for store in group.stores:
-            if store.has_extra_data:
-                click.echo(f"imgstore: warning: {store.filename}: its extra data is not copied", err=True)
-        count, damaged, stopped = _write(group, targets, fmt, gray, keywords, side_by_side)
-    left_out = f", {counted(damaged, 'frame')} left out" if damaged else ""
-    early = ", stopped before the end" if stopped else ""
-    what = "side by side" if side_by_side else "in step"
-    click.echo(f"saved {counted(count, 'step')} of {', '.join(group.names)} {what} to {dest}{left_out}{early}")
-    if stopped:
-        return 128 + stopped  # as a shell reports a program that a signal ended
-    return _SOME_LEFT_OUT if damaged else 0
+    """Write a group in step; return the exit status. `metadata` is the user's, `how` is of `made_in_chunks`."""
+    one = isinstance(sources[0], SideBySide)
+    targets = [dest] if one else [dest / file_name(name) for name in group.names]
+    for target, source in zip(targets, sources, strict=True):
+        see_that_nothing_is_in_the_way(target)
+        for filename in source.filenames:  # what is read is not to be written over
+            if target.exists() and target.samefile(filename):
+                raise click.UsageError(f"{filename} cannot be saved onto itself")
+    steps = len(np.unique(np.concatenate([source.frame_numbers for source in sources])))
+    if not steps:
+        raise PlainError(f"there is no step with frames of all stores, {dest} was not made")
+    for target, source in zip(targets, sources, strict=True):
+        if not source.frame_count:
+            warn(f"{source.filename}: has no frame for any of these steps, {target} is not made")
+    there = [(target, source) for target, source in zip(targets, sources, strict=True) if source.frame_count]
+    if resume and all(whole_already(target, source.frame_count, fmt) for target, source in there):
+        click.echo(f"{dest} is whole already: {counted(steps, 'step')} of {', '.join(group.names)}")
+        return 0
+
+    def make(**of_workers: Any) -> list[Mapped]:
+        alike = {**ONE_BY_ONE, **keywords, **of_workers, "format": fmt}
+        user = [{**source.user_metadata, **metadata} for _, source in there]
+        if one:
+            return [map_store(function, sources[0], dest, metadata=user[0], **alike)]
+        to, of = zip(*there, strict=True)
+        return map_in_step(function, of, to, metadata=user, complete=missing == "drop", **alike)
+
+    count = sum(source.frame_count for _, source in there)
+    made = made_in_chunks(make, count, dest, noted=bool(keywords["note"]), **how)
+    lost = max(each.left_out.count for each in made) if missing == "drop" else 0  # steps, the same of all
+    damaged = sum(each.left_out.count + each.left_out.replaced_count for each in made)
+    left_out = f", {counted(lost, 'step') if lost else counted(damaged, 'frame')} left out" if damaged else ""
+    what = "side by side" if one else "in step"
+    click.echo(f"saved {counted(steps - lost, 'step')} of {', '.join(group.names)} {what} to {dest}{left_out}")
+    return SOME_LEFT_OUT if damaged else 0
 
 
 def file_name(name: str) -> str:
     """Return a name that no system takes for anything but a file's own: serials are what somebody has noted."""
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
-
-
-def _write(
-    group: StoreGroup, targets: list[Path], fmt: str, gray: bool, keywords: dict[str, Any], joined: bool
-) -> tuple[int, int, int]:
-    """Write all steps; return how many, how many frames are damaged, and the signal that ended it, or 0."""
-    rate = group.fps
-    keywords = {**keywords, "fps": rate if math.isfinite(rate) else None}
-    metadata = [{"cameras": list(group.names)}] if joined else [dict(store.user_metadata) for store in group.stores]
-    written: list[Any] = [None] * len(targets)
-    blank = [
-        np.zeros(none.shape[1:], none.dtype)
-        for none in (store.get_images(frame_indices=[])[0] for store in group.stores)
-    ]
-    count = damaged = 0
-    with note_signals() as received, show_progress(len(group)) as report, contextlib.ExitStack() as stack:
-        for step in group:
-            images = [
-                imgstore.ensure_grayscale(img) if gray and img is not None else img
-                for img in ((_join(step.images, blank),) if joined else step.images)
-            ]
-            damaged += sum(
-                position >= 0 and not there
-                for position, there in zip(group.table.positions[step.index].tolist(), step.present, strict=True)
-            )
-            times = [step.time] if joined else step.frame_times
-            for k, (img, time) in enumerate(zip(images, times, strict=True)):
-                if img is None:
-                    continue
-                if written[k] is None:
-                    written[k] = stack.enter_context(
-                        imgstore.new_for_format(
-                            fmt, targets[k], imgshape=img.shape, imgdtype=img.dtype, metadata=metadata[k], **keywords
-                        )
-                    )
-                written[k].add_image(img, step.index, time if math.isfinite(time) else step.time)
-            count += 1
-            report(count)
-            if received:
-                return count, damaged, received[0]
-    if not count:
-        raise PlainError(f"there is no step with frames of all stores, {targets[0].parent} was not made")
-    return count, damaged, 0
-
-
-def _join(images: Sequence[Image | None], blank: Sequence[Image]) -> Image:
-    """Put pictures side by side, what is not there and what is below those that are lower black."""
-    parts = [black if image is None else image for image, black in zip(images, blank, strict=True)]
-    if len({part.dtype for part in parts}) > 1:
-        raise ArgumentError(
-            f"pictures of {' and '.join(sorted({str(p.dtype) for p in parts}))} cannot be put side by side"
-        )
-    if len({part.ndim for part in parts}) > 1:
-        parts = [imgstore.ensure_color(part) for part in parts]
-    height = max(part.shape[0] for part in parts)
-    return np.concatenate([np.pad(p, [(0, height - p.shape[0]), *[(0, 0)] * (p.ndim - 1)]) for p in parts], axis=1)

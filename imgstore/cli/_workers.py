@@ -17,11 +17,13 @@ from imgstore.cli._progress import note_signals, show_progress
 from imgstore.errors import ArgumentError, UnfinishedStoreError
 from imgstore.mapping import Mapped, Selection, Stopped, Workers, copy_store, here, map_store, processes
 
-__all__ = ["save_in_chunks", "worker_options"]
+__all__ = ["ONE_BY_ONE", "SOME_LEFT_OUT", "made_in_chunks", "save_in_chunks", "worker_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
-_SOME_LEFT_OUT = 3  # exit status
+ONE_BY_ONE: dict[str, Any] = {"batch_size": 1}  # so that a frame that the function fails at is no other's fault
+SOME_LEFT_OUT = 3  # exit status
 _STOPPED_HERE = 130  # by q, or in any way that is no signal
 _TAKEN = {
     "copy": "their files copied",
@@ -54,39 +56,75 @@ def save_in_chunks(
     keywords: dict[str, Any],
     *,
     files: str | None,
-    jobs: int | None,
-    cluster: str | None,
-    preview: bool,
+    **how: Any,
 ) -> int:
-    """Write a store; return the exit status."""
-    with contextlib.ExitStack() as stack:
-        received = stack.enter_context(note_signals())
-        report = stack.enter_context(show_progress(selection.frame_count))
-        seen = _Seen(report, received, stack.enter_context(Preview(dest.name)) if preview else None)
-        if cluster is not None:
-            workers = stack.enter_context(_on_cluster(cluster))
-        else:
-            workers = processes(jobs) if jobs is not None else here(seen)
-        keywords = {**keywords, "workers": workers, "progress": seen.chunks, "stop": lambda: received or seen.stopped}
-        try:
-            if files is not None:
-                made: Mapped = copy_store(selection, dest, files=files, **keywords)  # type: ignore[arg-type]
-            else:
-                # frame by frame, so that one that the function fails at is no other's fault
-                made = map_store(function, selection, dest, format=fmt, batch_size=1, **keywords)
-        except UnfinishedStoreError as error:
-            goes_on = f"and 'imgstore save --resume {dest}' goes on" if keywords["note"] else "and the same command goes on"
-            told = str(error).replace("and the same call goes on with the others", goes_on)
-            if not received and not seen.stopped:
-                raise PlainError(told) from error
-            click.echo(f"imgstore: {told}", err=True)
-            return 128 + received[0] if received else _STOPPED_HERE  # as a shell reports a program that a signal ended
+    """Write a store; return the exit status. `how` is of `made_in_chunks`."""
+
+    def make(**of_workers: Any) -> Mapped:
+        if files is not None:
+            return copy_store(selection, dest, files=files, **keywords, **of_workers)  # type: ignore[arg-type]
+        return map_store(function, selection, dest, format=fmt, **ONE_BY_ONE, **keywords, **of_workers)
+
+    made = made_in_chunks(make, selection.frame_count, dest, noted=bool(keywords["note"]), **how)
     if not made.frame_count:
         raise PlainError(f"the source has no frame that can be decoded, {dest} was not made")
     left_out = f", {counted(made.left_out.count, 'frame')} left out" if made.left_out else ""
     taken = "" if files is None else f" without encoding, {_TAKEN[files]}"
     click.echo(f"saved {counted(made.frame_count, 'frame')} of {named} to {dest}{taken}{left_out}")
-    return _SOME_LEFT_OUT if made.left_out else 0
+    return SOME_LEFT_OUT if made.left_out else 0
+
+
+def made_in_chunks(
+    make: Callable[..., T],
+    count: int,
+    dest: Path,
+    *,
+    noted: bool,
+    jobs: int | None,
+    cluster: str | None,
+    preview: bool,
+) -> T:
+    """Have something made by workers, with progress, until a signal stops it.
+
+    Parameters
+    ----------
+    make : callable
+        Takes `workers`, `progress` and `stop`, as `imgstore.mapping.map_store` does.
+    count : int
+        Frames that there are.
+    dest : Path
+        Where it comes to be.
+    noted : bool
+        Whether ``--resume`` with `dest` alone goes on.
+    jobs, cluster, preview
+        As the command has them.
+
+    Raises
+    ------
+    PlainError
+        Some chunks are not there.
+    click.exceptions.Exit
+        It was stopped, and it has been said how to go on.
+    """
+    with contextlib.ExitStack() as stack:
+        received = stack.enter_context(note_signals())
+        report = stack.enter_context(show_progress(count))
+        seen = _Seen(report, received, stack.enter_context(Preview(dest.name)) if preview else None)
+        if cluster is not None:
+            workers = stack.enter_context(_on_cluster(cluster))
+        else:
+            workers = processes(jobs) if jobs is not None else here(seen)
+        try:
+            return make(workers=workers, progress=seen.chunks, stop=lambda: received or seen.stopped)
+        except UnfinishedStoreError as error:
+            goes_on = f"and 'imgstore save --resume {dest}' goes on" if noted else "and the same command goes on"
+            told = str(error).replace("and the same call goes on with the others", goes_on)
+            if not received and not seen.stopped:
+                raise PlainError(told) from error
+            click.echo(f"imgstore: {told}", err=True)
+            # as a shell reports a program that a signal ended
+            raise click.exceptions.Exit(128 + received[0] if received else _STOPPED_HERE) from error
+    raise AssertionError  # for type checkers, to whom a context may swallow what is raised
 
 
 class _Seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ import click
 
 import imgstore
 from imgstore import plugins
-from imgstore.cli._again import begin_again, this_call
+from imgstore.cli._again import begin_again, tell_that_it_is_whole, this_call, whole_already
 from imgstore.cli._changes import changes
-from imgstore.cli._common import HELP, Command, PlainError, TypedPath, counted
+from imgstore.cli._common import HELP, Command, PlainError, TypedPath
 from imgstore.cli._display import why_no_window
-from imgstore.cli._group import group_options, save_group
+from imgstore.cli._group import group_options, open_in_step, save_group
 from imgstore.cli._inputs import metadata_of, open_inputs
 from imgstore.cli._progress import see_that_nothing_is_in_the_way
 from imgstore.cli._recording import record
@@ -137,17 +137,15 @@ def command(
     keywords: dict[str, Any] = {"overwrite": asked["overwrite"], **_codec_options(asked["options"])}
     if asked["chunksize"] is not None:
         keywords["chunksize"] = asked["chunksize"]
-    if asked["side_by_side"] and not group:
-        raise click.UsageError("--side-by-side is a way to save a group: add --group")
     if group:
-        if asked["color"] == "bgr":
-            raise click.UsageError("--color does not go with --group")
-        _refuse(ctx, "--group", "sources", "fmt", "color", "chunksize", "options", "overwrite", "group", *_OF_GROUP)
-        of_group = {name: asked[name] for name in _OF_GROUP}
-        ctx.exit(save_group(names, dest, fmt, asked["color"] == "gray", keywords, **of_group))
+        _refuse(ctx, "--group", "sources", "fmt", "color", "chunksize", "options", "overwrite", "metadata", "metadata_file",
+                "start", "end", "step", "crop", "scale", "function", "fps", "preview", "resume", "jobs", "cluster", "group",
+                *_OF_GROUP)  # fmt: skip
+    elif (of_group := next((param for param in _given(ctx) if param.name in _OF_GROUP), None)) is not None:
+        raise click.UsageError(f"{of_group.opts[0]} is for several stores in step: add --group")
     user = {**(metadata_file(asked["metadata_file"]) if asked["metadata_file"] else {}),
             **named_values(asked["metadata"], "--metadata")}  # fmt: skip
-    live = [name for name in names if is_live(name)]
+    live = [name for name in names if is_live(name) and not group]
     if live:
         if len(names) > 1:
             raise click.UsageError(f"{live[0]} goes on as long as it likes, and is saved by itself: name one source")
@@ -159,8 +157,8 @@ def command(
         function = changes(function_name, pictures)
     except ArgumentError as error:
         raise click.UsageError(str(error)) from error
-    see_that_nothing_is_in_the_way(dest)
     if live:
+        see_that_nothing_is_in_the_way(dest)
         if asked["fps"] is not None:
             keywords["fps"] = asked["fps"]
         dtypes = plugins.codec_for_format(fmt).format.dtypes
@@ -169,29 +167,42 @@ def command(
             record(live[0], dest, fmt, keywords, deep=deep, changes=function, metadata=user,
                    **{name: asked[name] for name in ("color", "end", "step", "preview")})  # fmt: skip
         )
+    keywords["note"] = this_call(ctx)
+    if asked["fps"] is not None:
+        keywords["fps"] = asked["fps"] / asked["step"]
+    chosen = {name: asked[name] for name in ("color", "fps", "start", "end", "step")}
+    of_workers = {name: asked[name] for name in ("jobs", "cluster", "preview")}
+    if group:
+        with open_in_step(names, **chosen, **{name: asked[name] for name in _OF_GROUP}) as (stores, in_step):
+            for source in in_step if function_name is None else ():
+                _size(pictures, source.filename, source.image_shape)
+            if asked["chunksize"] is None:
+                count = max(source.frame_count for source in in_step)
+                keywords["chunksize"] = _chunksize(fmt, count, asked["jobs"] or 1)
+            ctx.exit(save_group(stores, in_step, dest, fmt, function, keywords, metadata=user, resume=resume,
+                                missing=asked["missing"], **of_workers))  # fmt: skip
+    see_that_nothing_is_in_the_way(dest)
     if copied:
         _refuse(ctx, "--copy", "sources", "order", "copied", "files", "fps", "times", "column", "metadata", "metadata_file",
                 "overwrite", "resume", "jobs", "cluster")  # fmt: skip
-    how = {name: asked[name] for name in ("order", "color", "fps", "times", "column", "start", "end", "step")}
     with contextlib.ExitStack() as stack:
         try:
-            selection = stack.enter_context(open_inputs(names, **how))
+            more = {name: asked[name] for name in ("order", "times", "column")}
+            selection = stack.enter_context(open_inputs(names, **chosen, **more))
         except ArgumentError as error:
             raise click.UsageError(str(error)) from error
-        if resume and _is_whole(dest, selection, None if copied else fmt):
+        if resume and whole_already(dest, selection.frame_count, None if copied else fmt):
+            tell_that_it_is_whole(dest)
             return
         if not copied and function_name is None:  # nobody knows what a function makes of frames
             _check_frames(selection, pictures)
         keywords["metadata"] = {**metadata_of(selection, names), **user}
-        if asked["fps"] is not None:
-            keywords["fps"] = asked["fps"] / asked["step"]
         if asked["chunksize"] is None and not copied:
             keywords["chunksize"] = _chunksize(fmt, selection.frame_count, asked["jobs"] or 1)
-        keywords["note"] = this_call(ctx)
         named = names[0] if len(names) == 1 else f"{len(names)} sources"
         ctx.exit(
             save_in_chunks(selection, named, dest, fmt, function, keywords, files=files or "copy" if copied else None,
-                           **{name: asked[name] for name in ("jobs", "cluster", "preview")})  # fmt: skip
+                           **of_workers)  # fmt: skip
         )
 
 
@@ -219,14 +230,19 @@ def _sources_and_dest(places: Sequence[str], sources: Sequence[str]) -> tuple[li
     return names, dest
 
 
-def _refuse(ctx: click.Context, what: str, *allowed: str) -> None:
-    """Refuse options that do not go with something, so that none is taken and forgotten."""
+def _given(ctx: click.Context) -> Iterator[click.Parameter]:
+    """Give the options that somebody has given."""
     given = click.core.ParameterSource
     for param in ctx.command.params:
-        name = param.name or ""
-        if name in ("places", *allowed) or ctx.get_parameter_source(name) in (given.DEFAULT, given.DEFAULT_MAP):
-            continue
-        raise click.UsageError(f"{param.opts[0]} does not go with {what}")
+        if ctx.get_parameter_source(param.name or "") not in (given.DEFAULT, given.DEFAULT_MAP):
+            yield param
+
+
+def _refuse(ctx: click.Context, what: str, *allowed: str) -> None:
+    """Refuse options that do not go with something, so that none is taken and forgotten."""
+    for param in _given(ctx):
+        if param.name not in ("places", *allowed):
+            raise click.UsageError(f"{param.opts[0]} does not go with {what}")
 
 
 def _codec_options(options: Sequence[str]) -> dict[str, Any]:
@@ -241,10 +257,7 @@ def _check_frames(selection: Selection, pictures: Pictures) -> None:
     """See that frames go into one store, before anything is written."""
     sizes: dict[tuple[Any, ...], str] = {}
     for part in selection.parts:
-        try:
-            size = (*pictures.size(part.shape), *part.shape[2:], str(part.dtype))
-        except ArgumentError as error:
-            raise click.UsageError(f"{part.filename}: {error}") from error
+        size = (*_size(pictures, part.filename, part.shape), *part.shape[2:], str(part.dtype))
         sizes.setdefault(size, part.filename)
     if len(sizes) > 1:
         (one, first), (other, second) = list(sizes.items())[:2]
@@ -252,6 +265,14 @@ def _check_frames(selection: Selection, pictures: Pictures) -> None:
             f"{second}: its frames are {_told(other)}, and those of {first} {_told(one)}: --scale WIDTHxHEIGHT, --gray or --color"
             " makes them alike"
         )
+
+
+def _size(pictures: Pictures, filename: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the size that frames of a source will have."""
+    try:
+        return pictures.size(shape)
+    except ArgumentError as error:
+        raise click.UsageError(f"{filename}: {error}") from error
 
 
 def _chunksize(fmt: str, count: int, jobs: int) -> int | None:
@@ -263,15 +284,3 @@ def _chunksize(fmt: str, count: int, jobs: int) -> int | None:
 
 def _told(size: tuple[Any, ...]) -> str:
     return f"{size[1]} x {size[0]} {'colour' if len(size) > 3 else 'gray'} ({size[-1]})"
-
-
-def _is_whole(dest: Path, selection: Selection, fmt: str | None) -> bool:
-    """Whether there is nothing to go on with, as the store is whole already."""
-    if not imgstore.is_imgstore(dest):
-        return False
-    with imgstore.open(dest) as store:
-        alike = store.frame_count == selection.frame_count
-        if not alike or (fmt is not None and store.format != plugins.codec_for_format(fmt).format.name):
-            return False
-        click.echo(f"{dest} is whole already: {counted(store.frame_count, 'frame')}, {store.format}")
-    return True

@@ -24,8 +24,7 @@ from imgstore.disk.metadata import StoreMetadata, read_metadata, write_metadata
 from imgstore.errors import MetadataError, NotAStoreError
 from imgstore.mapping.job import Task
 from imgstore.mapping.left_out import LeftOut
-from imgstore.mapping.selection import Selection
-from imgstore.mapping.source_frames import records_by_position
+from imgstore.mapping.source import Source
 from imgstore.mapping.work_directory import WorkDirectory
 from imgstore.store.new_store import chunk_extensions
 from imgstore.writing.growing_cache import GrowingCache
@@ -37,9 +36,9 @@ Array = npt.NDArray[Any]
 
 
 def assemble(
-    root: str, work: WorkDirectory, metadata: StoreMetadata, tasks: Sequence[Task], source: Selection
+    root: str, work: WorkDirectory, metadata: StoreMetadata, tasks: Sequence[Task], source: Source
 ) -> tuple[int, LeftOut]:
-    """Make a store of chunks that are all there.
+    """Make a store of chunks that are all there. The work directory stays, and is to be removed.
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ def assemble(
         What the store's will be.
     tasks : sequence of Task
         Of all chunks.
-    source : Selection
+    source : Source
         Whose extra data is copied.
 
     Returns
@@ -67,7 +66,7 @@ def assemble(
     left_out = LeftOut()
     by_chunk = {task.chunk: work.left_out(task.chunk) for task in tasks}
     for each in by_chunk.values():
-        left_out.add_runs(each.runs)
+        left_out.add_all(each)
     kept = [task for task in tasks if by_chunk[task.chunk].count < task.end - task.begin]
     extension = metadata.extension
     try:
@@ -81,14 +80,13 @@ def assemble(
         sync_directory(root)
         cache.finish()
         write_metadata(root, metadata)
-        work.remove()
     except OSError as error:
         raise as_write_error(error.filename or root, error) from error
     return (tasks[-1].end if tasks else 0) - left_out.count, left_out
 
 
 def _write_records(
-    source: Selection, work: WorkDirectory, tasks: Sequence[Task], left_out: Sequence[int], extension: str | None
+    source: Source, work: WorkDirectory, tasks: Sequence[Task], left_out: Sequence[int], extension: str | None
 ) -> None:
     """Write the records of extra data beside the chunks that have their frames, and say so in the chunks' indexes.
 
@@ -96,7 +94,7 @@ def _write_records(
     """
     starts = [task.begin - bisect_left(left_out, task.begin) for task in tasks]  # among the frames of the new store
     placed: dict[int, list[tuple[int, dict[str, Any]]]] = {}
-    for position, records in sorted(records_by_position(source).items()):
+    for position, records in sorted(source.records().items()):
         index = position - bisect_right(left_out, position)  # of the last frame that was kept; -1: there is none
         k = max(0, bisect_right(starts, index) - 1)
         placed.setdefault(k, []).extend((index, record) for record in records)

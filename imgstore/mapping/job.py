@@ -14,7 +14,7 @@ import numpy.typing as npt
 from imgstore.errors import ArgumentError
 from imgstore.mapping.left_out import LeftOut
 from imgstore.mapping.recipe import Recipe
-from imgstore.mapping.selection import Selection
+from imgstore.mapping.source import Source
 from imgstore.mapping.source_frames import frames_between
 from imgstore.options import WriteOptions
 
@@ -45,7 +45,7 @@ class Job:
     Attributes
     ----------
     source : Recipe
-        Opens the selection that is read.
+        Opens the source that is read.
     function : callable or None
         What becomes of a batch of frames.
     with_metadata : bool
@@ -113,7 +113,7 @@ def name_of(function: Callable[..., Any] | None) -> str | None:
     return getattr(function, "__qualname__", None) or getattr(function, "__name__", type(function).__qualname__)
 
 
-def mapped_frames(source: Selection, job: Job, begin: int, end: int, left_out: LeftOut) -> Iterator[tuple[Frame, int, float]]:
+def mapped_frames(source: Source, job: Job, begin: int, end: int, left_out: LeftOut) -> Iterator[tuple[Frame, int, float]]:
     """Read frames of a source and give what becomes of them, with their numbers and times.
 
     Raises

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from imgstore.errors import ArgumentError
 from imgstore.mapping.recipe import Recipe
+from imgstore.mapping.source import Frame, Records
+from imgstore.mapping.source_frames import records_of_store
 from imgstore.plain.options import PlainOptions
 from imgstore.plain.times import given_times
 
@@ -212,6 +214,11 @@ class Selection:
         return (self.parts[0].filename if self.parts else "nothing") + (f" and {more} more" if more > 0 else "")
 
     @property
+    def filenames(self) -> list[str]:
+        """The stores and files that are read."""
+        return [part.filename for part in self.parts]
+
+    @property
     def origin(self) -> list[str]:
         """The uuids of the recordings."""
         return list(dict.fromkeys(part.uuid for part in self.parts if part.uuid is not None))
@@ -265,7 +272,7 @@ class Selection:
         """Return at which position a part begins."""
         return int(self._ends[part - 1]) if part else 0
 
-    def read(self, position: int) -> tuple[npt.NDArray[Any], int, float]:
+    def read(self, position: int) -> Frame:
         """Return a frame with its number and time.
 
         Raises
@@ -278,6 +285,31 @@ class Selection:
         img, (number, moment) = self.store(k).get_image(None, frame_index=where)
         moment = moment + part.time_shift if part.times is None else float(part.times[where])
         return img, number + part.number_shift, moment
+
+    def stand_in(self, position: int) -> None:
+        """Nothing stands for a frame that cannot be read."""
+
+    def records(self) -> dict[int, Records]:
+        """Return the records of extra data that belong to frames, see `imgstore.mapping.source.Source`.
+
+        Records beside a frame that was not selected go with the one before that was; of those before a cut the last one is
+        kept, as it still held.
+        """
+        found: dict[int, Records] = {}
+        for k, part in enumerate(self.parts):
+            wanted, begin = part.positions, self.begin(k)
+            before: Records = []
+            for position, records in records_of_store(self.store(k)).items():
+                if position < wanted.start:
+                    before = before + records if not wanted.start else records[-1:]
+                elif position < wanted.stop:
+                    for record in records:
+                        if "frame_time" in record:
+                            record["frame_time"] = part.shifted(record["frame_time"], self.store(k), position)
+                    found.setdefault(begin + (position - wanted.start) // wanted.step, []).extend(records)
+            if before:
+                found[begin - 1] = found.get(begin - 1, []) + before
+        return found
 
     def store(self, part: int) -> Any:
         """Return the store of a part, open for reading; a bounded number of them is."""

@@ -1,4 +1,4 @@
-"""The frames of a source one after the other, those left out that cannot be read; and what was recorded beside each."""
+"""The frames of a source one after the other, those left out that cannot be read; and what was recorded beside a store's."""
 
 from __future__ import annotations
 
@@ -11,70 +11,47 @@ import numpy.typing as npt
 
 from imgstore.errors import ChunkError
 from imgstore.mapping.left_out import LeftOut
-from imgstore.mapping.selection import Selection
+from imgstore.mapping.source import BEFORE_ALL, Records, Source
 
-__all__ = ["BEFORE_ALL", "Records", "frames_between", "records_by_position"]
+__all__ = ["frames_between", "records_of_store"]
 
-Records = list[dict[str, Any]]
-
-BEFORE_ALL = -1  # a position
 _OF_THE_FRAME = ("frame_index", "frame_number", "frame_time")  # what the copy notes by itself
 
 
 def frames_between(
-    source: Selection, begin: int, end: int, left_out: LeftOut
+    source: Source, begin: int, end: int, left_out: LeftOut
 ) -> Iterator[tuple[int, npt.NDArray[Any], int, float]]:
     """Read frames in order.
 
     Parameters
     ----------
-    source : Selection
+    source : Source
         What is read.
     begin, end : int
         Positions, as a slice counts them.
     left_out : LeftOut
-        Where damaged frames are noted.
+        Where damaged frames are noted, also those that something stands for.
 
     Yields
     ------
     tuple
-        ``(position, img, frame_number, frame_time)`` of each frame that can be read.
+        ``(position, img, frame_number, frame_time)`` of each frame that can be read, or that something stands for.
     """
     for position in range(begin, end):
         try:
             img, number, moment = source.read(position)
         except ChunkError as error:
-            left_out.add(position, int(source.frame_numbers[position]), str(error))
-            continue
+            instead = source.stand_in(position)
+            note = left_out.add if instead is None else left_out.add_replaced
+            note(position, int(source.frame_numbers[position]), str(error))
+            if instead is None:
+                continue
+            img, number, moment = instead
         yield position, img, number, moment
 
 
-def records_by_position(source: Selection) -> dict[int, Records]:
-    """Return the records of extra data that belong to frames, by the frames' positions in the source.
-
-    Those from before the first frame are at `BEFORE_ALL`. Records beside a frame that was not selected go with the one before
-    that was; of those before a cut the last one is kept, as it still held. What a record says of its frame is left out, but for
-    a ``frame_time`` that is not the frame's: of samples that were taken between frames.
-    """
-    found: dict[int, Records] = {}
-    for k, part in enumerate(source.parts):
-        wanted, begin = part.positions, source.begin(k)
-        before: Records = []
-        for position, records in _of_store(source.store(k)).items():
-            if position < wanted.start:
-                before = before + records if not wanted.start else records[-1:]
-            elif position < wanted.stop:
-                for record in records:
-                    if "frame_time" in record:
-                        record["frame_time"] = part.shifted(record["frame_time"], source.store(k), position)
-                found.setdefault(begin + (position - wanted.start) // wanted.step, []).extend(records)
-        if before:
-            found[begin - 1] = found.get(begin - 1, []) + before
-    return found
-
-
-def _of_store(store: Any) -> dict[int, Records]:
-    """Return the records of a store by position, in order."""
+def records_of_store(store: Any) -> dict[int, Records]:
+    """Return the records of a store by position, in order; see `imgstore.mapping.source.Source.records`."""
     found: dict[int, Records] = {}
     position, numbers, times = BEFORE_ALL, store.frame_numbers, store.frame_times
     for record in store.get_extra_records(ignore_corrupt_chunks=True):

@@ -127,7 +127,8 @@ class WorkDirectory:
     def put_in_place(self, number: int, place: str, left_out: LeftOut) -> None:
         """Take the directory in which a chunk was made. Where there is one already, that one stays."""
         if left_out:
-            replace_file(os.path.join(place, _LEFT_OUT), json.dumps(left_out.runs).encode("utf-8"))
+            noted = {"runs": left_out.runs, "replaced": left_out.replaced}
+            replace_file(os.path.join(place, _LEFT_OUT), json.dumps(noted).encode("utf-8"))
         sync_directory(place)
         try:
             os.rename(place, self.chunk(number))
@@ -135,6 +136,11 @@ class WorkDirectory:
             if not self.has(number):
                 raise
         sync_directory(self.path)
+
+    def discard(self, number: int) -> None:
+        """Have a chunk made once more."""
+        os.rename(self.chunk(number), f"{self.chunk(number)}.discarded.tmp")
+        self.clear()
 
     def base(self, number: int, extension: str | None) -> str:
         """Return the path without extension of a chunk's index: here, or where it has come to be."""
@@ -145,5 +151,5 @@ class WorkDirectory:
         """Return the frames that a chunk lacks."""
         found = LeftOut()
         with contextlib.suppress(FileNotFoundError):
-            found.add_runs(json.loads(read_file(os.path.join(self.chunk(number), _LEFT_OUT), _MOST_BYTES)))
+            found.add_all(LeftOut(**json.loads(read_file(os.path.join(self.chunk(number), _LEFT_OUT), _MOST_BYTES))))
         return found

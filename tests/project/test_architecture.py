@@ -39,8 +39,8 @@ MAY_KNOW = {
     "writing": {"beside", "codec", "disk", "errors", "index", "pixels", "plugins", "threads"},
     "care": {"beside", "codec", "disk", "errors", "index", "local_time", "npy_header", "pixels", "plugins", "reading"},
     "group": {"bridges", "disk", "errors", "opening", "reading", "store"},
-    "mapping": {"beside", "care", "codec", "disk", "errors", "opening", "options", "plain", "plugins", "sources", "store",
-                "writing"},
+    "mapping": {"beside", "care", "codec", "disk", "errors", "group", "opening", "options", "pixels", "plain", "plugins",
+                "sources", "store", "writing"},
     "store": {"array", "beside", "bridges", "care", "codec", "disk", "errors", "index", "legacy", "options", "pixels", "plugins",
               "reading", "v04", "web", "writing"},
     "exporting": {"", "errors", "local_time"},  # the public interface alone

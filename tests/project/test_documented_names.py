@@ -46,7 +46,8 @@ NAMES = {
         """,
     "imgstore.group": "StoreGroup open_group Clock Step Steps Table find_cameras camera_names",
     "imgstore.group.StoreGroup": "fps iter_images get_images estimate_offsets to_dask close open_again",
-    "imgstore.mapping": "map_store copy_store Selection here processes Mapped LeftOut BatchMetadata Stopped",
+    "imgstore.mapping": "map_store copy_store map_in_step Selection in_step side_by_side here processes Mapped LeftOut "
+    "BatchMetadata Stopped",
     "imgstore.interface": "VideoCapture load_config",
     "imgstore.interface.VideoCapture": "get set read grab isOpened release",
     "imgstore.multistores": "MultiStore new_for_filename",

@@ -22,7 +22,7 @@ from small_disk import small_disk
 
 import imgstore
 from imgstore.errors import NotAStoreError
-from imgstore.verify import check_store
+from imgstore.verify import Fault, check_store
 
 PROGRAM = HELPERS / "saving_until_killed.py"
 COUNT = 90
@@ -66,7 +66,7 @@ def test_kills(tmp_path: Path, source: Path, way: str, kills: int) -> None:
             else:
                 assert store.frame_count == COUNT
         if contents(path) == expected:
-            assert check_store(path).faults == []
+            assert faults(path) == []
     begun = mapping_note(path)
     if begun:
         done = typed("save", "--resume", path)
@@ -74,8 +74,64 @@ def test_kills(tmp_path: Path, source: Path, way: str, kills: int) -> None:
     elif imgstore.open(path).frame_count == 1:
         assert typed("save", source, path, *arguments).returncode == 0
     assert contents(path) == expected
-    assert check_store(path).faults == []
+    assert faults(path) == []
     assert not (path / ".unfinished").exists()
+
+
+def faults(path: Path) -> list[Fault]:
+    """What is wrong with a store, but for the lock of a process that was killed when all was done but to let go of it."""
+    return [fault for fault in check_store(path).faults if fault.kind != "lock"]
+
+
+OF_GROUPS: dict[str, tuple[str, ...]] = {
+    "in step": ("--format", "mjpeg/avi", "--chunksize", "8"),
+    "side by side": ("--side-by-side", "--format", "mjpeg/avi", "--chunksize", "8", "--missing", "hold"),
+    "in step, many files": ("--format", "png", "--chunksize", "2", "--missing", "drop"),
+    "in step, two jobs": ("--format", "mjpeg/avi", "--chunksize", "20", "--jobs", "2", "--missing", "black"),
+}
+
+
+@pytest.fixture(scope="module")
+def cameras(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("cameras")
+    wide = write_source(folder / "wide", "mjpeg/avi", COUNT, chunksize=10, shape=(120, 160))
+    return [wide, write_source(folder / "narrow", "mjpeg/avi", COUNT - 20, chunksize=10, shape=(80, 48, 3))]
+
+
+@pytest.mark.parametrize("way", long_but(["in step", "side by side"], OF_GROUPS))
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_kills_of_a_group(tmp_path: Path, cameras: list[Path], way: str, kills: int) -> None:
+    """Each store that is there stays until all new ones are whole, and they are what they are without a kill."""
+    arguments, dest = ("--group", *OF_GROUPS[way], "--overwrite"), tmp_path / "d"
+    assert typed("save", *cameras, tmp_path / "unkilled", *arguments).returncode == 0
+    names = [""] if "--side-by-side" in arguments else ["wide", "narrow"]
+    expected = [contents(tmp_path / "unkilled" / name) for name in names]
+    for name in names:
+        with imgstore.new_for_format("npy", dest / name, imgshape=(4, 4)) as store:
+            store.add_image(np.full((4, 4), 9, np.uint8), 77, 0.0)
+    old, moments = [contents(dest / name) for name in names], random.Random(kills)
+    for _ in range(kills):
+        command = [sys.executable, str(PROGRAM), *map(str, cameras), str(dest), *arguments, "--resume"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=WITH_HELPERS) as process:
+            assert process.stdout is not None and process.stdout.readline()
+            time.sleep(moments.uniform(0, 2.5 if "--jobs" in arguments else 0.8))
+            process.kill()
+        found = [contents(dest / name) if imgstore.is_imgstore(dest / name) else None for name in names]
+        for there, before, new in zip(found, old, expected, strict=True):
+            assert there in (None, before, new)
+        if any(there != before for there, before in zip(found, old, strict=True)):  # the chunks of all are there
+            assert all(there == new or (dest / name / ".unfinished").exists()
+                       for name, there, new in zip(names, found, expected, strict=True))  # fmt: skip
+    if any((dest / name / ".unfinished" / "plan.json").exists() for name in names):
+        done = typed("save", "--resume", dest)
+        assert done.returncode == 0, done.stderr
+    elif contents(dest / names[0]) == old[0]:
+        assert typed("save", *cameras, dest, *arguments).returncode == 0
+    for name, new in zip(names, expected, strict=True):
+        assert contents(dest / name) == new
+        assert faults(dest / name) == []
+        assert not (dest / name / ".unfinished" / "plan.json").exists()
 
 
 def mapping_note(path: Path) -> Any:
