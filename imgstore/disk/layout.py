@@ -15,6 +15,7 @@ __all__ = [
     "REPLACED_FILENAME",
     "SQLITE_INDEX_FILENAME",
     "UNFINISHED_DIRECTORY",
+    "UNFINISHED_PLAN",
     "Listing",
     "chunk_base",
     "chunk_bases",
@@ -31,6 +32,7 @@ METADATA_FILENAME = "metadata.yaml"
 METADATA_KEY = "__store"
 REPLACED_FILENAME = "metadata.yaml.replaced"  # what it is called while the store is removed, for another takes its place
 UNFINISHED_DIRECTORY = ".unfinished"  # in which several workers make the chunks of a store that is not there yet
+UNFINISHED_PLAN = "plan.json"  # in there; without it there is nothing to complete
 LOCK_FILENAME = ".lock"
 SQLITE_INDEX_FILENAME = ".index.sqlite"
 FORK_INDEX_FILENAME = "index.db"  # the same, where imgstore-shaliulab has it

@@ -19,6 +19,7 @@ from imgstore.disk.layout import (
     LOCK_FILENAME,
     METADATA_FILENAME,
     UNFINISHED_DIRECTORY,
+    UNFINISHED_PLAN,
     chunk_base,
     chunk_name,
     is_half_removed,
@@ -70,7 +71,7 @@ class WorkDirectory:
         self._root = root
         self.path = os.path.join(root, UNFINISHED_DIRECTORY)
         self.metadata = os.path.join(self.path, METADATA_FILENAME)
-        self._plan = os.path.join(self.path, "plan.json")
+        self._plan = os.path.join(self.path, UNFINISHED_PLAN)
 
     @property
     def begun(self) -> bool:

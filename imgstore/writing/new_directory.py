@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from imgstore.disk import lock
 from imgstore.disk.atomic import make_directory
-from imgstore.disk.layout import METADATA_FILENAME, UNFINISHED_DIRECTORY, holds_chunks, is_half_removed
+from imgstore.disk.layout import METADATA_FILENAME, UNFINISHED_DIRECTORY, UNFINISHED_PLAN, holds_chunks, is_half_removed
 from imgstore.errors import StoreExistsError, StoreWriteError
 from imgstore.writing.remove_chunks import remove_store
 
@@ -91,7 +91,7 @@ def _remove_metadata(root: str) -> None:
 def _refuse_beside_unfinished(root: str) -> None:
     """Raise StoreExistsError where a store is being made of others: completed, it would take the place of a recording."""
     path = os.path.join(root, UNFINISHED_DIRECTORY)
-    if os.path.isdir(path):
+    if os.path.exists(os.path.join(path, UNFINISHED_PLAN)):
         raise StoreExistsError(
             f"{root}: holds a store that was begun, which 'imgstore save --resume {root}' completes; remove {path} to give it up"
         )

@@ -282,3 +282,11 @@ def test_an_old_file_that_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.
     assert frames(path) == NEW_FRAMES
     with imgstore.new_for_filename(path) as store:
         assert np.array_equal(store[0], coded_frame(FIRST))
+
+
+def test_what_a_kill_left_of_a_work_directory_is_in_nobodys_way(tmp_path: Path) -> None:
+    """Its plan goes first: without that there is nothing to complete."""
+    path = write_old(tmp_path / "s", "npy")
+    (path / ".unfinished" / "000003").mkdir(parents=True)
+    overwrite(str(path), "npy")
+    assert frames(path) == NEW_FRAMES
