@@ -125,7 +125,8 @@ class Survey:
     converts : bool
         Whether `ChunkCodec.open_reader` takes other specs than this one: in colour or gray, and of 8 bits.
     arrays : mapping of str to numpy.ndarray
-        Whatever the codec needs to open the file without reading it through: one-dimensional arrays of numbers.
+        Whatever the codec needs to open the file without reading it through: one-dimensional arrays of numbers. See
+        `ChunkReader.kept_arrays`, which says the same of chunks of stores.
     reader : ChunkReader or None
         What the file was surveyed with, still open: `ChunkCodec.open_reader` may take it over, once. It is not kept.
     """
