@@ -26,6 +26,8 @@ from imgstore.mapping import copy_store, here, map_store
 from imgstore.repair import repair_store
 from imgstore.verify import verify_store
 from imgstore_codecs.video.reading import stretch
+from imgstore_codecs.video.reading.kept_table import _narrow, _wide
+from imgstore_codecs.video.reading.packets import NO_TIME
 
 FRAMES = 24
 FORMATS = ("h264/mkv", "ffv1/mkv")
@@ -143,6 +145,15 @@ def test_they_take_few_bytes(tmp_path: Path) -> None:
     kept = kept_of(path)
     assert kept["_codec_file_size"].tolist() == [video_of(path).stat().st_size]
     assert sum(values.nbytes for values in kept.values()) < 20 * 1000
+
+
+@given(least=st.integers(0, 63), most=st.integers(0, 63), near=st.integers(-2, 2), unknown=st.booleans())
+def test_numbers_come_back_out_of_the_type_that_they_fit_into(least: int, most: int, near: int, unknown: bool) -> None:
+    held = np.iinfo(np.int64)
+    numbers = [max(-(1 << least) + near, held.min), 0, min((1 << most) + near, held.max)] + [NO_TIME] * unknown
+    values = np.array(numbers, np.int64)
+    np.testing.assert_array_equal(_wide({"pts": _narrow(values)}, "pts"), values)
+    assert _narrow(np.array([0, NO_TIME, 127])).dtype == np.int8 and _narrow(np.array([-128])).dtype == np.int16
 
 
 def test_whatever_makes_a_chunk_keeps_them(tmp_path: Path) -> None:
