@@ -338,7 +338,7 @@ def test_repair_drops_those_of_a_file_that_it_replaces(tmp_path: Path) -> None:
     assert {action.kind for action in repair_store(path)} >= {"video", "index"}
     assert kept_of(path) == {}
     with imgstore.new_for_filename(path) as store:
-        assert FRAMES // 2 < store.frame_count < FRAMES
+        assert FRAMES // 4 < store.frame_count < FRAMES
         assert [shown_number(img) for img, _ in store] == [100 + k for k in range(store.frame_count)]
 
 
