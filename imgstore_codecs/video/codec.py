@@ -84,6 +84,9 @@ class PyAVCodec(ChunkCodec):
         # Now, and not when the first frame comes: Ctrl-C in the midst of an import may leave its lock taken.
         from imgstore_codecs.video.writing import video_writer  # noqa: F401
 
+        if fmt.extension == ".mkv":  # `_kept_arrays` is for these, while recording goes on
+            from imgstore_codecs.video.reading import video_reader  # noqa: F401
+
         check_encoder(settings_for(fmt, spec, options))
 
     def lossless(self, fmt: Format, options: Mapping[str, Any]) -> bool:
