@@ -1,6 +1,7 @@
-"""Plain videos: how long until the first frame is there, reading them, and opening a long one a second time.
+"""Plain videos: how long until the first frame is there, reading them, and opening a long one a second time. And stores of
+one chunk, by format: how long until the first frame.
 
-    python benchmarks/open.py [--runs 5] [--peers opencv,decord,torchcodec,imageio] [--hour]
+    python benchmarks/open.py [--runs 5] [--peers opencv,decord,torchcodec,imageio] [--hour] [--stores]
 
 The peers are installed as `benchmarks/matrix.py` does it. Each reading is in a process of its own, in which the library has
 opened another video before, so that what it imports is not counted; the file is not in the system's cache.
@@ -10,16 +11,29 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import peers
 from peers import CASES, Video
+from scene import scene
 
 GOPS = (250, 25)
+STORES = ("avc1/mp4", "h264/mkv", "ffv1/mkv")
+_FIRST_FRAME = """
+import sys, time, imgstore
+with imgstore.open(sys.argv[1]) as other:
+    other.get_next_image()
+begin = time.perf_counter()
+imgstore.open(sys.argv[2]).get_next_image()
+print((time.perf_counter() - begin) * 1000)
+"""
 
 
 def make_hour(path: Path, minute: Path) -> None:
@@ -56,6 +70,37 @@ def hour(scratch: Path) -> None:
         store.close()
 
 
+def record(path: Path, fmt: str, frames: int) -> Path:
+    import imgstore
+
+    with imgstore.new_for_format(fmt, path, imgshape=(240, 320), chunksize=frames) as store:
+        for k, img in enumerate(scene(frames, height=240, width=320)):
+            store.add_image(img, k, k / 30)
+    return path
+
+
+def without_kept(path: Path) -> Path:
+    """Copy a store, without what its index keeps for its codec."""
+    copy = shutil.copytree(path, path.with_name(f"{path.name}-without"))
+    with np.load(copy / "000000.npz") as arrays:
+        others = {name: arrays[name] for name in arrays if not name.startswith("_codec_")}
+    np.savez(copy / "000000.npz", **others)
+    return Path(copy)
+
+
+def stores(scratch: Path, runs: int, frames: int) -> None:
+    print(f"\nFirst frame of a store of {frames} frames of 320 x 240, ms:")
+    print("| format | | without what its index keeps |\n|---|---|---|")
+    for fmt in STORES:
+        path, other = (record(scratch / f"{fmt.replace('/', '-')}{end}", fmt, n) for end, n in (("", frames), ("-other", 25)))
+        cells = []
+        for each in (path, without_kept(path)):
+            question = [sys.executable, "-c", _FIRST_FRAME, str(other), str(each)]
+            times = [float(subprocess.check_output(question)) for _ in range(runs)]
+            cells.append(f"{statistics.median(times):.1f}")
+        print(f"| {fmt} | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
@@ -64,6 +109,7 @@ def main() -> None:
     parser.add_argument("--cases", default=",".join(CASES), help="comma separated; may be empty")
     parser.add_argument("--one-slice", action="store_true", help="with one slice per picture, as most programs make them")
     parser.add_argument("--hour", action="store_true", help="open an hour of Matroska, again and again")
+    parser.add_argument("--stores", action="store_true", help="the first frame of stores of one chunk, by format")
     arguments = parser.parse_args()
     names = [n for n in arguments.peers.split(",") if n]
     cases = [c for c in arguments.cases.split(",") if c]
@@ -99,6 +145,8 @@ def main() -> None:
                 print(f"| {case} ({unit}), {gop} | " + " | ".join(cells) + " |", flush=True)
         if arguments.hour:
             hour(Path(scratch))
+        if arguments.stores:
+            stores(Path(scratch), arguments.runs, 3000)
 
 
 def _contestants(names: list[str]) -> list[str]:

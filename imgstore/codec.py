@@ -12,6 +12,8 @@ A codec turns frames into bytes and back for one or more formats. There are two 
 A codec reaches imgstore through the hook ``imgstore_codecs`` (see `imgstore.hookspecs`); the codecs that ship do so
 too. What a format cannot hold is said in its `Format`, and the store converts (with a warning) or refuses before the
 codec sees a frame. So a codec is only ever given C-contiguous frames of the one `FrameSpec` that it was opened for.
+
+One module, because it is one contract, and read as a whole.
 """
 
 from __future__ import annotations
@@ -123,7 +125,8 @@ class Survey:
     converts : bool
         Whether `ChunkCodec.open_reader` takes other specs than this one: in colour or gray, and of 8 bits.
     arrays : mapping of str to numpy.ndarray
-        Whatever the codec needs to open the file without reading it through: one-dimensional arrays of numbers.
+        Whatever the codec needs to open the file without reading it through: one-dimensional arrays of numbers. See
+        `ChunkReader.kept_arrays`, which says the same of chunks of stores.
     reader : ChunkReader or None
         What the file was surveyed with, still open: `ChunkCodec.open_reader` may take it over, once. It is not kept.
     """
@@ -302,6 +305,10 @@ class ChunkWriter(ABC):
         """What `ChunkReader.description` will say of the file, once it is closed; None where the codec does not know."""
         return None
 
+    def kept_arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Return what `ChunkReader.kept_arrays` will say of the file; called once it is closed, beside other recording."""
+        return {}
+
     @property
     def writes_through(self) -> bool:
         """Whether the operating system has every frame that was added: then closing may wait for a quiet moment."""
@@ -370,6 +377,18 @@ class ChunkReader(ABC):
         """
         return ()
 
+    def kept_arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Return what the codec needs to open the file again without reading it through.
+
+        It is kept in the chunk's index where there are checksums of all frames, and `ChunkCodec.open_reader` is given it.
+
+        Returns
+        -------
+        mapping of str to numpy.ndarray
+            One-dimensional arrays of numbers; small ones, a few bytes a frame. Empty where it would be of no use.
+        """
+        return {}
+
     @property
     def key_frames(self) -> Sequence[int]:
         """Positions of the frames at which decoding may begin, ascending. Position 0 alone where the codec knows no others.
@@ -424,6 +443,10 @@ class ChunkCodec(Codec):
             ``frame_count`` (int or None): how many frames the chunk's index lists; where the file holds fewer, no frame may
             be taken for another that is missing.
             ``survey`` (Survey): what `survey` has found out, of a file that is in no store; there is no such option else.
+            ``kept_arrays`` (mapping): what `ChunkReader.kept_arrays` has said of a chunk's file that had the same size;
+            there is no such option where nothing was kept, nor where frames are not compared with `checksums`. Another
+            version of the codec may have said it, or another codec. Where the file cannot be opened by them, or a frame not
+            read, it is opened again without.
 
         Raises
         ------

@@ -29,6 +29,7 @@ from imgstore.disk.checksums import (
     place_arrays,
 )
 from imgstore.disk.chunk_index import write_chunk_index
+from imgstore.disk.kept_arrays import is_kept
 from imgstore.disk.store_arrays import store_arrays
 
 __all__ = ["SINCE_REPAIR", "keep_index", "make_index", "renew_checksums", "rewrite_index"]
@@ -91,9 +92,9 @@ def renew_checksums(parts: StoreParts, chunk: int, arrays: Mapping[str, Array], 
         files = [parts.path(chunk)]
         reader = parts.frames.reader(chunk)
         hashes = reader.frame_checksums()
-        for name in (FRAME_NAME, STREAM_NAME):
-            extra.pop(name, None)
-        extra |= frame_arrays(hashes, reader.description if hashes else None)
+        extra = {k: v for k, v in extra.items() if k not in (FRAME_NAME, STREAM_NAME) and not is_kept(k)}
+        described = reader.description if hashes else None
+        extra |= frame_arrays(hashes, described, reader.kept_arrays(), os.path.getsize(files[0]))
         parts.frames.close()
     sizes, content = np.array(arrays[SIZE_NAME], np.int64), np.array(arrays[HASH_NAME], np.uint64)
     for k, path in zip(positions, files, strict=True):
@@ -110,7 +111,8 @@ def _replace(parts: StoreParts, chunk: int, arrays: Mapping[str, Array], extra: 
 
 def _is_of_frames(name: str, values: Array, count: int) -> bool:
     """Whether an array of an index has an entry for each frame; what 0.x and others put beside them is of the store."""
-    return name.startswith("_") and name not in _ONE_ENTRY and values.shape[:1] == (count,)
+    is_other = name in _ONE_ENTRY or is_kept(name)
+    return name.startswith("_") and not is_other and values.shape[:1] == (count,)
 
 
 def rewrite_index(bench: Bench, chunk: int, arrays: Mapping[str, Array], kept: int) -> None:
@@ -128,6 +130,8 @@ def rewrite_index(bench: Bench, chunk: int, arrays: Mapping[str, Array], kept: i
             files = [file_checksum(parts.path(chunk))] if kept else []
             extra[SIZE_NAME] = np.array([size for size, _ in files], np.int64)
             extra[HASH_NAME] = np.array([content_hash for _, content_hash in files], np.uint64)
+            if kept < count or not all(np.array_equal(extra[n], arrays.get(n, [])) for n in (SIZE_NAME, HASH_NAME)):
+                extra = {name: values for name, values in extra.items() if not is_kept(name)}  # it is another file
             extra |= SINCE_REPAIR
             extra.pop(STREAM_NAME, None)  # a mended file may have a header of another kind
         if os.path.exists(records_path(base)):

@@ -7,7 +7,7 @@ frame that is written. It finds damage; it is no protection against intent.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import xxhash
 
 from imgstore.codec import Buffer
+from imgstore.disk.kept_arrays import noted_arrays
 from imgstore.disk.layout import METADATA_FILENAME
 
 __all__ = ["checksum", "checksum_arrays", "file_checksum", "frame_arrays", "place_arrays", "video_checksums"]
@@ -87,8 +88,10 @@ def checksum_arrays(
     return arrays
 
 
-def frame_arrays(hashes: Sequence[int], description: bytes | None) -> dict[str, npt.NDArray[Any]]:
-    """Put checksums of the frames in a video file into the form in which a chunk's index holds them.
+def frame_arrays(
+    hashes: Sequence[int], description: bytes | None, kept: Mapping[str, npt.NDArray[Any]], file_size: int
+) -> dict[str, npt.NDArray[Any]]:
+    """Put what is known of the frames in a video file into the form in which a chunk's index holds it.
 
     Parameters
     ----------
@@ -96,15 +99,21 @@ def frame_arrays(hashes: Sequence[int], description: bytes | None) -> dict[str, 
         Of each frame's bytes; none where they are not known.
     description : bytes or None
         What decoding them depends on.
+    kept : mapping of str to ndarray
+        What the codec keeps of the file, which nothing is compared with where there are no checksums.
+    file_size : int
+        Of the file, in bytes.
 
     Returns
     -------
     dict
-        ``_checksum_frame_xxh3_64`` (uint64), ``_checksum_stream`` (uint64, one entry).
+        ``_checksum_frame_xxh3_64`` (uint64), ``_checksum_stream`` (uint64, one entry), and what
+        `imgstore.disk.kept_arrays.noted_arrays` makes of `kept`.
     """
-    arrays = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     if hashes:
         arrays[FRAME_NAME] = np.array(hashes, np.uint64)
+        arrays |= noted_arrays(kept, file_size)
     if description is not None:
         arrays[STREAM_NAME] = np.array([checksum([description])], np.uint64)
     return arrays

@@ -93,7 +93,9 @@ def read_chunk_index(base: str | os.PathLike[str]) -> tuple[Int64Array, Float64A
         raise ChunkIndexError(f"{path}: {fault}") from fault.__cause__
 
 
-def read_arrays(base: str | os.PathLike[str], names: Sequence[str]) -> Mapping[str, npt.NDArray[Any]]:
+def read_arrays(
+    base: str | os.PathLike[str], names: Sequence[str], prefix: str | None = None
+) -> Mapping[str, npt.NDArray[Any]]:
     """Read some arrays of a chunk's index, those that are there.
 
     Parameters
@@ -102,6 +104,8 @@ def read_arrays(base: str | os.PathLike[str], names: Sequence[str]) -> Mapping[s
         The index's path without its extension.
     names : sequence of str
         Which.
+    prefix : str, optional
+        Those whose names begin so as well; none of them where one cannot be read.
 
     Raises
     ------
@@ -112,6 +116,9 @@ def read_arrays(base: str | os.PathLike[str], names: Sequence[str]) -> Mapping[s
     if not path.endswith(".npz"):
         return {}
     try:
+        if prefix is not None:
+            with contextlib.suppress(_Fault):
+                return _parse_npz(data, names, prefix)
         return _parse_npz(data, names)
     except _Fault as fault:
         raise ChunkIndexError(f"{path}: {fault}") from fault.__cause__
@@ -351,8 +358,10 @@ def _parse_yaml(data: bytes) -> Mapping[Any, Any]:
     return content
 
 
-def _parse_npz(data: bytes, wanted: Sequence[str] = (_NUMBER, _TIME)) -> Mapping[str, npt.NDArray[Any]]:
-    """Read some arrays, as views of `data` where they lie in it uncompressed."""
+def _parse_npz(
+    data: bytes, wanted: Sequence[str] = (_NUMBER, _TIME), prefix: str | None = None
+) -> Mapping[str, npt.NDArray[Any]]:
+    """Read some arrays, as views of `data` where they lie in it uncompressed; those with a prefix only where all do."""
     end = len(data) - _END.size
     if end < 0 or data[:2] != b"PK":
         raise _Fault("the chunk's index is damaged: this is no .npz archive" if data else "the file is empty")
@@ -360,6 +369,7 @@ def _parse_npz(data: bytes, wanted: Sequence[str] = (_NUMBER, _TIME)) -> Mapping
     if signature != b"PK\5\6" or comment or offset + size != end:
         return _parse_npz_with_zipfile(data, wanted)
     members = [f"{name}.npy".encode() for name in wanted]
+    begins = prefix.encode() if prefix is not None else None
     arrays: dict[str, npt.NDArray[Any]] = {}
     position: int = offset
     try:
@@ -369,7 +379,7 @@ def _parse_npz(data: bytes, wanted: Sequence[str] = (_NUMBER, _TIME)) -> Mapping
             position += _CENTRAL.size
             name = data[position : position + name_size]
             position += name_size + entry[11] + entry[12]
-            if name not in members:
+            if name not in members and (begins is None or not name.startswith(begins)):
                 continue
             if name[:-4].decode() in arrays:
                 raise _Fault(f"the chunk's index is damaged: it has {name[:-4].decode()} twice")
@@ -383,10 +393,13 @@ def _parse_npz(data: bytes, wanted: Sequence[str] = (_NUMBER, _TIME)) -> Mapping
             if local[0] != b"PK\3\4" or len(member) != plain or zlib.crc32(member) != crc:
                 raise _Fault(f"the chunk's index is damaged: {name[:-4].decode()} fails its checksum")
             arrays[name[:-4].decode()] = _parse_npy(member, name[:-4].decode())
-            if len(arrays) == len(members) and not any(data.find(name, position, end) >= 0 for name in members):
+            found_all = begins is None and len(arrays) == len(members)
+            if found_all and not any(data.find(name, position, end) >= 0 for name in members):
                 break  # they stand first, and once: the rest is not asked for
     except struct.error as error:
         raise _Fault("the chunk's index is damaged: its directory is cut off") from error
+    except UnicodeDecodeError as error:
+        raise _Fault("the chunk's index is damaged: a name in it is none") from error
     return arrays
 
 

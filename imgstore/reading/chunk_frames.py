@@ -16,10 +16,12 @@ import xxhash
 
 from imgstore.codec import ChunkCodec, ChunkReader, FrameCodec, FrameSpec
 from imgstore.disk.checksums import CHANGED_ON_PURPOSE, FRAME_NAME, HASH_NAME, STREAM_NAME, checksum
+from imgstore.disk.kept_arrays import kept_arrays_of
 from imgstore.errors import ChunkError, FrameDecodeError
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.plugins import RegisteredCodec
 from imgstore.reading.chunks import Chunks
+from imgstore.reading.kept_reader import KeptReader
 from imgstore.reading.store_chunks import NUMBER_NAME
 from imgstore.reading.unfinished import Unfinished
 from imgstore.sources.source import Source, Stamp
@@ -205,11 +207,22 @@ class ChunkFrames:
             noted = self._checksums_in(arrays, HASH_NAME)
             hashes = [] if noted is None else noted.tolist()
             return _FilesReader(self._chunks, chunk, self._decode, hashes)
-        path = self._chunks.source.local_path(self._chunks.name(chunk))
-        assert isinstance(self._entry.codec, ChunkCodec)
         frames, stream = (self._checksums_in(arrays, name) for name in (FRAME_NAME, STREAM_NAME))
         count = len(arrays[NUMBER_NAME]) if NUMBER_NAME in arrays else None
         options = {**self._options, "checksums": frames, "frame_count": count, **self._chunks.options(chunk)}
+        reading_through = partial(self._open_video, chunk, options, stream)
+        if frames is not None:  # whatever is kept, each frame is compared with these
+            with contextlib.suppress(Exception):  # it is of another file, or of another codec
+                kept = kept_arrays_of(arrays, self._chunks.source.stamp(self._chunks.name(chunk))[1])
+                if kept:
+                    return KeptReader(self._open_video(chunk, {**options, "kept_arrays": kept}, stream), reading_through)
+        return reading_through()
+
+    def _open_video(
+        self, chunk: int, options: Mapping[str, Any], stream: npt.NDArray[np.uint64] | None
+    ) -> ChunkReader:
+        path = self._chunks.source.local_path(self._chunks.name(chunk))
+        assert isinstance(self._entry.codec, ChunkCodec)
         try:
             reader = self._entry.codec.open_reader(path, self._entry.format, self.spec, options)
         except Exception as error:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from imgstore.disk.checksums import HASH_NAME, checksum
 from imgstore.disk.chunk_index import as_frame_numbers, as_frame_times, read_arrays, read_chunk_index
 from imgstore.disk.journal import read_journal
+from imgstore.disk.kept_arrays import KEPT_PREFIX
 from imgstore.disk.layout import chunk_base, chunk_name
 from imgstore.errors import ChunkError, ChunkIndexError, StaleIndexError
 from imgstore.index.frame_index import ImgStoreIndex
@@ -71,10 +72,11 @@ class StoreChunks(Chunks):
     def index_arrays(
         self, chunk: int, names: Sequence[str], index: ImgStoreIndex | None
     ) -> Mapping[str, npt.NDArray[Any]]:
-        """Return arrays of a chunk's own index, or of its journal."""
+        """Return arrays of a chunk's own index, or of its journal; of the index of a video what its codec keeps there, too."""
         base = chunk_base(self.root, chunk, self._extension)
+        told = [NUMBER_NAME, TIME_NAME, *names]
         try:
-            arrays = dict(read_arrays(base, [NUMBER_NAME, TIME_NAME, *names]))
+            arrays = dict(read_arrays(base, told, KEPT_PREFIX if self._extension is not None else None))
             if index is None:
                 return arrays
             if NUMBER_NAME not in arrays or TIME_NAME not in arrays:  # YAML, or damaged
@@ -88,7 +90,7 @@ class StoreChunks(Chunks):
                     return {}
                 raise StaleIndexError(f"chunk {chunk} is in the index, but {error}") from error
         index.compare(chunk, numbers, times)
-        content = checksum([np.ascontiguousarray(arrays[name]) for name in sorted(arrays)])
+        content = checksum([np.ascontiguousarray(arrays[name]) for name in sorted(told) if name in arrays])
         if self._contents.setdefault(chunk, content) != content:
             raise StaleIndexError(f"{base}: chunk {chunk} was written anew since frames of it were read")
         return arrays

@@ -141,6 +141,10 @@ class DirectoryChunk:
         """Nothing: each frame has a file."""
         return [], None
 
+    def kept_arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Nothing: each frame has a file."""
+        return {}
+
 
 class VideoChunk:
     """A chunk that is one file, written by its codec.
@@ -272,6 +276,12 @@ class VideoChunk:
                 finally:
                     reader.close()
             return list(hashes) if len(hashes) == self._count else [], self._writer.description
+
+    def kept_arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Return what the codec keeps of the file, so that it need not read it through again. It has to be closed."""
+        with contextlib.suppress(Exception):  # the chunk is worth more than these
+            return self._writer.kept_arrays()
+        return {}
 
 
 ChunkFiles = DirectoryChunk | VideoChunk

@@ -25,7 +25,7 @@ from imgstore.plugins import RegisteredCodec
 __all__ = ["examine_video", "remove_original", "take_video"]
 
 
-def examine_video(path: str, entry: RegisteredCodec, spec: FrameSpec, count: int) -> dict[str, npt.NDArray[np.uint64]]:
+def examine_video(path: str, entry: RegisteredCodec, spec: FrameSpec, count: int) -> dict[str, npt.NDArray[Any]]:
     """Make sure that a video can be a chunk.
 
     Parameters
@@ -42,7 +42,7 @@ def examine_video(path: str, entry: RegisteredCodec, spec: FrameSpec, count: int
     Returns
     -------
     dict
-        What the index of a chunk says of its frames' checksums.
+        What the index of a chunk says of its frames.
 
     Raises
     ------
@@ -63,7 +63,8 @@ def examine_video(path: str, entry: RegisteredCodec, spec: FrameSpec, count: int
         except Exception as error:
             raise ChunkError(f"{path}: its frames cannot be read as those of the store: {error}") from error
         hashes = reader.frame_checksums()
-        return frame_arrays(hashes, reader.description if hashes else None)
+        size = os.path.getsize(path)
+        return frame_arrays(hashes, reader.description if hashes else None, reader.kept_arrays(), size)
 
 
 def take_video(

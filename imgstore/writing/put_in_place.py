@@ -73,7 +73,7 @@ def put_in_place(
         extra_path = records_path(base) if chunk.records else None
         checksums = checksum_arrays(sizes, hashes, extra_path) | place_arrays(root, chunk.number)
         if chunk.whole:
-            checksums |= frame_arrays(*chunk.files.frame_checksums())
+            checksums |= frame_arrays(*chunk.files.frame_checksums(), chunk.files.kept_arrays(), chunk.files.size())
         write_chunk_index(base, numbers, times, {**checksums, **of_store})
         sync_directory(root)
     except OSError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from imgstore.codec import ChunkCodec, ChunkReader, ChunkWriter, Codec, Format, FrameSpec, Survey
 from imgstore.hookspecs import hookimpl
@@ -52,6 +54,14 @@ def _missing(name: str) -> str | None:
     return None
 
 
+def _kept_arrays(path: str, spec: FrameSpec) -> Mapping[str, npt.NDArray[Any]]:
+    """Return what the reader of a complete file would keep of it."""
+    from imgstore_codecs.video.reading.video_reader import VideoReader
+
+    with contextlib.closing(VideoReader(path, spec, {"threads": 1})) as reader:
+        return reader.kept_arrays()
+
+
 class PyAVCodec(ChunkCodec):
     """All formats that FFmpeg writes for us; reads whatever it decodes.
 
@@ -74,6 +84,9 @@ class PyAVCodec(ChunkCodec):
         # Now, and not when the first frame comes: Ctrl-C in the midst of an import may leave its lock taken.
         from imgstore_codecs.video.writing import video_writer  # noqa: F401
 
+        if fmt.extension == ".mkv":  # `_kept_arrays` is for these, while recording goes on
+            from imgstore_codecs.video.reading import video_reader  # noqa: F401
+
         check_encoder(settings_for(fmt, spec, options))
 
     def lossless(self, fmt: Format, options: Mapping[str, Any]) -> bool:
@@ -82,7 +95,7 @@ class PyAVCodec(ChunkCodec):
     def open_writer(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkWriter:
         from imgstore_codecs.video.writing.video_writer import VideoWriter
 
-        return VideoWriter(path, spec, settings_for(fmt, spec, options))
+        return VideoWriter(path, spec, settings_for(fmt, spec, options), partial(_kept_arrays, path, spec))
 
     def open_reader(self, path: str, fmt: Format, spec: FrameSpec, options: Mapping[str, Any]) -> ChunkReader:
         from imgstore_codecs.video.reading.video_reader import VideoReader
@@ -91,6 +104,8 @@ class PyAVCodec(ChunkCodec):
         if survey is not None and isinstance(survey.reader, VideoReader):
             survey.reader.become(spec)
             return survey.reader
+        if survey is not None:
+            options = {**options, "kept_arrays": survey.arrays}
         return VideoReader(path, spec, options)
 
     def frame_spec(self, path: str, fmt: Format) -> FrameSpec:
@@ -108,7 +123,7 @@ class PyAVCodec(ChunkCodec):
     def survey_version(self) -> str:
         import av
 
-        return f"1, {av.__version__}, {sorted(av.library_versions.items())}"
+        return f"2, {av.__version__}, {sorted(av.library_versions.items())}"
 
     def survey(self, path: str, options: Mapping[str, Any]) -> Survey | None:
         from imgstore_codecs.video.survey import survey_video

@@ -19,7 +19,7 @@ from imgstore_codecs.video.reading.ahead import Ahead
 from imgstore_codecs.video.reading.batches import Wanted, decode_share, deliver
 from imgstore_codecs.video.reading.frame_order import find_frames, frame_checksums
 from imgstore_codecs.video.reading.in_order import InOrderDecoder
-from imgstore_codecs.video.reading.kept_table import frames_as_kept
+from imgstore_codecs.video.reading.kept_table import frames_as_kept, kept_arrays
 from imgstore_codecs.video.reading.packets import PacketTable
 from imgstore_codecs.video.reading.seeker import Seeker
 
@@ -78,13 +78,13 @@ class VideoReader(ChunkReader):
     spec : FrameSpec
         What its frames shall be: uint8 or uint16, grayscale or BGR.
     options : mapping
-        ``seek``, ``threads``, ``cache_size``, ``checksums``, ``frame_count`` and ``survey`` as
+        ``seek``, ``threads``, ``cache_size``, ``checksums``, ``frame_count`` and ``kept_arrays`` as
         `imgstore.codec.ChunkCodec.open_reader` says; ``stream``, the number of the one that is read, as `Stretch` has it.
 
     Raises
     ------
     ChunkError
-        The file cannot be opened as a video.
+        The file cannot be opened as a video, or is not the one of which arrays were kept.
     """
 
     def __init__(self, path: str, spec: FrameSpec, options: Mapping[str, Any]) -> None:
@@ -104,11 +104,12 @@ class VideoReader(ChunkReader):
         self._beside = SideBySide("imgstore-video")
         self._row_helpers = RowHelpers(spec)
         self._pid = os.getpid()
-        if (survey := options.get("survey")) is not None:
-            stretch, self._table, self._faults = frames_as_kept(path, self._threads, survey.arrays)
+        checksums, kept = options.get("checksums"), options.get("kept_arrays")
+        if kept is not None:
+            stretch, self._table, self._faults = frames_as_kept(path, self._threads, kept, checksums)
         else:
             stretch, self._table, self._faults = find_frames(
-                path, self._threads, options.get("checksums"), options.get("frame_count"), options.get("stream")
+                path, self._threads, checksums, options.get("frame_count"), options.get("stream")
             )
         seeks = bool(options.get("seek", True))
         self._main = Seeker(path, self._threads, self._table, seeks, stretch)
@@ -156,6 +157,13 @@ class VideoReader(ChunkReader):
         if stretch is None or self._faults:
             return []
         return frame_checksums(self._path, self._threads, self._table, stretch.container.format.name, stretch.codec)
+
+    def kept_arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        # the container's own index is as good; and only frames have checksums, with which what is kept is compared
+        table, stretch = self._table, self.stretch
+        if stretch is None or table.from_index or self._faults or not table.fits(len(table)):
+            return {}
+        return kept_arrays(stretch, table, {})
 
     @property
     def key_frames(self) -> list[int]:

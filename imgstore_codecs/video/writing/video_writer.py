@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,8 @@ class VideoWriter(ChunkWriter):
         What the frames are.
     settings : Settings
         Of the encoder.
+    look_at_file : callable
+        Looks at the complete file, and returns what `kept_arrays` does.
 
     Raises
     ------
@@ -51,13 +54,16 @@ class VideoWriter(ChunkWriter):
         The file cannot be written.
     """
 
-    def __init__(self, path: str, spec: FrameSpec, settings: Settings) -> None:
+    def __init__(
+        self, path: str, spec: FrameSpec, settings: Settings, look_at_file: Callable[[], Mapping[str, npt.NDArray[Any]]]
+    ) -> None:
         import av
 
         leave_to_parent(self)
         self._path = path
         self._spec = spec
         self._settings = settings
+        self._look_at_file = look_at_file
         self._time_base = 1 / settings.rate
         self._count = 0
         self._written = 0
@@ -201,6 +207,10 @@ class VideoWriter(ChunkWriter):
     @property
     def description(self) -> bytes | None:
         return self._description
+
+    def kept_arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        # the indexes of the others say where their packets are
+        return self._look_at_file() if self._count and self._settings.encoder.muxer == "matroska" else {}
 
     @property
     def writes_through(self) -> bool:
