@@ -29,8 +29,8 @@ def test_damage_is_found_and_believed_by_nobody(tmp_path: Path, fmt: str, cases:
     assert outcome.crashed == []
     assert outcome.wrong == []
     assert outcome.cases == cases
-    assert outcome.changed > (0.9 if cases > AT_FIRST else 0.6) * outcome.cases
-    assert outcome.found > (0.7 if cases > AT_FIRST else 0.3) * outcome.changed, "most damage is to what is needed"
+    assert outcome.changed > (0.8 if cases > AT_FIRST else 0.6) * outcome.cases
+    assert outcome.found > (0.6 if cases > AT_FIRST else 0.3) * outcome.changed, "most damage is to what is needed"
     assert outcome.found + outcome.harmless == outcome.changed
     assert outcome.peak < damage.MEMORY
 
