@@ -57,7 +57,6 @@ def test_damaged_frames_are_left_out(tmp_path: Path) -> None:
         (("--source", "rtsp://somewhere"), 2, "--jobs does not go with rtsp://somewhere, which is no file"),
         (("--source", "nowhere"), 2, "nowhere: there is no such file"),
         (("--preview",), 2, "one goes with neither of the others"),
-        (("--group",), 2, "--jobs does not go with --group"),
         (("--cluster", "local"), 2, "one goes with neither of the others"),
         (("--jobs", "0"), 2, "0 is not in the range"),
         (("-o", "cfr=3"), 1, "takes no keyword 'cfr'"),

@@ -169,13 +169,13 @@ def test_who_reads_on_while_the_process_ends_waits_for_no_thread(tmp_path: Path,
 
 def test_threads_have_ended_when_the_interpreter_shuts_down(tmp_path: Path) -> None:
     """Python would end them in the midst of FFmpeg's code, and the process with SIGABRT, once in some hundred times."""
-    path = write_store(tmp_path / "s", "avc1/mp4", 60, chunksize=60, imgshape=(1024, 1280, 3))
+    path = write_store(tmp_path / "s", "avc1/mp4", 30, chunksize=30, imgshape=(800, 1280, 3))
     program = """
 import atexit, sys, threading
 atexit.register(lambda: print([thread.name for thread in threading.enumerate()]))  # the first one is called last
 import imgstore
 store = imgstore.new_for_filename(sys.argv[1])
-store.get_images(frame_indices=range(60))
+store.get_images(frame_indices=range(30))
 for position in range(20): store.get_image(None, frame_index=position)
 print(len(threading.enumerate()) > 1)
 """

@@ -76,8 +76,7 @@ def names(path: Path) -> list[str]:
     return sorted(str(p.relative_to(path)) for p in path.rglob("*"))
 
 
-@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.long)])
-@pytest.mark.parametrize(("before", "fmt"), long_but(PAIRS[:1], PAIRS))
+@pytest.mark.parametrize(("before", "fmt", "every"), [(*PAIRS[0], 8), *long_but((), [(*pair, 1) for pair in PAIRS])])
 def test_each_step(tmp_path: Path, overwriting: Overwriting, before: str, fmt: str, every: int) -> None:
     old = write_old(tmp_path / "old", before)
     overwrite(str(shutil.copytree(old, tmp_path / "unkilled")), fmt)
