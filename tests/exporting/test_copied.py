@@ -92,24 +92,22 @@ def test_videos_of_every_kind(sample: Sample, videos: Any, tmp_path: Path) -> No
     """A cut shows the frames that it says, or is refused: pictures out of order, open groups, edit lists, odd times."""
     path, numbers = videos(sample)
     refused = 0
-    for start in sorted({0, len(numbers) // 3}):
-        for stop in sorted({len(numbers), (start + len(numbers)) // 2}):
-            for fmt in ("mp4", "mkv"):
-                out = tmp_path / f"{start}-{stop}.{fmt}"
-                if stop <= start:
-                    continue
-                try:
-                    result = imgstore.export(path, out, start=start, end=stop, copy=True)
-                except ImgStoreError as error:
-                    assert "encoded" in str(error) or "increase" in str(error)
-                    assert sample.name in REFUSED or "does not hold" in str(error)
-                    refused += 1
-                    continue
-                assert result.start <= start and stop <= result.end
-                with av.open(str(out)) as container:
-                    frames = list(container.decode(video=0))
-                kinds = ["gray16le" if frame.format.components[0].bits > 8 else "gray" for frame in frames]
-                shown = [number_of(f.to_ndarray(format=kind)) for f, kind in zip(frames, kinds, strict=True)]
-                assert shown == numbers[result.start : result.end]
-                assert [f.pts for f in frames] == pd.read_csv(f"{out}.frames.csv")["pts"].tolist()
+    third = len(numbers) // 3
+    for start, stop in sorted({(0, len(numbers)), (third, max(third + 1, 2 * third))}):
+        for fmt in ("mp4", "mkv"):
+            out = tmp_path / f"{start}-{stop}.{fmt}"
+            try:
+                result = imgstore.export(path, out, start=start, end=stop, copy=True)
+            except ImgStoreError as error:
+                assert "encoded" in str(error) or "increase" in str(error)
+                assert sample.name in REFUSED or "does not hold" in str(error)
+                refused += 1
+                continue
+            assert result.start <= start and stop <= result.end
+            with av.open(str(out)) as container:
+                frames = list(container.decode(video=0))
+            kinds = ["gray16le" if frame.format.components[0].bits > 8 else "gray" for frame in frames]
+            shown = [number_of(f.to_ndarray(format=kind)) for f, kind in zip(frames, kinds, strict=True)]
+            assert shown == numbers[result.start : result.end]
+            assert [f.pts for f in frames] == pd.read_csv(f"{out}.frames.csv")["pts"].tolist()
     assert bool(refused) == (sample.name in REFUSED or sample.name == "vp8-alt-ref.mkv")

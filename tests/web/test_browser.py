@@ -92,7 +92,7 @@ def test_many_jumps(page: Callable[..., Page], tmp_path: Path, fmt: str, jumps: 
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("sample", SAMPLES[::4], ids=lambda sample: sample.name)
+@pytest.mark.parametrize("sample", SAMPLES[::8], ids=lambda sample: sample.name)
 def test_odd_videos(page: Callable[..., Page], videos: Any, sample: Sample) -> None:
     """What makes seeking go wrong: each frame is the one that `imgstore.open` gives at its position."""
     path, numbers = videos(sample)
