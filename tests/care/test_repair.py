@@ -315,7 +315,7 @@ def test_whole_samples_need_nothing(samples: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fmt", EXTENSIONS)
-@pytest.mark.parametrize("kept", [0.6, 0.97])
+@pytest.mark.parametrize("kept", long_but([0.6], [0.6, 0.97]))
 def test_a_video_that_ends_early_is_cut_after_its_last_good_frame(tmp_path: Path, fmt: str, kept: float) -> None:
     """What is whole is kept with its numbers, also of an mp4, whose index stands at its end."""
     path = tmp_path / "s"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rounds import long_but
 from scenes import SHAPE, coded_frame, shown_number, write_store
 
 import imgstore
@@ -285,7 +286,7 @@ class Hangs:
         self.hang("imgstore_store_closed")
 
 
-@pytest.mark.parametrize("through", ["store", "recorder"])
+@pytest.mark.parametrize("through", long_but({"store"}, ["store", "recorder"]))
 @pytest.mark.parametrize(
     "hook", ["imgstore_store_opened", "imgstore_chunk_opened", "imgstore_chunk_closed", "imgstore_store_closed"]
 )

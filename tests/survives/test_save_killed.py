@@ -98,7 +98,7 @@ def cameras(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [wide, write_source(folder / "narrow", "mjpeg/avi", COUNT - 20, chunksize=10, shape=(80, 48, 3))]
 
 
-@pytest.mark.parametrize("way", long_but(["in step", "side by side"], OF_GROUPS))
+@pytest.mark.parametrize("way", long_but(["in step"], OF_GROUPS))
 @pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_kills_of_a_group(tmp_path: Path, cameras: list[Path], way: str, kills: int) -> None:

@@ -73,7 +73,7 @@ def read(tmp_path: Path, order: list[int]) -> set[int]:
     return came
 
 
-@pytest.mark.parametrize("how", long_but({"noise", "two packets"}, ["one byte", "zeros", "noise", "two packets"]))
+@pytest.mark.parametrize("how", long_but({"two packets"}, ["one byte", "zeros", "noise", "two packets"]))
 @pytest.mark.parametrize("name", KINDS)
 def test_nothing_shifts(tmp_path: Path, name: str, how: str) -> None:
     file = insert(tmp_path, name)
