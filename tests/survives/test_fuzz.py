@@ -29,6 +29,6 @@ def test_whatever_a_file_holds(reader: str, repository: Path, tmp_path: Path) ->
     program = [sys.executable, repository / "benchmarks" / "fuzz.py"]
     if not program[1].is_file():
         pytest.skip("runs in the source tree alone")
-    options = ["--readers", reader, "--cases", "25", "--seconds", "60", "--keep", tmp_path / "finds"]
+    options = ["--readers", reader, "--cases", "15", "--seconds", "60", "--keep", tmp_path / "finds"]
     done = subprocess.run([*program, *options], capture_output=True, text=True, timeout=400, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
