@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import time
 import weakref
 from typing import Protocol
 
-__all__ = ["end_at_exit", "over"]
+__all__ = ["begins"]
 
 # Seconds for all of them together: one that is stuck, in a read from a network, keeps no process from ending.
 _PATIENCE = 10.0
@@ -31,14 +32,22 @@ _living: weakref.WeakSet[_HasThreads] = weakref.WeakSet()
 _over = False
 
 
-def over() -> bool:
-    """Whether the interpreter shuts down, and no thread is to be begun or waited for."""
-    return _over
+def begins(thread: threading.Thread, owner: _HasThreads) -> bool:
+    """Start a thread, whose owner ends it when the interpreter is about to shut down.
 
-
-def end_at_exit(what: _HasThreads) -> None:
-    """Have threads ended when the interpreter is about to shut down, if they are there by then."""
-    _living.add(what)
+    Returns
+    -------
+    bool
+        False: none is to be had, most of all as the interpreter shuts down.
+    """
+    if _over:
+        return False
+    _living.add(owner)
+    try:
+        thread.start()
+    except RuntimeError:  # Python 3.12 refuses before it calls what was registered for its exit
+        return False
+    return True
 
 
 @atexit.register

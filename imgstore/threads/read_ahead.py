@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from imgstore.threads.at_exit import end_at_exit, over
+from imgstore.threads.at_exit import begins
 
 __all__ = ["ReadAhead", "StoppedError"]
 
@@ -47,11 +47,8 @@ class ReadAhead:
 
     def start(self) -> None:
         """Begin to read."""
-        if over():
+        if not begins(self._thread, self):
             self._ready.put((None, StoppedError()))
-        else:
-            end_at_exit(self)
-            self._thread.start()
 
     def _run(self, read: Callable[[int], Any], start: int, stop: int) -> None:
         for position in range(start, stop):

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
-from imgstore.threads.at_exit import end_at_exit, over
+from imgstore.threads.at_exit import begins
 
 __all__ = ["SideBySide"]
 
@@ -48,10 +48,10 @@ class SideBySide:
         Exception
             What the last one raised, else the first of the others that did.
         """
-        if over():
-            return _call_all(functions)
         *others, own = functions
         outcomes = self._begin(others, len(others))
+        if outcomes is None:
+            return _call_all(functions)
         try:
             own()
         finally:
@@ -66,11 +66,13 @@ class SideBySide:
         Exception
             What the first of them raised that did.
         """
-        if over():
+        outcomes = self._begin(functions, min(threads, len(functions)))
+        if outcomes is None:
             return _call_all(functions)
-        _raise_first(self._finish(self._begin(functions, min(threads, len(functions))), len(functions)))
+        _raise_first(self._finish(outcomes, len(functions)))
 
-    def _begin(self, functions: Sequence[Callable[[], object]], threads: int) -> _Outcomes:
+    def _begin(self, functions: Sequence[Callable[[], object]], threads: int) -> _Outcomes | None:
+        """Have functions called; None where there is no thread for it."""
         if self.busy:
             self.close()
         self.busy = True
@@ -78,7 +80,9 @@ class SideBySide:
             self._gang = _Gang()
             self._finalizer = weakref.finalize(self, self._gang.request_stop)
             self._finalizer.atexit = False
-        self._gang.grow(self._name, threads)
+        if not self._gang.grow(self._name, threads):
+            self.busy = False
+            return None
         outcomes: _Outcomes = SimpleQueue()
         for k, function in enumerate(functions):
             self._gang.calls.put((k, function, outcomes))
@@ -121,16 +125,19 @@ class _Gang:
         self._threads: list[threading.Thread] = []
         self._working: list[threading.Lock] = []  # each taken while a thread calls something
         self._stopped = False
-        end_at_exit(self)
 
-    def grow(self, name: str, count: int) -> None:
-        """See that there are so many."""
+    def grow(self, name: str, count: int) -> bool:
+        """See that there are so many; return whether there are any that can be called upon."""
         while len(self._threads) < count:
             working = threading.Lock()
             thread = threading.Thread(target=self._run, args=(working,), name=name, daemon=True)
             self._working.append(working)
             self._threads.append(thread)
-            thread.start()
+            if not begins(thread, self):
+                self._working.pop()
+                self._threads.pop()
+                break
+        return any(thread.is_alive() for thread in self._threads)
 
     def _run(self, working: threading.Lock) -> None:
         while (call := self.calls.get()) is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgstore.threads.at_exit import end_at_exit, over
+from imgstore.threads.at_exit import begins
 from imgstore_codecs.video.pixels._yuv import Helper
 
 if TYPE_CHECKING:
@@ -46,15 +46,15 @@ class RowHelpers:
 
     def wake(self) -> Sequence[Helper]:
         """Have all wait for a picture that is to come in some microseconds, and return them."""
-        if over():
-            return ()
         while len(self._threads) < self._count:
             helper = Helper()
-            end_at_exit(self)
             thread = threading.Thread(target=helper.serve, name="imgstore-video", daemon=True)
             self._helpers.append(helper)
             self._threads.append(thread)
-            thread.start()
+            if not begins(thread, self):
+                self._helpers.pop()
+                self._threads.pop()
+                break
         for helper in self._helpers:
             helper.wake()
         return self._helpers
