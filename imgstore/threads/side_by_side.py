@@ -105,8 +105,14 @@ class SideBySide:
 
 
 def _call_all(functions: Sequence[Callable[[], object]]) -> None:
-    for function in functions:
-        function()
+    """Call functions one after the other, all of them whatever one raises, as threads do."""
+    failed: dict[int, Exception] = {}
+    for k, function in enumerate(functions):
+        try:
+            function()
+        except Exception as failure:
+            failed[k] = failure
+    _raise_first(failed)
 
 
 def _raise_first(failed: dict[int, Exception]) -> None:

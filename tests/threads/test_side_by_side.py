@@ -185,3 +185,25 @@ def test_closing_waits_for_what_goes_on_after_an_interruption() -> None:
         outcomes.append(error)
     beside.close()
     assert outcomes and finished.is_set() and not threads()
+
+
+def test_where_no_thread_is_to_be_had_all_are_called_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the interpreter shuts down: each is called, whatever another one raises."""
+
+    def refuses(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuses)
+    beside, called = SideBySide("beside-test"), list[int]()
+
+    def work(k: int) -> None:
+        called.append(k)
+        if k == 0:
+            raise ValueError("the first")
+
+    for call in (beside.run, lambda functions: beside.run_elsewhere(functions, 2)):
+        called.clear()
+        with pytest.raises(ValueError, match="the first"):
+            call([partial(work, k) for k in range(3)])
+        assert called == [0, 1, 2] and not beside.busy
+    beside.close()
