@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import re
 import struct
-from ast import literal_eval
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -49,6 +48,10 @@ _TOKEN = re.compile(
     )""".replace("ESCAPE", r"""\\(?:[\\'"nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})"""),
     re.VERBOSE | re.ASCII,
 )
+# `ast.literal_eval` knows escapes too, but fails up to Python 3.11.7 and 3.12.1 when another thread parses at the same time:
+# github.com/python/cpython/issues/106905
+_ESCAPE = re.compile(r"""\\(?:([\\'"])|([nrt])|(x..|u.{4}|U.{8}))""")
+_CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 _CONSTANTS = {"True": True, "False": False, "None": None}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -216,11 +219,16 @@ def parse_literal(text: str) -> Any:
     return value
 
 
+def _character(escape: re.Match[str]) -> str:
+    itself, control, number = escape.groups()
+    return itself or _CONTROLS.get(control) or chr(int(number[1:], 16))
+
+
 def _parse_value(tokens: list[tuple[str | None, str]], at: int, depth: int) -> tuple[Any, int]:
     """Return the value that begins at a token, and where the next one stands."""
     kind, token = tokens[at]
     if kind == "text":
-        return literal_eval(token), at + 1  # of one string: this decodes escapes
+        return _ESCAPE.sub(_character, token.removeprefix("u")[1:-1]), at + 1
     if kind == "number":
         return int(token), at + 1
     if kind == "constant":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import subprocess
 import sys
@@ -133,6 +134,30 @@ def test_literals_are_what_python_takes_them_for(value: Any) -> None:
     if "\\ud" in repr(value) or "\\ue" in repr(value):  # half a character, or one of nobody's: never in a name
         return
     assert parse_literal(repr(value)) == value
+
+
+@pytest.mark.parametrize(
+    "escaped", [r"\\", r"\'", r"\"", r"\n", r"\r", r"\t", r"\x00", r"\xe9", r"\u3042", r"\U0001f400", r"\\n", r"\\u3042"]
+)
+@pytest.mark.parametrize("quote", ["'", '"', "u'"])
+def test_escapes_are_what_python_takes_them_for(escaped: str, quote: str) -> None:
+    text = f"{quote}a{escaped}b{escaped}{quote[-1]}"
+    assert parse_literal(text) == ast.literal_eval(text)
+
+
+def test_pythons_own_parser_is_not_asked() -> None:
+    """Up to Python 3.11.7 and 3.12.1 it fails while another thread parses, so that a reader beside others failed now and then."""
+    program = """if True:
+        import sys
+        from imgstore.npy_header import parse_npy_header
+        asked = []
+        sys.addaudithook(lambda event, args: asked.append(args) if event == "compile" else None)
+        compile("1", "heard", "eval")
+        header = b"{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (3,), }"
+        assert parse_npy_header(b"\\x93NUMPY\\1\\0" + len(header).to_bytes(2, "little") + header).shape == (3,)
+        assert len(asked) == 1, asked
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize(
