@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +20,7 @@ from imgstore.care.bench import Action, Bench
 from imgstore.care.lost_numbers import LostNumbers
 from imgstore.care.make_metadata import made_metadata
 from imgstore.care.parts import StoreParts, take_apart
+from imgstore.care.quiet import without_warnings
 from imgstore.care.repair_chunk import mend_chunk
 from imgstore.care.set_aside import SetAside
 from imgstore.care.verify import disagreement_of_cache, disagreement_of_sqlite, stray_files
@@ -115,8 +115,7 @@ def repair_store(
     bench = Bench(parts, aside, dry_run, [made] if made is not None else [])
     accept_metadata = accept_metadata or made is not None
     try:
-        with contextlib.closing(parts.frames), warnings.catch_warnings(), _locked(parts, bench, break_lock):
-            warnings.simplefilter("ignore")  # what reading would warn of is what is mended here
+        with contextlib.closing(parts.frames), without_warnings(), _locked(parts, bench, break_lock):
             _repair(bench, estimate_times, accept_metadata, accept_frames)
     except OSError as error:
         if isinstance(error, ImgStoreError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -18,6 +17,7 @@ from imgstore.beside.records import API_EXTENSION
 from imgstore.care.chunk_files import index_files, readable_size
 from imgstore.care.faults import Fault, Report, joined
 from imgstore.care.parts import StoreParts, take_apart
+from imgstore.care.quiet import without_warnings
 from imgstore.care.verify_chunk import check_chunk, check_unfinished_chunk
 from imgstore.disk.chunk_index import read_chunk_index
 from imgstore.disk.layout import (
@@ -86,8 +86,7 @@ def check_store(path: str | os.PathLike[str], *, deep: bool = False, progress: P
     except (MetadataError, FormatError, ArgumentError) as error:
         message = str(error).removeprefix(f"{os.path.join(root, METADATA_FILENAME)}: ")
         return Report(root, [Fault("metadata", os.path.join(root, METADATA_FILENAME), None, None, message)], [])
-    with contextlib.closing(parts.frames), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what reading would warn of is a fault here
+    with contextlib.closing(parts.frames), without_warnings():  # what reading would warn of is a fault here
         return _check(parts, deep, progress)
 
 
