@@ -329,10 +329,10 @@ class TestPicture:
         """The whole frame, and under it a dark bar with light writing; without the bar on request."""
         bars = {}
         for hidden in (False, True):
-            for _ in range(5):
+            for _ in range(6):
                 viewer = view(store, "--fps", "1", *(["--hide-statusbar"] if hidden else []))
                 viewer.window()
-                picture = _painted(display, seconds=10)
+                picture = _painted(display, seconds=4)
                 if picture is not None:
                     break
                 # On a machine with much else to do, Qt of OpenCV 5.0 sometimes never paints a window on Xvfb, a bare

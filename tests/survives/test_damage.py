@@ -14,7 +14,7 @@ from imgstore.verify import Fault
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="bounds memory with setrlimit, and files have holes")
 
 # Not by hash or by chance: a case that fails here fails for everybody.
-CASES_PER_FORMAT = 25
+CASES_PER_FORMAT = 15
 AT_FIRST = 6  # of these, in `make test`
 SOME = ("npy", "mjpeg/avi", "avc1/mp4")
 

@@ -27,7 +27,7 @@ FORMATS = ("npy", "mjpeg/avi", "h264/mkv", "avc1/mp4", "ffv1/mkv")
 LOSSLESS = ("npy", "ffv1/mkv")
 CHUNKSIZE = 12
 FRAMES = 40
-CUTS = int(os.environ.get("IMGSTORE_POWER_CUTS", "100"))  # for each format, with and without `sync`
+CUTS = int(os.environ.get("IMGSTORE_POWER_CUTS", "60"))  # for each format, with and without `sync`
 SOME_CUTS = 30  # in `make test`
 SEED = os.environ.get("IMGSTORE_POWER_CUT_SEED", "")
 

@@ -40,7 +40,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("way", long_but(["encoded"], WAYS))
-@pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_kills(tmp_path: Path, source: Path, way: str, kills: int) -> None:
     """A store that is there stays until the new one is whole, and that is what it is without a kill."""
@@ -99,7 +99,7 @@ def cameras(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.mark.parametrize("way", long_but(["in step"], OF_GROUPS))
-@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_kills_of_a_group(tmp_path: Path, cameras: list[Path], way: str, kills: int) -> None:
     """Each store that is there stays until all new ones are whole, and they are what they are without a kill."""

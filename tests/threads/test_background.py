@@ -66,7 +66,7 @@ def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers that interrupt on this system")
-@pytest.mark.parametrize("seconds", [2, pytest.param(30, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [2, pytest.param(15, marks=pytest.mark.long)])
 def test_ctrl_c_at_any_moment(seconds: int) -> None:
     """None is lost, and no lock stays taken: thousands of them, in a process of its own, which would hang."""
     command = [sys.executable, str(HELPERS / "interrupted_submitting.py"), str(seconds)]

@@ -49,11 +49,6 @@ def plain_numbers(path: Path) -> list[int]:
 
 SPECS = {"gray": GRAY, "color": COLOR}
 OPTIONS: dict[str, dict[str, Any]] = {"by default": {}, "no cache": {"cache_size": 0}, "no seeking": {"seek": False}}
-# of each sample; the others wait for `make test-all`. What way is gone does not depend on the colour
-EVERY_ORDER = [
-    pytest.param(spec, how, id=f"{spec}-{how}", marks=pytest.mark.long if (spec, how) != ("gray", "by default") else [])
-    for spec, how in [("color", "by default"), *(("gray", how) for how in OPTIONS)]
-]
 # what another one of their kind is tried for in `make test`
 SELDOM = {
     "h264-b-pyramid-250.mp4", "h264-intra-refresh.mkv", "h264-start-without-idr.mkv", "h264-edit-list-3.mp4",
@@ -68,6 +63,11 @@ SELDOM = {
 }  # fmt: skip
 OFTEN = [sample for sample in SAMPLES if sample.name not in SELDOM][::3]
 each_sample = pytest.mark.parametrize("sample", long_but(OFTEN, SAMPLES), ids=str)
+# What way is gone does not depend on the colour
+EVERY_ORDER = [
+    *((sample, spec, "by default") for sample in SAMPLES for spec in ("gray", "color")),
+    *((sample, "gray", how) for how in ("no cache", "no seeking") for sample in SAMPLES[::2]),
+]
 
 
 def walks(count: int, thorough: bool) -> Iterator[tuple[str, list[int]]]:
@@ -94,8 +94,9 @@ def test_samples_are_what_they_claim(videos: Any, sample: Sample) -> None:
     assert plain_numbers(path) == numbers
 
 
-@pytest.mark.parametrize("spec, how", EVERY_ORDER)
-@each_sample
+@pytest.mark.parametrize(
+    "sample, spec, how", long_but([(sample, "gray", "by default") for sample in OFTEN], EVERY_ORDER), ids=str
+)
 def test_every_frame_in_any_order(videos: Any, sample: Sample, spec: str, how: str) -> None:
     path, numbers = videos(sample)
     for name, positions in walks(len(numbers), thorough=OPTIONS[how].get("seek", True)):
