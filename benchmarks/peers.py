@@ -260,7 +260,7 @@ class Video(NamedTuple):
     one_slice: bool = True
 
     def file_in(self, directory: Path) -> Path:
-        return directory / f"{self.name.replace('/', '-').replace(' ', '-')}.{self.format.partition('/')[2]}"
+        return directory / f"{self.name.replace('/', '-').replace(' ', '-')}-{self.gop}.{self.format.partition('/')[2]}"
 
 
 _ENCODERS: dict[str, tuple[str, str, dict[str, str]]] = {
