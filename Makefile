@@ -6,7 +6,7 @@
 #   make test                 run the tests (4 minutes on two cores);
 #                             PYTEST_ARGS='...' is handed to pytest
 #   make test-all             run all of them, also those that take long or
-#                             install packages (13 minutes)
+#                             install packages (15 minutes)
 #   make install              only install into .venv, as each of these does
 #                             when it is called first
 #   make clean                remove .venv and whatever else was made here
@@ -42,7 +42,7 @@ test: install
 	$(BIN)/pytest $(BRIEF) -m 'not long' $(PYTEST_ARGS)
 
 test-all: install
-	@echo 'All tests take about 13 minutes on two cores.'
+	@echo 'All tests take about 15 minutes on two cores.'
 	@$(SAY_DOWNLOAD)
 	$(BIN)/pytest $(BRIEF) --hypothesis-profile=imgstore-all $(PYTEST_ARGS)
 
