@@ -17,6 +17,7 @@ _GROUPS: tuple[tuple[str, str | None], ...] = (
     (r"web/test_browser\.py", "a browser"),
     (r"(^|/)web/", "other pages"),  # these wait for the most part: two of them at a time leave the cores idle
     (r"project/test_site\.py", "the site"),
+    (r"project/test_architecture\.py", "the architecture"),  # which is parsed once
     (r"test_selftest\.py", "the check after installing"),
     (r"test_(?:video_exact|open_videos)\.py::.*\[(\S+?\.(?:avi|mkv|mp4))", None),  # videos, each of which is made once
 )

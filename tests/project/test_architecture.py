@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -118,7 +119,12 @@ SOURCES = sources()
 
 
 TEXTS = {module: path.read_text(encoding="utf-8") for module, path in SOURCES.items()}
-TREES = {module: ast.parse(text, str(SOURCES[module])) for module, text in TEXTS.items()}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Return what each module says, parsed when a test asks for it."""
+    return {module: ast.parse(text, str(SOURCES[module])) for module, text in TEXTS.items()}
 
 
 def imports(tree: ast.Module) -> list[Import]:
@@ -146,21 +152,24 @@ def _walk(node: ast.AST, in_function: bool, typing_only: bool) -> Iterator[Impor
         yield from _walk(child, function, typing)
 
 
-IMPORTS = {module: imports(tree) for module, tree in TREES.items()}
+@cache
+def all_imports() -> dict[str, list[Import]]:
+    """Return what each module imports."""
+    return {module: imports(tree) for module, tree in trees().items()}
 
 
 def faults(module: str, allowed: set[str]) -> list[str]:
     """Return the imports of a module that are of imgstore and not allowed, those for type checkers aside."""
     return [
         f"line {i.line}: {i.module}"
-        for i in IMPORTS[module]
+        for i in all_imports()[module]
         if i.module.partition(".")[0] in PACKAGES and i.module not in allowed and not i.typing_only
     ]
 
 
 def test_everything_is_looked_at() -> None:
     assert {"imgstore.reading.reader", "imgstore.writing.writer", "imgstore.cli.view", "imgstore_codecs.npy"} <= SOURCES.keys()
-    assert sum(map(len, IMPORTS.values())) > 300
+    assert sum(map(len, all_imports().values())) > 300
 
 
 def test_codecs_know_the_contract_alone() -> None:
@@ -180,7 +189,7 @@ def door(module: str) -> str:
 def test_wings_know_whom_they_may(wing: str) -> None:
     known = {
         (module, i.module)
-        for module, found in IMPORTS.items()
+        for module, found in all_imports().items()
         if module.startswith(f"imgstore.{wing}.") or module == f"imgstore.{wing}"
         for i in found
         if i.module.startswith("imgstore.") and not i.typing_only and door(i.module) != wing
@@ -202,7 +211,7 @@ def test_wings_know_each_other_in_no_circle() -> None:
 def test_wings_of_the_video_codec(wing: str) -> None:
     prefix = "imgstore_codecs.video."
     for module in (m for m in SOURCES if m.startswith(f"{prefix}{wing}.")):
-        known = {i.module.removeprefix(prefix) for i in IMPORTS[module] if i.module.startswith(prefix)}
+        known = {i.module.removeprefix(prefix) for i in all_imports()[module] if i.module.startswith(prefix)}
         others = {name for name in known if not name.startswith(f"{wing}.")}
         assert {name.partition(".")[0] for name in others} <= VIDEO_MAY_KNOW[wing], module
 
@@ -216,11 +225,11 @@ def test_example_codec_knows_the_contract_alone() -> None:
 
 def test_core_knows_codecs_through_plugins_alone() -> None:
     core = {m for m in SOURCES if m.partition(".")[0] == "imgstore"}
-    assert [(m, i) for m in core for i in IMPORTS[m] if i.module.startswith("imgstore_codecs")] == []
+    assert [(m, i) for m in core for i in all_imports()[m] if i.module.startswith("imgstore_codecs")] == []
     naming = {
         m
         for m in core
-        for node in ast.walk(TREES[m])
+        for node in ast.walk(trees()[m])
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("imgstore_codecs.")
     }
     assert naming == {"imgstore.plugins"}
@@ -236,7 +245,7 @@ def reachable(module: str) -> set[str]:
     found: set[str] = set()
     waiting = [module]
     while waiting:
-        for i in IMPORTS[waiting.pop()]:
+        for i in all_imports()[waiting.pop()]:
             if i.module in SOURCES and i.module != "imgstore" and i.module not in found and not i.typing_only:
                 found.add(i.module)
                 waiting.append(i.module)
@@ -245,7 +254,7 @@ def reachable(module: str) -> set[str]:
 
 def test_nothing_inside_looks_at_the_doors() -> None:
     inside = SOURCES.keys() - DOORS - {"imgstore"}
-    assert {(m, i.module) for m in inside for i in IMPORTS[m] if i.module in DOORS} == DOOR_EXCEPTIONS
+    assert {(m, i.module) for m in inside for i in all_imports()[m] if i.module in DOORS} == DOOR_EXCEPTIONS
 
 
 def test_commands_use_the_public_interface() -> None:
@@ -256,7 +265,7 @@ def test_commands_use_the_public_interface() -> None:
 
 
 def test_exceptions_of_commands_are_needed() -> None:
-    assert {(module, i.module) for module, found in IMPORTS.items() for i in found} >= COMMAND_EXCEPTIONS
+    assert {(module, i.module) for module, found in all_imports().items() for i in found} >= COMMAND_EXCEPTIONS
 
 
 def test_bridges_use_the_public_interface_and_are_known_to_what_is_named_after_them() -> None:
@@ -269,12 +278,12 @@ def test_bridges_use_the_public_interface_and_are_known_to_what_is_named_after_t
 
     own = {m: {other for other in bridges if bridge(other) == bridge(m)} for m in bridges}
     assert {m: found for m in bridges if (found := faults(m, PUBLIC | own[m]))} == {}
-    known = {(m, i.module, i.at_import) for m, found in IMPORTS.items() for i in found if i.module in bridges}
+    known = {(m, i.module, i.at_import) for m, found in all_imports().items() for i in found if i.module in bridges}
     assert {k for k in known if bridge(k[0]) != bridge(k[1])} == {(m, named, False) for m, named in NAMED_AFTER_A_LIBRARY}
 
 
 def test_only_its_bridge_imports_pytorch() -> None:
-    known = {m for m, found in IMPORTS.items() if any(i.module.partition(".")[0] == "torch" for i in found)}
+    known = {m for m, found in all_imports().items() if any(i.module.partition(".")[0] == "torch" for i in found)}
     assert known
     assert {m for m in known if not m.startswith("imgstore.bridges.torch")} == set()
 
@@ -283,7 +292,7 @@ def test_the_page_uses_the_public_interface_and_is_known_by_its_door_alone() -> 
     page = {m for m in SOURCES if m.startswith("imgstore.web")}
     assert page
     assert {m: found for m in page if (found := faults(m, PUBLIC | page))} == {}
-    others = {m: found for m, found in IMPORTS.items() if m not in page}
+    others = {m: found for m, found in all_imports().items() if m not in page}
     knowing = {(m, i.module) for m, found in others.items() for i in found if i.module in page and not i.typing_only}
     # the name `imgstore.serve`, the command, and how a store shows itself in a notebook
     assert knowing <= {(m, "imgstore.web") for m in ("imgstore", "imgstore.cli._page", "imgstore.store.notebook")}
@@ -294,7 +303,7 @@ def test_nothing_imports_in_a_circle() -> None:
     # `from imgstore import x` of a module needs no more than that the package's own import has begun
     graph = {
         module: {i.module for i in found if i.at_import and i.module in SOURCES} - {module, "imgstore"}
-        for module, found in IMPORTS.items()
+        for module, found in all_imports().items()
     }
     try:
         TopologicalSorter(graph).prepare()
@@ -303,13 +312,13 @@ def test_nothing_imports_in_a_circle() -> None:
 
 
 def test_heavy_packages_are_imported_when_they_are_used() -> None:
-    found = {(m, i.module.partition(".")[0]) for m, found in IMPORTS.items() for i in found if i.at_import}
+    found = {(m, i.module.partition(".")[0]) for m, found in all_imports().items() for i in found if i.at_import}
     assert {(m, package) for m, package in found if package in HEAVY} <= HEAVY_EXCEPTIONS
 
 
 def calls() -> Iterator[tuple[str, str, ast.Call]]:
     """All calls: where, of what, and the node."""
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 yield f"{module}, line {node.lineno}", ast.unparse(node.func), node
@@ -323,7 +332,7 @@ def test_library_does_not_print() -> None:
 def test_nothing_executes_what_it_reads() -> None:
     """No pickles, no YAML objects, no eval: recordings come from anywhere."""
     executing = {"pickle", "marshal", "shelve", "dill"}
-    assert [m for m, found in IMPORTS.items() for i in found if i.module in executing] == []
+    assert [m for m, found in all_imports().items() for i in found if i.module in executing] == []
     for place, name, call in calls():
         keywords = {k.arg: ast.unparse(k.value) for k in call.keywords}
         assert name not in EXECUTING, f"{place}: {name}"

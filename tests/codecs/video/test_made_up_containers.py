@@ -15,6 +15,7 @@ from av.video.frame import PictureType
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from mp4_boxes import Part, part_of, with_sets_in_packets, write_mp4
+from rounds import long_but
 from video_samples import HEIGHT, WIDTH, X265, encode, number_of
 
 from imgstore.codec import FrameSpec
@@ -86,7 +87,7 @@ def check(path: Path, seed: int = 0, **options: Any) -> None:
         reader.close()
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", long_but({3}, [1, 3]))
 @pytest.mark.parametrize("names", [
     ("B-frames", "many references"),
     ("many references", "one reference", "B-frames"),
@@ -229,7 +230,7 @@ def copied(path: Path, target: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("extension", ["avi", "mp4", "mkv", "mov"])
+@pytest.mark.parametrize("extension", long_but({"avi", "mp4"}, ["avi", "mp4", "mkv", "mov"]))
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
 def test_b_frames_that_come_late(tmp_path: Path, late_b_frames: Any, codec: str, extension: str) -> None:
     path = late_b_frames(codec)

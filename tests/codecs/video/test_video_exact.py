@@ -61,7 +61,7 @@ SELDOM = {
     "h264-color-709.mp4", "h264-ntsc.mp4", "h264-with-sound.mp4", "h264-gray.mp4", "h264-no-b.avi",
     "hevc-temporal-layers.mp4", "mpeg4-b-frames.mp4", "ffv1-color-16-bit.mkv", "vp8-alt-ref.mkv",
 }  # fmt: skip
-OFTEN = [sample for sample in SAMPLES if sample.name not in SELDOM][::3]
+OFTEN = [sample for sample in SAMPLES if sample.name not in SELDOM][::4]
 each_sample = pytest.mark.parametrize("sample", long_but(OFTEN, SAMPLES), ids=str)
 # What way is gone does not depend on the colour
 EVERY_ORDER = [
