@@ -17,6 +17,7 @@ __all__ = ["Submit", "Workers", "look_at_first", "run_tasks"]
 
 _LOOK_UP = 0.2  # seconds after which it is asked whether to stop
 _MOST_DEATHS = 3  # of workers in a row, without a chunk that was completed between
+_DIED = Outcome(error="the worker died, and so did others that took its place")
 
 
 class Submit(Protocol):
@@ -69,7 +70,7 @@ def run_tasks(
 ) -> list[tuple[Task, Outcome]]:
     """Have chunks made, side by side.
 
-    A task that goes down with its worker is begun again, as long as others succeed meanwhile.
+    A task that goes down with its worker is begun again, as long as others succeed meanwhile, and in the end by itself.
 
     Parameters
     ----------
@@ -94,7 +95,8 @@ def run_tasks(
 
     failed: list[tuple[Task, Outcome]] = []
     gone: list[tuple[Task, Outcome]] = []  # with their workers
-    deaths, stopping, pointless = 0, False, False
+    suspects: list[Task] = []  # each is tried by itself, as one of them brings down all that are tried beside it
+    deaths, one_by_one, stopping, pointless = 0, False, False, False
 
     def hand_out(some: Iterable[Task]) -> None:
         for task in some:
@@ -122,7 +124,7 @@ def run_tasks(
         try:
             outcome = future.result()
         except BrokenExecutor:
-            gone.append((task, Outcome(error="the worker died, and so did others that took its place")))
+            gone.append((task, _DIED))
         except Exception as error:  # Dask has given it up, or it could not be sent
             told = f"{type(error).__name__}: {error}".replace(getattr(future, "key", "") or "\0", "its task")
             failed.append((task, Outcome(error=told)))
@@ -133,12 +135,21 @@ def run_tasks(
             else:
                 done(task)
                 deaths = 0
-        if gone and not waiting and not stopping:
-            deaths += 1
-            if deaths < _MOST_DEATHS:
-                again, gone = [task for task, _ in reversed(gone)], []  # those that brought them down are among the first
-                hand_out(again)
-    return failed if stopping else failed + gone
+        if waiting or stopping or not (gone or suspects):
+            continue
+        deaths += bool(gone)
+        if not one_by_one and deaths < _MOST_DEATHS:
+            again, gone = [task for task, _ in reversed(gone)], []  # those that brought them down are among the first
+            hand_out(again)
+            continue
+        if one_by_one:
+            failed += gone
+        else:
+            one_by_one, deaths, suspects = True, 0, [task for task, _ in gone]
+        gone = []
+        if suspects and deaths < _MOST_DEATHS:
+            hand_out([suspects.pop()])
+    return failed if stopping or stop() else [*failed, *gone, *((task, _DIED) for task in suspects)]
 
 
 def _ends_all(future: Any) -> bool:
