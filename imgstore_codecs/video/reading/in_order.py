@@ -37,8 +37,10 @@ __all__ = ["InOrderDecoder"]
 # Packets of a group. Where each is a key frame, several are taken together: a seek is to be worth its while.
 _SHORTEST = 8
 
-# Pictures of a decoder that may wait while its group is given, so that it goes on while one is looked at.
+# Pictures of a decoder that may wait while its group is given, so that it goes on while one is looked at: at least, and where
+# there is room. Decoders are not as fast as each other all the time, and with few the one that is ahead waits for the other.
 _LEAST = 3
+_ENOUGH = 16
 
 # Decoders of groups
 _MOST_DECODERS = 4
@@ -112,7 +114,9 @@ class InOrderDecoder:
         self._longest = max((len(group.positions) for group in self._groups), default=0)
         cores = threads or os.cpu_count() or 1
         count = min(cores, _MOST_DECODERS, len(self._groups))
-        while count > 1 and sum(self._rooms(count)) > room:
+        self._most_waiting = room
+        self._least = _LEAST  # that may wait of each decoder
+        while count > 1 and self._rooms(count)[0] < _LEAST:
             count -= 1
         self._ways: list[list[Seeker]] = []  # those not given up yet, the best one first
         if count > 1:
@@ -133,10 +137,11 @@ class InOrderDecoder:
         """How many pictures may wait for each of so many decoders where the group of the first one is given.
 
         While that is given the others decode as many pictures, together so many times as fast. So all are busy all the time
-        where the one whose turn is next is furthest ahead, and the last not at all.
+        where the one whose turn is next is furthest ahead, and the last not at all. What room there is beyond that they share.
         """
         ahead = [0, *(math.ceil(self._longest * (count - k) / count) for k in range(1, count))]
-        return [_LEAST + pictures for pictures in ahead]
+        least = min(_ENOUGH, (self._most_waiting - sum(ahead)) // count)
+        return [least + pictures for pictures in ahead]
 
     @property
     def _seekers(self) -> list[Seeker]:
@@ -162,6 +167,7 @@ class InOrderDecoder:
         self.close()
         count = len(self._seekers)
         self._room = self._rooms(count)
+        self._least = min(self._room)
         if count > 1:
             first, *others = self._groups[self._group_at(position) :]
             groups = [first._replace(positions=range(position, first.positions.stop)), *others]
@@ -200,7 +206,7 @@ class InOrderDecoder:
             del self._ways[: None if isinstance(error, (_NewParametersError, StoppedError)) else 1]
             return None
         heir = turn
-        if self._room[turn] > _LEAST:
+        if self._room[turn] > self._least:
             heir = next(other for other in self._heirs if other != turn)
             self._room[turn] -= 1
             self._room[heir] += 1

@@ -40,7 +40,7 @@ _PICTURES_SHARE = 2
 _MOST_PICTURES = 64
 
 # While reading goes on in order, pictures that wait take at most this share.
-_WAITING_SHARE = 6
+_WAITING_SHARE = 4
 
 # As many are kept of those before one that is read: people step back by one or two.
 _FEW_PICTURES = 4
