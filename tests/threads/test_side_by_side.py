@@ -62,6 +62,8 @@ def test_more_calls_than_threads_are_made_elsewhere() -> None:
 
 
 def ctrl_c() -> None:
+    """Interrupt the main thread, when it waits. (What comes just before it does is only seen when it has waited.)"""
+    time.sleep(0.2)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
@@ -100,7 +102,6 @@ def _interrupt_twice() -> None:
     def interrupt_closing() -> None:
         while not gang._stopped:  # Ctrl-C before that would be one before closing
             time.sleep(0.001)
-        time.sleep(0.1)
         ctrl_c()
 
     interrupting = threading.Thread(target=interrupt_closing)
