@@ -249,14 +249,17 @@ def _next_of(pictures: Iterator[VideoFrame], _: int) -> VideoFrame:
 
 
 def _groups_of(table: PacketTable) -> list[_Group]:
-    """Cut a file at key frames before which all is shown that comes before, and nothing that comes after."""
+    """Cut a file at key frames before which all is shown that comes before, and nothing that comes after.
+
+    (What comes after and is shown before may refer to the group before.)
+    """
     rank = table.rank
     if not len(rank):
         return []
     lowest_after = np.minimum.accumulate(np.where(rank < 0, table.frame_count, rank)[::-1])[::-1]
     highest = np.maximum.accumulate(rank)
     keys = np.flatnonzero(table.key & (rank >= 0))
-    keys = keys[(keys == 0) | (highest[keys - 1] < lowest_after[keys])]
+    keys = keys[(keys == 0) | ((highest[keys - 1] < rank[keys]) & (rank[keys] == lowest_after[keys]))]
     places: list[int] = []
     for key in keys.tolist():
         if not places or key - places[-1] >= _SHORTEST:

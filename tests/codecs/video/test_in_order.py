@@ -128,6 +128,15 @@ def test_where_groups_are_long_or_refer_to_others(videos: Any, taken: list[bool]
     reader.close()
 
 
+@pytest.mark.parametrize("name", [name for name in NO_GROUPS if name.startswith("open groups")])
+def test_groups_that_refer_to_others_are_known_before(videos: Any, taken: list[bool], name: str) -> None:
+    """Nothing is begun that has to be given up, also where there is room."""
+    reader = open_video(videos(name))
+    assert [number_of(reader.read(k)) for k in range(COUNT)] == list(range(COUNT))
+    assert all(taken)
+    reader.close()
+
+
 @pytest.mark.parametrize("checked", [True, False])
 def test_threads_that_share_pictures_do_so(videos: Any, taken: list[bool], checked: bool) -> None:
     """Of H.264 in slices the decoder has several where there are checksums."""
