@@ -23,7 +23,7 @@ from imgstore.care.parts import StoreParts, take_apart
 from imgstore.care.quiet import without_warnings
 from imgstore.care.repair_chunk import mend_chunk
 from imgstore.care.set_aside import SetAside
-from imgstore.care.verify import disagreement_of_cache, disagreement_of_sqlite, stray_files
+from imgstore.care.verify import LEFT_BY_WRITING, disagreement_of_cache, disagreement_of_sqlite, stray_files
 from imgstore.disk import lock
 from imgstore.disk.checksums import METADATA_NAME, file_checksum
 from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
@@ -196,7 +196,7 @@ def _repair(bench: Bench, estimate_times: bool, accept_metadata: bool, accept_fr
     lost = LostNumbers(parts, estimate_times)
     named = sorted(_named_chunks(parts))
     for stray in stray_files(parts, named):
-        if stray.path.endswith(".tmp"):  # first of all: files are written under these names here too
+        if stray.message == LEFT_BY_WRITING:  # first of all: files are written under these names here too
             bench.set_aside(stray.path, stray.chunk, stray.message)
     for chunk in named:
         if chunk not in seen_to:

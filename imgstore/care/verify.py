@@ -24,6 +24,8 @@ from imgstore.disk.layout import (
     LOCK_FILENAME,
     METADATA_FILENAME,
     SQLITE_INDEX_FILENAME,
+    UNFINISHED_DIRECTORY,
+    UNFINISHED_PLAN,
     Listing,
     chunk_bases,
     chunk_name,
@@ -37,8 +39,10 @@ from imgstore.index.cache import CACHE_FILENAME, read_cache
 from imgstore.index.frame_index import ImgStoreIndex
 from imgstore.index.store_index import finished_chunks
 
-__all__ = ["check_store", "disagreement_of_cache", "disagreement_of_sqlite",
+__all__ = ["LEFT_BY_WRITING", "check_store", "disagreement_of_cache", "disagreement_of_sqlite",
            "stray_files", "verify_store"]  # fmt: skip
+
+LEFT_BY_WRITING = "is what an interrupted write has left"
 
 Progress = Callable[[int, int], object]
 
@@ -261,8 +265,9 @@ def stray_files(parts: StoreParts, chunks: list[int]) -> Iterator[Fault]:
         path = os.path.join(parts.root, name)
         stem, dot, _ = name.partition(".")
         ending = name[len(stem) :]
-        if name.startswith(".") and name.endswith(".tmp"):
-            yield Fault("stray", path, None, None, "is what an interrupted write has left")
+        done = name == UNFINISHED_DIRECTORY and is_directory and not os.path.exists(os.path.join(path, UNFINISHED_PLAN))
+        if done or (name.startswith(".") and name.endswith(".tmp")):
+            yield Fault("stray", path, None, None, LEFT_BY_WRITING)
         elif stem.isascii() and stem.isdigit() and len(stem) >= 6:
             if not _belongs(parts, stem, ending, is_directory, known):
                 yield Fault("stray", path, None, None, "looks like a part of a chunk, and belongs to none")
@@ -292,7 +297,7 @@ def _stray_in_directory(parts: StoreParts, chunk: int) -> Iterator[Fault]:
         left = name.startswith(".") and name.endswith(".tmp")
         alien = stem.isascii() and stem.isdigit() and name != f"{int(stem[:19]):06d}{extension}"
         if left or alien:
-            what = "is what an interrupted write has left" if left else "looks like a frame, and is none of this chunk"
+            what = LEFT_BY_WRITING if left else "looks like a frame, and is none of this chunk"
             yield Fault("stray", os.path.join(parts.path(chunk), name), chunk, None, what)
 
 

@@ -572,3 +572,22 @@ def test_command_without_a_store(tmp_path: Path) -> None:
     assert run(tmp_path).exit_code == 2
     with pytest.raises(NotAStoreError):
         repair_store(tmp_path)
+
+
+@pytest.mark.parametrize("fmt", ["mjpeg/avi", "png"])
+def test_the_place_in_which_a_store_was_made_goes_when_that_is_done(tmp_path: Path, fmt: str) -> None:
+    """A `save` that was killed when all was done but to tidy up leaves it without its plan. With a plan it can be completed."""
+    path = Path(write_store(tmp_path / "s", fmt, 6))
+    left = path / ".unfinished"
+    left.mkdir()
+    (left / "plan.json").write_text("{}")
+    repair_store(path)
+    assert (left / "plan.json").exists()
+    (left / "plan.json").unlink()
+    (left / "metadata.yaml").write_text("x: 1\n")
+    (fault,) = check_store(path).faults
+    assert (fault.kind, fault.path) == ("stray", str(left))
+    repair_store(path)
+    assert not left.exists() and not check_store(path).faults
+    with imgstore.open(path) as store:
+        assert [shown_number(img) for img, _ in store] == list(range(100, 106))
