@@ -35,9 +35,11 @@ Frame = npt.NDArray[Any]
 DEFAULT_CACHE_SIZE = 256 << 20
 
 # Decoded pictures take at most this share of the cache, and this many: what was decoded on the way to one frame serves
-# reading backwards and nearby, and there is no use in more. As many as are kept a decoder has buffers for, ever after.
+# reading backwards, or here and there what is nearby, and there is no use in more. As many as are kept a decoder has buffers for,
+# ever after, and writing to new ones takes longer.
 _PICTURES_SHARE = 2
-_MOST_PICTURES = 64
+_MOST_BACKWARDS = 64
+_MOST_HERE_AND_THERE = 24
 
 # While reading goes on in order, pictures that wait take at most this share.
 _WAITING_SHARE = 4
@@ -396,9 +398,9 @@ class VideoReader(ChunkReader):
     # ------------------------------------------------------------------ decoded pictures kept
 
     def _capacity(self) -> int:
-        """How many pictures fit into the cache."""
+        """How many pictures that are read backwards fit into the cache."""
         height, width = self._spec.shape[:2]
-        return max(_FEW_PICTURES, min(_MOST_PICTURES, self._pictures_bound // max(1, height * width * 3 // 2)))
+        return max(_FEW_PICTURES, min(_MOST_BACKWARDS, self._pictures_bound // max(1, height * width * 3 // 2)))
 
     def _keep(self, place: int, picture: VideoFrame) -> None:
         """Keep a picture in case that it is asked for, within the bounds of the cache."""
@@ -406,7 +408,8 @@ class VideoReader(ChunkReader):
             return
         self._pictures[place] = picture, _size(picture)
         if self._jumps:
-            self._drop_pictures(_MOST_PICTURES, self._pictures_bound)
+            most = _MOST_BACKWARDS if self._run_back > 1 else _MOST_HERE_AND_THERE
+            self._drop_pictures(most, self._pictures_bound)
             return
         # while reading in order few are kept, so that the decoder's buffers stay in the processor's caches: what comes
         # next, and not much of what was, or of what was read far ahead before
