@@ -305,7 +305,7 @@ def test_a_bounded_number_of_pictures_is_kept(videos: Any, name: str, runs: list
     for start, length in [(COUNT - 1, 1), *runs, (0, COUNT)]:
         for position in range(start, min(start + length, COUNT)):
             assert number_of(reader.read(position)) == position
-            assert len(reader._pictures) <= 64 + 16 + 10  # what is kept after jumps, what comes at once, and what B-frames hold
+            assert len(reader._pictures) <= 24 + 16 + 10  # what is kept after jumps, what comes at once, and what B-frames hold
     reader.close()
 
 
