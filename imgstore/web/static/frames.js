@@ -7,6 +7,7 @@ const MOST_KEPT = 48e6; // bytes of frames
 const MOST_UNDER_WAY = 2;
 const SLOW = 100; // ms on their way, beyond which the samples of frames wait until the reader rests, and JPEG goes before
 const LITTLE = 20e3; // bytes that come with the headers, and tell nothing of the way
+const OLDER = 0.5; // what a frame counts for, beside the one after it, where the way is measured
 const PREVIEW = 40; // ms on its way, beyond which half or a quarter of its size has to do for a JPEG
 
 export class Frames {
@@ -16,7 +17,8 @@ export class Frames {
     this.bytes = 0;
     this.underWay = new Map(); // index/kind -> {kind, promise, stop}; the oldest first
     this.plan = null; // what is to be fetched ahead
-    this.speed = 0; // bytes per ms, as lately measured
+    this.lately = { bytes: 0, took: 0 }; // of frames on their way, the older the less
+    this.speed = 0; // bytes per ms
     this.whole = 0; // bytes of a frame's samples
     this.preview = 0; // bytes of a JPEG in full size, as lately seen
     this.levels = {};
@@ -121,9 +123,11 @@ export class Frames {
     this.whole = height * width * channels * Number(label.dtype.slice(2));
     this.longest = Math.max(height, width);
     const bytes = data.byteLength;
-    const known = this.speed && Number.isFinite(this.speed);
-    if (bytes > LITTLE) this.speed = known ? this.speed * 0.7 + (bytes / took) * 0.3 : bytes / took;
-    else this.speed ||= Infinity; // until more than a little has come
+    if (bytes > LITTLE) {
+      // by time and not one by one: what a proxy has put by comes at once, and says little of the way
+      this.lately = { bytes: this.lately.bytes * OLDER + bytes, took: this.lately.took * OLDER + took };
+      this.speed = this.lately.bytes / this.lately.took;
+    } else this.speed ||= Infinity; // until more than a little has come
     if (kind === "jpeg") this.preview = bytes * (most ? (this.longest / most) ** 2 : 1);
   }
 
