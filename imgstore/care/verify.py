@@ -265,8 +265,8 @@ def stray_files(parts: StoreParts, chunks: list[int]) -> Iterator[Fault]:
         path = os.path.join(parts.root, name)
         stem, dot, _ = name.partition(".")
         ending = name[len(stem) :]
-        done = name == UNFINISHED_DIRECTORY and is_directory and not os.path.exists(os.path.join(path, UNFINISHED_PLAN))
-        if done or (name.startswith(".") and name.endswith(".tmp")):
+        has_no_plan = name == UNFINISHED_DIRECTORY and is_directory and not os.path.exists(os.path.join(path, UNFINISHED_PLAN))
+        if has_no_plan or (name.startswith(".") and name.endswith(".tmp")):
             yield Fault("stray", path, None, None, LEFT_BY_WRITING)
         elif stem.isascii() and stem.isdigit() and len(stem) >= 6:
             if not _belongs(parts, stem, ending, is_directory, known):

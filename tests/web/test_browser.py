@@ -194,6 +194,24 @@ def test_behind_a_proxy(driver: Any, serve: Callable[..., Any], tmp_path: Path) 
         driver.get("about:blank")
 
 
+def test_a_little_that_comes_at_once_does_not_make_a_way_fast(page: Callable[..., Page], tmp_path: Path) -> None:
+    """As what a proxy has put by; what takes its time, or comes again and again, does tell."""
+    seen = page(record(tmp_path / "store", "npy", 2))
+    measure = """return (async function (each) {
+        const {Frames} = await import(document.querySelector('script[type=module][src]').src.replace('page.js', 'frames.js'));
+        const frames = new Frames({}), slow = [], label = {shape: [1024, 1280], dtype: '|u1'};
+        for (const [size, took, kind] of each) {
+            frames.measure({label, data: new ArrayBuffer(size), took}, kind);
+            slow.push(frames.slow);
+        }
+        return slow;
+    }).apply(null, arguments)"""
+    whole, little = (1310720, 520, "raw"), (25000, 0.5, "jpeg")
+    assert seen.run(measure, [whole, little, little]) == [True, True, True]
+    near = (1310720, 4, "raw")
+    assert seen.run(measure, [near, whole, near, near, near]) == [False, True, True, False, False]
+
+
 @pytest.mark.long
 def test_every_frame_is_played(page: Callable[..., Page], tmp_path: Path) -> None:
     seen = page(record(tmp_path / "store", "avc1/mp4", 80, rate=50))

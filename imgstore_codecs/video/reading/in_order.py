@@ -115,7 +115,7 @@ class InOrderDecoder:
         cores = threads or os.cpu_count() or 1
         count = min(cores, _MOST_DECODERS, len(self._groups))
         self._most_waiting = room
-        self._least = _LEAST  # that may wait of each decoder
+        self._least = _LEAST  # pictures of the decoder that may be least far ahead
         while count > 1 and self._rooms(count)[0] < _LEAST:
             count -= 1
         self._ways: list[list[Seeker]] = []  # those not given up yet, the best one first
