@@ -94,5 +94,6 @@ def proxy(url: str, *, round_trip: float = 0.0, bits: float = 0.0) -> Iterator[s
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        if tasks:  # all may have ended by themselves
+            loop.run_until_complete(asyncio.wait(tasks))
         loop.close()
