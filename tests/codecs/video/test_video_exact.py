@@ -194,7 +194,7 @@ def test_far_into_a_file_no_more_is_decoded_than_near_its_start(
     """However a decoder is used first: one by one, in a run, for a share of a batch."""
     path, gop = tmp_path / "long.mp4", 10
     options = {"x265-params": "log-level=none:wpp=0"} if codec == "libx265" else {"bf": "0"}
-    encode(path, range(400), codec, gop=gop, options=options)
+    encode(path, range(500), codec, gop=gop, options=options)
     fed = 0
     feed = Stretch.feed
 
@@ -212,7 +212,7 @@ def test_far_into_a_file_no_more_is_decoded_than_near_its_start(
     reader.close()
     reader, fed = open_video(path, threads=threads), 0
     assert [number_of(reader.read(position)) for position in range(301, 360)] == list(range(301, 360))
-    assert fed < 60 + 4 * gop
+    assert fed < 60 + 6 * gop  # decoders of groups go as far ahead as there is room for them
     reader.close()
     reader, fed = open_video(path, threads=threads), 0
     positions = random.Random(2).sample(range(200, 400), 60)
@@ -389,7 +389,7 @@ def test_a_forked_child_collects_no_decoder(videos: Any) -> None:
 
 def test_no_thread_is_left(videos: Any) -> None:
     path, numbers = videos(SAMPLES[1])
-    before = threading.active_count()
+    before = set(threading.enumerate())
     for end in ("close", "collect"):
         reader = open_video(path)
         assert [number_of(reader.read(p)) for p in range(30)] == numbers[:30]
@@ -399,9 +399,9 @@ def test_no_thread_is_left(videos: Any) -> None:
         del reader
         gc.collect()
         deadline = time.monotonic() + 10
-        while threading.active_count() > before and time.monotonic() < deadline:
+        while not set(threading.enumerate()) <= before and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert threading.active_count() == before
+        assert set(threading.enumerate()) <= before
 
 
 # ---------------------------------------------------------------------- any settings, any order
