@@ -13,11 +13,11 @@ from imgstore.beside.records import records_path
 from imgstore.beside.renumber import NUMBER_BEFORE_REINDEX, renumber_records
 from imgstore.disk.checksums import EXTRA_DATA_NAME, file_checksum
 from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_chunk_index
-from imgstore.disk.layout import SQLITE_INDEX_FILENAME
 from imgstore.disk.store_arrays import STORE_NAMES
 from imgstore.errors import FrameNotFoundError, StoreWriteError
 from imgstore.index.cache import CACHE_FILENAME
 from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.index.sqlite_files import sqlite_indexes
 
 __all__ = ["reindex"]
 
@@ -55,7 +55,6 @@ def reindex(root: str, chunk_bases: Sequence[tuple[int, str]]) -> None:
     new = old.copy()
     new[: zeros[0]] = np.arange(-zeros[0], 0)
 
-    _remove(os.path.join(root, SQLITE_INDEX_FILENAME))  # 0.x would go on believing it
     cache = os.path.join(root, CACHE_FILENAME)
     cached = os.path.lexists(cache)
     _remove(cache)
@@ -76,6 +75,8 @@ def reindex(root: str, chunk_bases: Sequence[tuple[int, str]]) -> None:
                 ours[EXTRA_DATA_NAME] = np.array([file_checksum(records_path(base))[1]], np.uint64)
                 write_chunk_index(base, new[start:stop], chunk_times, ours)
         start = stop
+    for path in sqlite_indexes(root):
+        ImgStoreIndex.new_from_chunks(chunk_bases).to_file(path)
     if cached:
         try:
             ImgStoreIndex.new_from_chunks(chunk_bases).write_cache(cache)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,6 @@ from imgstore.disk.chunk_index import read_all_arrays, read_chunk_index, write_c
 from imgstore.disk.layout import (
     LOCK_FILENAME,
     METADATA_FILENAME,
-    SQLITE_INDEX_FILENAME,
     UNFINISHED_DIRECTORY,
     chunk_bases,
     is_half_removed,
@@ -48,6 +48,7 @@ from imgstore.errors import (
 )
 from imgstore.index.cache import CACHE_FILENAME
 from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.index.sqlite_files import sqlite_indexes
 from imgstore.index.store_index import finished_chunks
 
 __all__ = ["Action", "repair_store"]
@@ -270,13 +271,16 @@ def _mend_indexes_of_store(parts: StoreParts, bench: Bench) -> None:
                 "cache", path, None, "made anew from the chunks",
                 lambda: ImgStoreIndex.new_from_chunks(bases).write_cache(path),
             )  # fmt: skip
-    path = os.path.join(parts.root, SQLITE_INDEX_FILENAME)
-    if os.path.lexists(path):
-        wrong = disagreement_of_sqlite(parts, counts)
+
+    def make_anew(path: str) -> None:
+        bench.aside.keep(path)
+        ImgStoreIndex.new_from_chunks(bases).to_file(path)
+
+    for path in sqlite_indexes(parts.root):
+        wrong = disagreement_of_sqlite(parts, path, counts)
         if wrong is not None or (changed and bench.dry_run):
             bench.do(
                 "sqlite index", path, None,
                 f"made anew from the chunks; the one before is kept in {bench.aside.directory}",
-                lambda: bench.aside.keep(path),
-                lambda: ImgStoreIndex.new_from_chunks(bases).to_file(path),
+                partial(make_anew, path),
             )  # fmt: skip

@@ -23,7 +23,6 @@ from imgstore.disk.chunk_index import read_chunk_index
 from imgstore.disk.layout import (
     LOCK_FILENAME,
     METADATA_FILENAME,
-    SQLITE_INDEX_FILENAME,
     UNFINISHED_DIRECTORY,
     UNFINISHED_PLAN,
     Listing,
@@ -37,6 +36,7 @@ from imgstore.disk.update_metadata import accepted_checksums
 from imgstore.errors import ArgumentError, ChunkIndexError, ExtraDataError, FormatError, MetadataError, StaleIndexError
 from imgstore.index.cache import CACHE_FILENAME, read_cache
 from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.index.sqlite_files import sqlite_indexes
 from imgstore.index.store_index import finished_chunks
 
 __all__ = ["LEFT_BY_WRITING", "check_store", "disagreement_of_cache", "disagreement_of_sqlite",
@@ -228,22 +228,20 @@ def disagreement_of_cache(parts: StoreParts, chunks: list[int], counts: dict[int
 
 
 def _check_sqlite(parts: StoreParts, counts: dict[int, int]) -> Iterator[Fault]:
-    """Compare the index that imgstore 0.x goes by, where there is one."""
-    path = os.path.join(parts.root, SQLITE_INDEX_FILENAME)
-    if not os.path.lexists(path):
-        return
-    message = disagreement_of_sqlite(parts, counts)
-    if message is not None:
-        yield Fault("sqlite index", path, None, None, message)
+    """Compare the indexes that other programs go by, where there are any."""
+    for path in sqlite_indexes(parts.root):
+        message = disagreement_of_sqlite(parts, path, counts)
+        if message is not None:
+            yield Fault("sqlite index", path, None, None, message)
 
 
-def disagreement_of_sqlite(parts: StoreParts, counts: dict[int, int]) -> str | None:
-    """Say in what ``.index.sqlite`` differs from the indexes of the chunks, given how many frames each lists."""
+def disagreement_of_sqlite(parts: StoreParts, path: str, counts: dict[int, int]) -> str | None:
+    """Say in what an SQLite index differs from the indexes of the chunks, given how many frames each lists."""
     from imgstore.index.sqlite import read_sqlite_chunks  # SQLite costs 2 MB
 
     seen = set()
     try:
-        for chunk, numbers, times in read_sqlite_chunks(os.path.join(parts.root, SQLITE_INDEX_FILENAME)):
+        for chunk, numbers, times in read_sqlite_chunks(path):
             if chunk not in counts:
                 return f"lists chunk {chunk}, which the store does not have"
             own_numbers, own_times = read_chunk_index(parts.base(chunk))

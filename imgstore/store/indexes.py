@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from imgstore.disk.layout import SQLITE_INDEX_FILENAME, chunk_bases, list_store
+from imgstore.disk.layout import FORK_INDEX_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases, list_store
 from imgstore.disk.metadata import read_metadata
 from imgstore.errors import ArgumentError
 from imgstore.index.frame_index import ImgStoreIndex
+from imgstore.index.sqlite_files import sqlite_indexes
 from imgstore.index.store_index import finished_chunks
 from imgstore.store.shared import Path, Shared
 
@@ -39,6 +40,18 @@ class Indexes(Shared):
         self._check_is_store()
         self._readable.check_recording()
         return _write_cache(self._root, self._meta.extension)
+
+    def _write_sqlite_indexes(self, chunks: Sequence[int], save_index: bool) -> None:
+        """Write those that other programs go by after something was written: that are there, or are wanted."""
+        paths = set(sqlite_indexes(self._root))
+        if save_index:
+            paths.add(os.path.join(self._root, SQLITE_INDEX_FILENAME))
+        if "framerate" in self._meta.values:  # programs that were written for the fork ask its file with SQL
+            paths.add(os.path.join(self._root, FORK_INDEX_FILENAME))
+        if paths:
+            index = ImgStoreIndex.new_from_chunks(chunk_bases(self._root, chunks, self._meta.extension))
+            for path in sorted(paths):
+                index.to_file(path)
 
     def reindex(self) -> None:
         """Make the frames before the only frame number 0 negative, in the indexes and in the extra data.

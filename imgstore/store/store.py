@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from imgstore import plugins
 from imgstore.codec import ChunkCodec, Codec, FrameCodec
-from imgstore.disk.layout import FORK_INDEX_FILENAME, SQLITE_INDEX_FILENAME, chunk_bases
 from imgstore.disk.metadata import store_directory
 from imgstore.errors import ArgumentError, FormatError, StoreClosedError
 from imgstore.index.frame_index import ImgStoreIndex
@@ -185,13 +184,8 @@ class ImgStore(StoreNames, Notebook, Writing, ExtraData, Indexes, LegacyNames):
             self._finalizer()
             if os.getpid() == self._pid:
                 self._writer.close()  # another thread may have come between: returns when that has done it
-            # programs that were written for the fork ask its file with SQL
-            files = [SQLITE_INDEX_FILENAME] * save_index + [FORK_INDEX_FILENAME] * ("framerate" in self._meta.values)
-            if first and files:
-                bases = chunk_bases(self._root, self._writer.chunks, self._meta.extension)
-                index = ImgStoreIndex.new_from_chunks(bases)
-                for file in files:
-                    index.to_file(os.path.join(self._root, file))
+                if first:
+                    self._write_sqlite_indexes(self._writer.chunks, save_index)
         elif (reader := self._reader) is not None:
             try:
                 if save_index:

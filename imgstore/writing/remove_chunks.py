@@ -12,12 +12,12 @@ from imgstore.disk.journal import remove_journal
 from imgstore.disk.layout import (
     METADATA_FILENAME,
     REPLACED_FILENAME,
-    SQLITE_INDEX_FILENAME,
     chunk_name,
     list_store,
 )
 from imgstore.errors import ImgStoreError, StoreWriteError
 from imgstore.index.cache import CACHE_FILENAME
+from imgstore.index.sqlite_files import sqlite_indexes
 
 __all__ = ["remove_chunks", "remove_store"]
 
@@ -75,8 +75,8 @@ def remove_chunks(root: str, extensions: Collection[str | None]) -> None:
             for ending in (*extensions, ".npz", ".yaml", ".extra.json", ".extra_data.json", ".extra_data.h5"):
                 if ending is not None:
                     _remove(path + ending)
-        for name in (CACHE_FILENAME, SQLITE_INDEX_FILENAME):
-            _remove(os.path.join(root, name))
+        for path in (os.path.join(root, CACHE_FILENAME), *sqlite_indexes(root)):
+            _remove(path)
 
 
 @contextlib.contextmanager

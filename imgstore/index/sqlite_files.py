@@ -1,0 +1,32 @@
+"""Which SQLite indexes a store has: other programs go by them, whatever the chunks say, so each has to be true or gone."""
+
+from __future__ import annotations
+
+import os
+
+from imgstore.disk.layout import FORK_INDEX_FILENAME, SQLITE_INDEX_FILENAME
+from imgstore.errors import ChunkIndexError
+
+__all__ = ["sqlite_indexes"]
+
+
+def sqlite_indexes(root: str) -> list[str]:
+    """Return the paths of those that are there: ``.index.sqlite`` of 0.x and ``index.db`` of imgstore-shaliulab.
+
+    The second name may be that of anybody's file: it counts where it is a database with the tables of an index.
+    """
+    paths = [path for path in [os.path.join(root, SQLITE_INDEX_FILENAME)] if os.path.lexists(path)]
+    path = os.path.join(root, FORK_INDEX_FILENAME)
+    if os.path.lexists(path) and _is_index(path):
+        paths.append(path)
+    return paths
+
+
+def _is_index(path: str) -> bool:
+    from imgstore.index.sqlite import read_sqlite_paths  # SQLite costs 2 MB
+
+    try:
+        read_sqlite_paths(path)
+    except (ChunkIndexError, ValueError, TypeError):
+        return False
+    return True
