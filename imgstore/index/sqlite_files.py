@@ -27,6 +27,6 @@ def _is_index(path: str) -> bool:
 
     try:
         read_sqlite_paths(path)
-    except (ChunkIndexError, ValueError, TypeError):
+    except ChunkIndexError:
         return False
     return True
