@@ -497,3 +497,27 @@ def test_the_newest_wish_counts(page: Callable[..., Page], tmp_path: Path) -> No
     seen.press(*[Keys.ARROW_LEFT] * 3, holding=Keys.SHIFT)
     found, _ = seen.at(239)  # three seconds before number 301
     assert found["number"] == "241"
+
+
+@pytest.mark.parametrize(("key", "holding", "step"), [("\ue00f", "", 100), ("\ue012", "\ue008", 40)], ids=["fault", "second"])
+def test_what_is_left_to_do_is_given_up(page: Callable[..., Page], tmp_path: Path, key: str, holding: str, step: int) -> None:
+    """Of keys that were pressed before, where the reader goes elsewhere while the first frame on the way is not seen yet."""
+    seen = page(record(tmp_path / "store", "npy", 240, lost={100, 200}, rate=20), hash="#index=60")
+    seen.at(60)
+    seen.run(
+        "const before = window.fetch; window.asked = 0;"
+        "window.fetch = async (...given) => {"
+        " if (/fault|find/.test(given[0])) window.asked++;"
+        " const answer = await before(...given);"
+        " if (new URL(given[0]).searchParams.get('index') === arguments[0]) await new Promise(done => (window.release = done));"
+        " return answer; }",
+        str(step),
+    )
+    seen.press(key, key, holding=holding)
+    seen.wait("return Boolean(window.release)")
+    seen.run("location.hash = '#index=37'")
+    seen.at(37)
+    seen.run("window.release()")
+    time.sleep(0.3)
+    check(*seen.at(37))
+    assert seen.run("return window.asked") == 1

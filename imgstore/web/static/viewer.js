@@ -247,12 +247,20 @@ class Viewer {
     return mine === this.wishes ? answer : null;
   }
 
+  // Go where a question has led; false where the reader has gone elsewhere before that was seen.
+  async arrive(step, anchor) {
+    const going = this.jump(step, anchor);
+    const mine = this.wishes;
+    await going;
+    return mine === this.wishes;
+  }
+
   async find(what, text) {
     try {
       const found = await this.whereTo("find", { [what]: text, near: this.shown });
       if (!found) return;
       const { index, beside } = found;
-      await this.jump(index, what);
+      if (!(await this.arrive(index, what))) return;
       const away = spanOf(Math.abs(beside));
       this.say(beside ? `There is no frame at that time. This is the nearest, ${away} ${beside < 0 ? "before" : "after"} it.` : "");
     } catch (error) {
@@ -290,7 +298,7 @@ class Viewer {
         this.say(amount > 0 ? "Nothing is missing after this frame." : "Nothing is missing before this frame.");
         return null;
       }
-      await this.jump(index);
+      if (!(await this.arrive(index))) return null;
       this.say(`Here: ${amountOf(kind, much)}${camera === null ? "" : ` (${camera})`}.`);
       return amount - Math.sign(amount);
     });
@@ -307,8 +315,7 @@ class Viewer {
         // where a gap is longer than the step the nearest frame would be this one again
         index = found.index === before ? before + Math.sign(amount) : found.index;
       }
-      await this.jump(index);
-      return 0;
+      return (await this.arrive(index)) ? 0 : null;
     });
   }
 
