@@ -212,6 +212,25 @@ def test_a_little_that_comes_at_once_does_not_make_a_way_fast(page: Callable[...
     assert seen.run(measure, [near, whole, near, near, near]) == [False, True, True, False, False]
 
 
+def test_what_is_seen_can_be_drawn_again(page: Callable[..., Page], tmp_path: Path) -> None:
+    """However little room there is for previews; and what is fetched twice takes the room of one."""
+    seen = page(record(tmp_path / "store", "npy", 2))
+    keep = """return (async function () {
+        const {Frames} = await import(document.querySelector('script[type=module][src]').src.replace('page.js', 'frames.js'));
+        const frames = new Frames({}), bitmap = async () => createImageBitmap(new ImageData(4, 2));
+        const made = [];
+        for (const key of ['0/jpeg', '1/jpeg', '2/jpeg', '2/jpeg']) {
+            made.push({bytes: 20e6, bitmap: await bitmap()});
+            frames.keep(key, made.at(-1));
+            frames.shown ??= made[0];
+        }
+        const before = frames.bytes;
+        frames.keep('3/jpeg', {bytes: 20e6, bitmap: await bitmap()});
+        return [before, frames.bytes, [...frames.kept.keys()], made.map(({bitmap}) => bitmap.width)];
+    }).apply(null)"""
+    assert seen.run(keep) == [40e6, 40e6, ["2/jpeg", "3/jpeg"], [4, 0, 0, 4]]
+
+
 @pytest.mark.long
 def test_every_frame_is_played(page: Callable[..., Page], tmp_path: Path) -> None:
     seen = page(record(tmp_path / "store", "avc1/mp4", 80, rate=50))

@@ -22,6 +22,7 @@ export class Frames {
     this.whole = 0; // bytes of a frame's samples
     this.preview = 0; // bytes of a JPEG in full size, as lately seen
     this.levels = {};
+    this.shown = null; // the frame that is seen: it may have to be drawn once more
     this.damaged = () => {}; // told of each step that cannot be read
   }
 
@@ -132,14 +133,21 @@ export class Frames {
   }
 
   keep(key, frame) {
+    this.leave(key); // one that came although it was given up, and has been fetched again
     this.kept.set(key, frame);
     this.bytes += frame.bytes;
-    for (const [old, other] of this.kept) {
+    for (const old of this.kept.keys()) {
       if (this.bytes <= MOST_KEPT || old === key) break;
-      this.kept.delete(old);
-      this.bytes -= other.bytes;
-      other.bitmap?.close();
+      this.leave(old);
     }
+  }
+
+  leave(key) {
+    const frame = this.kept.get(key);
+    if (!frame) return;
+    this.kept.delete(key);
+    this.bytes -= frame.bytes;
+    if (frame !== this.shown) frame.bitmap?.close();
   }
 }
 
