@@ -13,11 +13,10 @@ import numpy.typing as npt
 from imgstore.care.estimate import estimate
 from imgstore.care.parts import StoreParts
 from imgstore.disk.chunk_index import read_chunk_index
-from imgstore.disk.layout import chunk_bases
+from imgstore.disk.layout import SQLITE_INDEX_FILENAME, chunk_bases
 from imgstore.errors import ChunkIndexError, StaleIndexError
 from imgstore.index.cache import CACHE_FILENAME, read_cache
 from imgstore.index.frame_index import ImgStoreIndex
-from imgstore.index.sqlite_files import sqlite_indexes
 
 __all__ = ["Known", "LostNumbers"]
 
@@ -49,9 +48,7 @@ class LostNumbers:
             if len(numbers) == count:
                 return Known(numbers, times, "with what could be read of the old one")
         if self._copies is None:
-            self._copies = [("from the cached index", self._from_cache())]
-            for path in sqlite_indexes(self.parts.root):
-                self._copies.append((f"from {os.path.basename(path)}", self._from_sqlite(path)))
+            self._copies = [("from the cached index", self._from_cache()), ("from .index.sqlite", self._from_sqlite())]
         for source, copy in self._copies:
             if chunk in copy and len(copy[chunk][0]) == count:
                 return Known(*copy[chunk], source)
@@ -81,9 +78,13 @@ class LostNumbers:
                 return copy
         return {}
 
-    def _from_sqlite(self, path: str) -> dict[int, tuple[Numbers, Times]]:
+    def _from_sqlite(self) -> dict[int, tuple[Numbers, Times]]:
+        """Read the index of 0.x; not the fork's, whose numbers may be no more than positions."""
         from imgstore.index.sqlite import read_sqlite_chunks
 
+        path = os.path.join(self.parts.root, SQLITE_INDEX_FILENAME)
+        if not os.path.exists(path):
+            return {}
         try:
             copy = {chunk: (numbers, times) for chunk, numbers, times in read_sqlite_chunks(path)}
         except (ChunkIndexError, OSError):
