@@ -12,12 +12,17 @@ from pathlib import Path
 import imgstore
 from imgstore.errors import ArgumentError, ImgStoreError, StoreExistsError, StoreLockedError, StoreWriteError
 
-__all__ = ["Outputs", "see_that_it_is_in_no_store", "temporary_name", "told", "writing"]
+__all__ = ["Outputs", "replaced_name", "see_that_it_is_in_no_store", "temporary_name", "told", "writing"]
 
 
 def temporary_name(path: Path) -> Path:
     """Return the name under which something is written: hidden, beside the one that it gets in the end."""
     return path.with_name(f".{path.name}.exporting")
+
+
+def replaced_name(path: Path) -> Path:
+    """Return the name that a folder has while another takes its place, until it is removed."""
+    return path.with_name(f".{path.name}.replaced")
 
 
 def see_that_it_is_in_no_store(path: Path) -> None:
@@ -67,6 +72,7 @@ class Outputs:
             if folder:  # of a run that was killed
                 for left in temporary.iterdir():
                     left.unlink()
+                _remove_folder(replaced_name(path))
             else:
                 os.truncate(temporary, 0)
         return temporary
@@ -101,8 +107,9 @@ class Outputs:
         for temporary, path in self._pairs:
             with told(path):
                 if temporary.is_dir() and path.is_dir():
-                    shutil.rmtree(path)
-                os.replace(temporary, path)
+                    _replace_folder(temporary, path)
+                else:
+                    os.replace(temporary, path)
         for folder in {path.parent for _, path in self._pairs}:
             with contextlib.suppress(OSError):  # not every system can
                 _sync(folder)
@@ -136,6 +143,26 @@ def writing(overwrite: bool) -> Iterator[Outputs]:
         outputs.put_in_place()
     finally:
         outputs.close()
+
+
+def _replace_folder(temporary: Path, path: Path) -> None:
+    """Put a folder in the place of another. It is no single step: who is killed in between leaves none, never a part of one."""
+    replaced = replaced_name(path)
+    os.replace(path, replaced)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        os.replace(replaced, path)
+        raise
+    _remove_folder(replaced)
+
+
+def _remove_folder(path: Path) -> None:
+    """Remove a folder, or a link to one, where it is there."""
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def _sync(path: Path) -> None:

@@ -22,7 +22,7 @@ from small_disk import small_disk
 
 import imgstore
 from imgstore.errors import StoreLockedError, StoreWriteError
-from imgstore.exporting.outputs import temporary_name
+from imgstore.exporting.outputs import replaced_name, temporary_name
 
 PROGRAM = HELPERS / "exporting_until_killed.py"
 COUNT = 150
@@ -62,13 +62,51 @@ def test_a_kill_leaves_no_half_under_the_name(fmt: str, how: str, kills: int, st
             time.sleep(moments.uniform(0, 0.15 if how == "copy" else 1.0))
             process.kill()
         there = {path.name for path in tmp_path.iterdir()}
-        assert there <= names | {temporary_name(tmp_path / name).name for name in names}
+        assert there <= names | {hidden(tmp_path / name).name for name in names for hidden in (temporary_name, replaced_name)}
         if out.exists():
             assert is_whole(out)
         if f"{out.name}.frames.csv" in there:
             assert len(pd.read_csv(f"{out}.frames.csv")) == COUNT
     imgstore.export(store, out, format=fmt, copy=how == "copy", overwrite=True)  # type: ignore[arg-type]
     assert {path.name for path in tmp_path.iterdir()} == names and is_whole(out)
+
+
+_DIES_WHILE_IT_REMOVES = """
+import os, shutil, sys
+import imgstore
+def remove(path, *rest, **keywords):
+    if os.path.basename(path) == sys.argv[3]:
+        os.unlink(os.path.join(path, os.listdir(path)[0]))
+        os._exit(9)
+    return real(path, *rest, **keywords)
+real, shutil.rmtree = shutil.rmtree, remove
+imgstore.export(sys.argv[1], sys.argv[2], format="png", overwrite=True, step=40)
+"""
+
+
+def test_a_folder_is_replaced_as_a_whole(store: str, tmp_path: Path) -> None:
+    """Also where the process dies while it removes the old one; what it leaves is taken away by the next."""
+    out = tmp_path / "frames"
+    imgstore.export(store, out, format="png", step=50)
+    assert is_whole(out, 3)
+    for name in (out.name, replaced_name(out).name):
+        command = [sys.executable, "-c", _DIES_WHILE_IT_REMOVES, store, str(out), name]
+        died = subprocess.run(command, timeout=60, check=False).returncode
+        assert (died == 9) == (name != out.name) and is_whole(out, 4)
+    assert {path.name for path in tmp_path.iterdir()} > {out.name, replaced_name(out).name}
+    imgstore.export(store, out, format="png", overwrite=True, step=30)
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, f"{out.name}.frames.csv"} and is_whole(out, 5)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links ask for rights there")
+def test_a_link_to_a_folder_is_replaced(store: str, tmp_path: Path) -> None:
+    """As one to a file is, and what it leads to stays."""
+    out, mine = tmp_path / "frames", tmp_path / "mine"
+    imgstore.export(store, mine, format="png", step=50)
+    out.symlink_to(mine)
+    imgstore.export(store, out, format="png", overwrite=True, step=40)
+    assert not out.is_symlink() and is_whole(out, 4) and is_whole(mine, 3)
+    assert not replaced_name(out).is_symlink()
 
 
 @pytest.mark.long
