@@ -15,10 +15,12 @@ def sqlite_indexes(root: str) -> list[str]:
 
     The second name may be that of anybody's file: it counts where it is a database with the tables of an index.
     """
-    paths = [path for path in [os.path.join(root, SQLITE_INDEX_FILENAME)] if os.path.lexists(path)]
-    path = os.path.join(root, FORK_INDEX_FILENAME)
-    if os.path.lexists(path) and _is_index(path):
-        paths.append(path)
+    paths = []
+    usual, of_fork = (os.path.join(root, name) for name in (SQLITE_INDEX_FILENAME, FORK_INDEX_FILENAME))
+    if os.path.lexists(usual):
+        paths.append(usual)
+    if os.path.lexists(of_fork) and _is_index(of_fork):
+        paths.append(of_fork)
     return paths
 
 

@@ -139,7 +139,8 @@ class Viewer {
         // while the reader drags, what comes on the way is shown too, unless something newer has been seen; several cameras show
         // one step or none
         if (this.shown === step || (this.frames.length === 1 && mine > this.seen)) {
-          this.pictures[camera].show((frames.shown = frame));
+          frames.shown = frame;
+          this.pictures[camera].show(frame);
           this.tellLevels();
           this.seen = mine;
         }
