@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["is_covered", "length_size", "nal_units"]
+__all__ = ["end_of_sequence", "is_covered", "length_size", "nal_units"]
 
 
 def length_size(extradata: bytes | None, at: int) -> int:
@@ -41,3 +41,9 @@ def is_covered(data: memoryview, length_bytes: int) -> bool:
     while length_bytes and at < len(data):
         at += length_bytes + int.from_bytes(data[at : at + length_bytes], "big")
     return not length_bytes or at == len(data)
+
+
+def end_of_sequence(length_bytes: int) -> bytes:
+    """Return a packet of H.264 that ends a sequence, and no more (ITU-T H.264, 7.3.2.5)."""
+    unit = b"\x0a"
+    return (len(unit).to_bytes(length_bytes, "big") if length_bytes else b"\x00\x00\x01") + unit

@@ -42,10 +42,15 @@ class Ahead:
         if not self._works:
             return None
         stretch = self._seeker.go_to(place)
+        if place - stretch.start < stretch.fewest:
+            return None
         found: dict[int, VideoFrame] = {}
         while not stretch.ended:
-            pictures = stretch.feed(stretch.next == place) if stretch.next <= place else stretch.drain()
+            on_the_way = stretch.next <= place or stretch.fed < stretch.fewest
+            pictures = stretch.feed(stretch.next == place) if on_the_way else stretch.drain()
             found.update((p, picture) for p, picture in pictures if self._rank[p] >= first)
+        if stretch.unsettled:
+            return None
         if stretch.faults or stretch.refused or place not in found:
             self._works = False
             self.close()

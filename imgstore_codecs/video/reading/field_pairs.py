@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from imgstore_codecs.video.bitstream.bits import Bits, unescaped
 from imgstore_codecs.video.bitstream.h264_parameters import picture_parameters, sequence_parameters
 from imgstore_codecs.video.bitstream.nal_units import length_size, nal_units
+from imgstore_codecs.video.reading.new_packet import new_packet
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -112,14 +113,12 @@ def _field_of_mpeg2(data: memoryview) -> _Field | None:
 
 
 def _join(first: Packet[VideoStream], second: Packet[VideoStream]) -> Packet[VideoStream]:
-    import av
-
     # PyAV has no way to say of a packet that it is damaged, but no decoder takes this one
     is_corrupt = first.is_corrupt or second.is_corrupt
-    pair = av.Packet(b"\0" if is_corrupt else bytes(first) + bytes(second))
+    pair = new_packet(b"\0" if is_corrupt else bytes(first) + bytes(second))
     pair.pts, pair.dts, pair.time_base = first.pts, first.dts, first.time_base
     pair.duration = (first.duration or 0) + (second.duration or 0)
     pair.is_keyframe = first.is_keyframe
     if first.has_sidedata("new_extradata"):
         pair.set_sidedata(first.get_sidedata("new_extradata"))
-    return cast("Packet[VideoStream]", pair)
+    return pair

@@ -51,6 +51,9 @@ _MOST_THREADS = 16
 # Packets that may be decoded once more to begin, where that is not at the start of a group.
 _NEAR = 16
 
+# Packets to the end of the file, for decoding the rest of it to be worth while.
+_FEWEST = 16
+
 
 class _Group(NamedTuple):
     """Packets whose frames are shown one after the other, and no others between them."""
@@ -159,8 +162,11 @@ class InOrderDecoder:
         if count > 1:
             k = self._group_at(position)
             return k >= 0 and position - self._starts[k] <= _NEAR and k + count <= len(self._groups)
+        if not count:
+            return False
         place = self._place(position)
-        return count > 0 and place - next(self._seekers[0].candidates(place)) <= _NEAR
+        start = next(self._seekers[0].candidates(place))
+        return place - start <= _NEAR and len(self._table) - start >= _FEWEST
 
     def begin(self, position: int) -> None:
         """Begin to decode in the background."""
@@ -292,7 +298,7 @@ def _pictures(stretch: Stretch, table: PacketTable, group: _Group) -> Iterator[V
     due = int(table.rank[stretch.start]) if stretch.start else 0
     while due < group.positions.stop:
         found = stretch.feed(True) if stretch.next < group.end else stretch.drain()
-        if stretch.faults or stretch.refused:
+        if stretch.faults or stretch.refused or stretch.unsettled:
             raise _IrregularError
         for place, picture in found:
             position = table.rank[place]

@@ -129,6 +129,13 @@ class PacketTable:
         return rank
 
     @cached_property
+    def reordering(self) -> int:
+        """How many pictures are decoded, at most, before one that is shown before them; once `order` is known."""
+        assert self.order is not None
+        places = self.order[self.order >= 0]
+        return int((np.maximum.accumulate(places) - np.arange(len(places))).max(initial=0))
+
+    @cached_property
     def identity(self) -> str | None:
         """By what a packet met after a seek is recognised: a property of `av.Packet` that differs between all packets.
 

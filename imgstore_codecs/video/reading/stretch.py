@@ -26,9 +26,11 @@ from imgstore_codecs.video.bitstream.key_frames import (
     needs_first_packet,
     seek_point,
 )
+from imgstore_codecs.video.bitstream.nal_units import end_of_sequence, length_size
 from imgstore_codecs.video.forked import leave_to_parent
 from imgstore_codecs.video.open_video import BEST, open_to_decode, video_stream
 from imgstore_codecs.video.reading.field_pairs import fields_of
+from imgstore_codecs.video.reading.new_packet import new_packet
 from imgstore_codecs.video.reading.packets import NO_TIME, PacketTable, packets_from
 from imgstore_codecs.video.stream_description import describe
 
@@ -43,6 +45,9 @@ __all__ = ["Stretch"]
 
 # FFmpeg's own choice is one more than there are cores, which costs more than it brings where a picture has few slices.
 _MOST_THREADS = 16
+
+# Pictures that FFmpeg's decoder of H.264 holds back at most (its `has_b_frames`)
+_MOST_HELD_BACK = 15
 
 # Bytes of packets that are looked at before they are decoded
 _MOST_AHEAD = 64 << 20
@@ -143,6 +148,11 @@ class Stretch:
         # time, a picture may come out before it is known to be damaged.
         if self.codec == "mjpeg" or ahead:
             context.options = {"err_detect": "explode"}
+        # Of a picture that ends too soon FFmpeg knows when all of it is decoded. Where threads decode one each, another one
+        # may have given it by then, and as whole.
+        self._gives_too_soon = self.codec == "h264" and ahead and not checked
+        self._settles = 0  # packets after which its decoding has ended for certain
+        self.fewest = 0  # packets to be fed before `drain`, or what comes then is `unsettled`
         self._is_intra = self.codec in INTRA_CODECS
         # FFmpeg hands on the palette of a whole file with its first packet
         self.needs_first_packet = (self.codec in _CONTAINERS_PALETTE and context.pix_fmt == "pal8") or (
@@ -158,6 +168,14 @@ class Stretch:
     def use(self, table: PacketTable) -> None:
         """Take the table that says which packet is which."""
         self._table = table
+        if self._gives_too_soon:
+            threads = max(1, min(self.context.thread_count, _MOST_HELD_BACK - table.reordering))
+            self.context.thread_count = threads
+            if threads > 1:
+                # as many pictures more as there are threads: by then the one that decoded it has been given another
+                self.fewest = table.reordering + threads
+                self.context.options |= {"has_b_frames": str(self.fewest)}
+                self._settles = 2 * threads - 1
 
     def close(self) -> None:
         """Close the file."""
@@ -172,8 +190,11 @@ class Stretch:
         self.plan: DecodingPlan | None = None  # what alone is to be decoded
         self.ended = False  # nothing can be fed any more without going elsewhere
         self.refused = False  # the decoder has met damage in what it held back
+        self.unsettled = False  # the decoder has given a picture before all that is wrong with it is known for certain
         self.waiting: set[int] = set()  # wanted and fed, not given yet
-        self._flying: dict[int, Packet[VideoStream]] = {}  # fed, not come out of the decoder
+        # fed, not come out of the decoder; and how many have been fed by then
+        self._flying: dict[int, tuple[Packet[VideoStream], int]] = {}
+        self.fed = 0
         self._held: list[tuple[int, VideoFrame]] = []  # come out, not to be trusted yet
         self.faults: dict[int, str] = {}
         self._damage: list[tuple[int, int | None]] = []  # from the first damaged place to the next seek point
@@ -294,8 +315,9 @@ class Stretch:
         packet.pts, packet.dts = place, None
         if wanted:
             self.waiting.add(place)
+        self.fed += 1
         if table.rank[place] >= 0:
-            self._flying[place] = packet
+            self._flying[place] = packet, self.fed
         try:
             pictures = self.decode(packet)
         except av.error.FFmpegError as error:
@@ -384,11 +406,15 @@ class Stretch:
         if self.ended:
             return []
         self.ended = True
+        found: list[tuple[int, VideoFrame]] = []
         try:
-            pictures = self.decode(None)
+            for _ in range(self._settles):  # at the end of a file it gives all at once, and what is being decoded too
+                self.fed += 1
+                found += self._whole(self.decode(new_packet(end_of_sequence(length_size(self.extradata, 4)))))
+            found += self._whole(self.decode(None))
         except av.error.FFmpegError:
-            pictures, self.refused = [], True
-        found = self._whole(pictures) + self._release(all_came=True)
+            self.refused = True
+        found += self._release(all_came=True)
         for place in self.waiting:
             self.faults.setdefault(place, "the decoder gives no picture for it")
         self.waiting = set()
@@ -415,7 +441,9 @@ class Stretch:
             place = picture.pts
             if place is None:
                 continue
-            packet = self._flying.pop(place, None)
+            packet, fed = self._flying.pop(place, (None, self.fed))
+            if rank[place] >= 0 and self.fed - fed < self._settles:
+                self.unsettled = True
             if self.plan is not None and place not in self.plan.right:
                 continue
             if picture.is_corrupt:
