@@ -54,7 +54,9 @@ def open_address(name: str, deep: bool) -> Source:
     if stream.codec_context is None:
         container.close()
         raise ArgumentError(f"could not open source: {name}: its video is of a codec that FFmpeg does not know")
-    stream.thread_type = "AUTO"
+    stream.thread_type = "SLICE"
+    if stream.codec_context.name == "h264":
+        stream.codec_context.thread_count = 1  # with more of them FFmpeg gives torn pictures as whole ones
     live = container.duration is None
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     count = stream.frames

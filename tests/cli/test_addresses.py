@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import typed
+from quiet_damage import COUNT, encode_bursts, quietly_damaged
 from video_samples import HEIGHT, WIDTH, encode, number_of
 
 import imgstore
@@ -69,6 +70,15 @@ def test_turned_and_mirrored_as_a_file_is(tmp_path: Path, server: str) -> None:
         for frame, (img, _) in zip(source.frames, file, strict=True):
             assert frame.img.shape[:2] == img.shape[:2] == (WIDTH, HEIGHT)
             assert np.abs(frame.img.astype(int) - img).mean() < 2  # swscale there, our own conversion here
+
+
+def test_a_torn_picture_is_left_out(tmp_path: Path, server: str) -> None:
+    encode_bursts(tmp_path / "whole.mkv", 2, 2)
+    for _, position in zip(range(2), quietly_damaged(tmp_path / "whole.mkv", tmp_path / "damaged.mkv", 20), strict=False):
+        source = open_live(f"{server}/damaged.mkv", deep=False)
+        times = [frame.time for frame in source.frames]
+        assert source.left_out.uncounted == 1
+        np.testing.assert_allclose(times, np.delete(np.arange(COUNT), position) / 25, atol=1e-3)
 
 
 def test_a_codec_that_nobody_knows(tmp_path: Path, server: str) -> None:
