@@ -42,12 +42,12 @@ class Ahead:
         if not self._works:
             return None
         stretch = self._seeker.go_to(place)
-        if place - stretch.start < stretch.fewest:
+        if 2 * (place - stretch.start) < stretch.fewest:  # with others on top, that would take longer
             return None
         found: dict[int, VideoFrame] = {}
         while not stretch.ended:
-            on_the_way = stretch.next <= place or stretch.fed < stretch.fewest
-            pictures = stretch.feed(stretch.next == place) if on_the_way else stretch.drain()
+            enough = stretch.next > place and stretch.fed >= stretch.fewest
+            pictures = stretch.drain() if enough else stretch.feed(stretch.next == place)
             found.update((p, picture) for p, picture in pictures if self._rank[p] >= first)
         if stretch.unsettled:
             return None

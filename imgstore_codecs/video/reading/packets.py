@@ -132,8 +132,9 @@ class PacketTable:
     def reordering(self) -> int:
         """How many pictures are decoded, at most, before one that is shown before them; once `order` is known."""
         assert self.order is not None
-        places = self.order[self.order >= 0]
-        return int((np.maximum.accumulate(places) - np.arange(len(places))).max(initial=0))
+        order = self.order[self.order >= 0]
+        decoded = np.cumsum(self.rank >= 0)[order] - 1  # place among those that are shown
+        return int((np.maximum.accumulate(decoded) - np.arange(len(decoded))).max(initial=0))
 
     @cached_property
     def identity(self) -> str | None:

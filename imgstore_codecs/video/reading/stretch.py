@@ -313,11 +313,11 @@ class Stretch:
         elif not wanted and self._can_be_left_out(packet):
             return []
         packet.pts, packet.dts = place, None
-        if wanted:
-            self.waiting.add(place)
         self.fed += 1
         if table.rank[place] >= 0:
             self._flying[place] = packet, self.fed
+            if wanted:
+                self.waiting.add(place)
         try:
             pictures = self.decode(packet)
         except av.error.FFmpegError as error:
