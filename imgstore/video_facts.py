@@ -1,4 +1,4 @@
-"""What FFmpeg tells of a video besides its frames: in any encoding, when it was made, how it is turned.
+"""What FFmpeg tells of a video besides its frames: in any encoding, when it was made, how it is turned, what is damaged.
 
 For codecs, and for `imgstore save`, which asks the same of what a server sends.
 """
@@ -14,10 +14,11 @@ from imgstore.local_time import is_date
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-__all__ = ["creation_time", "in_any_encoding", "turn_of"]
+__all__ = ["creation_time", "in_any_encoding", "tell_of_damage", "turn_of"]
 
 
 def in_any_encoding() -> dict[str, Any]:
@@ -59,3 +60,16 @@ def turn_of(picture: VideoFrame) -> tuple[int, int, int, int] | None:
         return None
     a, b, _, c, d = np.frombuffer(found, np.int32, 9)[:5].tolist()
     return a, b, c, d
+
+
+def tell_of_damage(context: VideoCodecContext) -> None:
+    """Set up a decoder that is not open yet so that it is not kept quiet about damage that FFmpeg notices.
+
+    Of H.264 with several threads FFmpeg gives torn pictures as whole ones: within a slice (its `enable_er`), and some where it
+    decodes several pictures at a time. The rest of a torn picture of Motion JPEG it fills with the one before.
+    """
+    context.thread_type = "SLICE"
+    if context.name == "h264":
+        context.thread_count = 1
+    if context.name == "mjpeg":
+        context.options = {"err_detect": "explode"}

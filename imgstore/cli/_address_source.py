@@ -19,7 +19,7 @@ from imgstore.cli._source import Source, SourceFrame
 from imgstore.errors import ArgumentError, ImgStoreWarning
 from imgstore.mapping import LeftOut
 from imgstore.pixels.shown import turned
-from imgstore.video_facts import creation_time, in_any_encoding, turn_of
+from imgstore.video_facts import creation_time, in_any_encoding, tell_of_damage, turn_of
 
 __all__ = ["open_address"]
 
@@ -54,9 +54,7 @@ def open_address(name: str, deep: bool) -> Source:
     if stream.codec_context is None:
         container.close()
         raise ArgumentError(f"could not open source: {name}: its video is of a codec that FFmpeg does not know")
-    stream.thread_type = "SLICE"
-    if stream.codec_context.name == "h264":
-        stream.codec_context.thread_count = 1  # with more of them FFmpeg gives torn pictures as whole ones
+    tell_of_damage(stream.codec_context)
     live = container.duration is None
     rate = float(stream.average_rate or stream.guessed_rate or 0)
     count = stream.frames

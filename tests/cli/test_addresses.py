@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from commands import typed
@@ -79,6 +80,18 @@ def test_a_torn_picture_is_left_out(tmp_path: Path, server: str) -> None:
         times = [frame.time for frame in source.frames]
         assert source.left_out.uncounted == 1
         np.testing.assert_allclose(times, np.delete(np.arange(COUNT), position) / 25, atol=1e-3)
+
+
+def test_a_torn_picture_of_motion_jpeg_is_left_out(tmp_path: Path, server: str) -> None:
+    encode(tmp_path / "clip.mkv", range(12), "mjpeg", pix_fmt="yuvj420p")
+    with av.open(str(tmp_path / "clip.mkv")) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][5]
+        middle, end = packet.pos + packet.size // 2, packet.pos + packet.size
+    data = (tmp_path / "clip.mkv").read_bytes()
+    (tmp_path / "clip.mkv").write_bytes(data[:middle] + bytes(end - middle) + data[end:])
+    source = open_live(f"{server}/clip.mkv", deep=False)
+    assert [number_of(frame.img) for frame in source.frames] == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+    assert source.left_out.uncounted == 1
 
 
 def test_a_codec_that_nobody_knows(tmp_path: Path, server: str) -> None:

@@ -44,6 +44,6 @@ def is_covered(data: memoryview, length_bytes: int) -> bool:
 
 
 def end_of_sequence(length_bytes: int) -> bytes:
-    """Return a packet of H.264 that ends a sequence, and no more (ITU-T H.264, 7.3.2.5)."""
+    """Return a packet of H.264 that ends a sequence and holds nothing else (ITU-T H.264, 7.3.2.5)."""
     unit = b"\x0a"
     return (len(unit).to_bytes(length_bytes, "big") if length_bytes else b"\x00\x00\x01") + unit

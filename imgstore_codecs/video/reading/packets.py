@@ -129,14 +129,6 @@ class PacketTable:
         return rank
 
     @cached_property
-    def reordering(self) -> int:
-        """How many pictures are decoded, at most, before one that is shown before them; once `order` is known."""
-        assert self.order is not None
-        order = self.order[self.order >= 0]
-        decoded = np.cumsum(self.rank >= 0)[order] - 1  # place among those that are shown
-        return int((np.maximum.accumulate(decoded) - np.arange(len(decoded))).max(initial=0))
-
-    @cached_property
     def identity(self) -> str | None:
         """By what a packet met after a seek is recognised: a property of `av.Packet` that differs between all packets.
 

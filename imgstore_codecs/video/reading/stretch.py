@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from imgstore.errors import ChunkError
+from imgstore.video_facts import tell_of_damage
+from imgstore_codecs.video.bitstream.h264_parameters import reorder_depth
 from imgstore_codecs.video.bitstream.h264_references import DecodingPlan
 from imgstore_codecs.video.bitstream.key_frames import (
     INTRA_CODECS,
@@ -140,19 +142,15 @@ class Stretch:
         context.thread_type = "FRAME" if ahead else "SLICE"
         context.thread_count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
         self.one_piece = first is None or decodes_in_one_piece(self.codec, self.extradata, memoryview(first))
-        if self.codec == "h264" and not ahead and (self.one_piece or not checked):
-            # Of one slice more threads have no use. Of several, and with more threads, FFmpeg keeps quiet about damage within
-            # a slice (its `enable_er`), and where it decodes several pictures at a time, about some of it.
-            context.thread_count = 1
-        # Else MJPEG's fills the rest of a torn picture with the one before, and where several packets are decoded at a
-        # time, a picture may come out before it is known to be damaged.
-        if self.codec == "mjpeg" or ahead:
-            context.options = {"err_detect": "explode"}
-        # Of a picture that ends too soon FFmpeg knows when all of it is decoded. Where threads decode one each, another one
-        # may have given it by then, and as whole.
-        self._gives_too_soon = self.codec == "h264" and ahead and not checked
-        self._settles = 0  # packets after which its decoding has ended for certain
+        self._settles = 0  # packets after which a picture is known to be whole for certain
         self.fewest = 0  # packets to be fed before `drain`, or what comes then is `unsettled`
+        if ahead:
+            # else a picture may come out before it is known to be damaged
+            context.options = {"err_detect": "explode"}
+            if self.codec == "h264" and not checked:
+                self._hold_back()
+        elif self.codec != "h264" or self.one_piece or not checked:  # of one slice more threads have no use
+            tell_of_damage(context)
         self._is_intra = self.codec in INTRA_CODECS
         # FFmpeg hands on the palette of a whole file with its first packet
         self.needs_first_packet = (self.codec in _CONTAINERS_PALETTE and context.pix_fmt == "pal8") or (
@@ -168,14 +166,21 @@ class Stretch:
     def use(self, table: PacketTable) -> None:
         """Take the table that says which packet is which."""
         self._table = table
-        if self._gives_too_soon:
-            threads = max(1, min(self.context.thread_count, _MOST_HELD_BACK - table.reordering))
-            self.context.thread_count = threads
-            if threads > 1:
-                # as many pictures more as there are threads: by then the one that decoded it has been given another
-                self.fewest = table.reordering + threads
-                self.context.options |= {"has_b_frames": str(self.fewest)}
-                self._settles = 2 * threads - 1
+
+    def _hold_back(self) -> None:
+        """Let the decoder hold pictures back until each is known to be whole.
+
+        That a picture of H.264 ends too soon FFmpeg knows when all of it is decoded. Where threads decode one each, another one
+        may have given it before. With as many more held back as there are threads, the one that decodes it has been given
+        another packet until it comes.
+        """
+        depth = reorder_depth(self.context)
+        threads = max(1, min(self.context.thread_count, _MOST_HELD_BACK - depth))
+        self.context.thread_count = threads
+        if threads > 1:
+            self.fewest = depth + threads
+            self.context.options |= {"has_b_frames": str(self.fewest)}
+            self._settles = 2 * threads - 1
 
     def close(self) -> None:
         """Close the file."""
